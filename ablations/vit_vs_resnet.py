@@ -1,0 +1,53 @@
+"""Should I use a ViT or a ResNet?
+
+    python -m vitbench.ablate vit_vs_resnet        # about 10 minutes on two CPU cores
+
+Expected: with so few images the ResNets are ahead (ViT paper, figures 3 and 4: ViTs overtake with more data), and a
+CNN of equal accuracy costs less. Several sizes of each, so that the trade-off is a curve and not two points; one
+recipe for both, so "same recipe" and not "each at its best".
+"""
+
+from vitbench import Ablation, Claim, ResNetConfig, ViTConfig
+
+VIT = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 10}
+
+
+def resnet(width: int) -> ResNetConfig:
+    return ResNetConfig(depth=None, layers=(1, 1, 1), block="basic", width=width)
+
+
+ABLATION = Ablation(
+    question="Should I use a ViT or a ResNet?",
+    baseline=ViTConfig(**VIT, embed_dim=64, depth=4, num_heads=4),
+    references={
+        "vit_p2_d32_l2": ViTConfig(**VIT, embed_dim=32, depth=2, num_heads=2),
+        "vit_p2_d64_l2": ViTConfig(**VIT, embed_dim=64, depth=2, num_heads=4),
+        "vit_p2_d96_l4": ViTConfig(**VIT, embed_dim=96, depth=4, num_heads=6),
+        "resnet_w8": resnet(8),
+        "resnet_w16": resnet(16),
+        "resnet_w32": resnet(32),
+    },
+    claims=(
+        Claim(
+            "with little data a CNN is more accurate than a ViT",
+            metric="accuracy",
+            better="resnet_w32",
+            than="vit_p2_d64_l4",
+            source="Dosovitskiy et al. 2021, figures 3 and 4",
+        ),
+        Claim(
+            "a CNN of equal accuracy costs fewer MACs",
+            metric="macs",
+            better="resnet_w16",
+            than="vit_p2_d64_l4",
+            source="a common belief; see also Dehghani et al. 2021 (The Efficiency Misnomer): MACs are not speed",
+        ),
+        Claim(
+            "a CNN of equal accuracy is faster",
+            metric="latency_ms",
+            better="resnet_w16",
+            than="vit_p2_d64_l4",
+            source="a common belief; see also Dehghani et al. 2021 (The Efficiency Misnomer): MACs are not speed",
+        ),
+    ),
+)

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vitbench.data import describe, load
+from vitbench.errors import UserError
+
+
+def _write(folder, name: str, *, size=(8, 8), seed=0, mode="RGB", suffix="png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(256, size=(size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(folder / f"{name}.{suffix}")
+    return pixels
+
+
+def _fill(root, classes=("cat", "dog"), count=10, first=0, **kwargs):
+    for c, name in enumerate(classes):
+        for i in range(count):
+            _write(root / name, f"{i}", seed=first + 1000 * c + i, **kwargs)
+
+
+def _contents(split) -> set[bytes]:
+    return {image.numpy().tobytes() for image in split.images}
+
+
+def test_one_folder_is_split_into_three(tmp_path):
+    _fill(tmp_path, count=20)
+    dataset = load(f"folder:{tmp_path}")
+    spec = dataset.spec
+    assert (spec.num_train, spec.num_val, spec.num_test) == (32, 4, 4)
+    assert (spec.img_size, spec.in_chans, spec.classes) == (8, 3, ("cat", "dog"))
+    assert (spec.shift, spec.flip, spec.chance) == (True, True, 0.5)
+    parts = [_contents(split) for split in (dataset.train, dataset.val, dataset.test)]
+    assert [len(part) for part in parts] == [32, 4, 4]
+    assert len(set.union(*parts)) == 40
+    assert describe(f"folder:{tmp_path}") == spec
+
+
+def test_pixels_and_labels_come_back_as_written(tmp_path):
+    written = {
+        _write(tmp_path / name, str(i), seed=100 * c + i).transpose(2, 0, 1).tobytes(): c
+        for c, name in enumerate(("a", "b"))
+        for i in range(8)
+    }
+    dataset = load(f"folder:{tmp_path}")
+    read = {
+        image.numpy().tobytes(): int(label)
+        for split in (dataset.train, dataset.val, dataset.test)
+        for image, label in zip(split.images, split.labels, strict=True)
+    }
+    assert read == written
+
+
+@pytest.mark.parametrize("held_out", ["val", "test"])
+def test_the_only_held_out_folder_is_the_test_split(tmp_path, held_out):
+    _fill(tmp_path / "train", count=20)
+    _fill(tmp_path / held_out, count=3, first=500)
+    dataset = load(f"folder:{tmp_path}")
+    assert (dataset.spec.num_train, dataset.spec.num_val, dataset.spec.num_test) == (36, 4, 6)
+    assert not _contents(dataset.test) & (_contents(dataset.train) | _contents(dataset.val))
+
+
+def test_three_folders_are_taken_as_they_are(tmp_path):
+    for first, (part, count) in enumerate({"train": 6, "val": 2, "test": 3}.items()):
+        _fill(tmp_path / part, count=count, first=100 * first)
+    spec = describe(f"folder:{tmp_path}")
+    assert (spec.num_train, spec.num_val, spec.num_test) == (12, 4, 6)
+
+
+def test_statistics_come_from_the_training_split_alone(tmp_path):
+    for value, part in ((10, "train"), (200, "val"), (250, "test")):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(6):
+                Image.new("RGB", (8, 8), (value, value, i)).save(tmp_path / part / name / f"{i}.png")
+    assert load(f"folder:{tmp_path}").mean.tolist() == [10.0, 10.0, 2.5]
+
+
+def test_classes_are_in_natural_order(tmp_path):
+    _fill(tmp_path, classes=("class10", "class2", "class1"), count=4)
+    assert describe(f"folder:{tmp_path}").classes == ("class1", "class2", "class10")
+
+
+def test_other_files_are_left_alone(tmp_path):
+    _fill(tmp_path, count=6)
+    (tmp_path / "README.md").write_text("mine")
+    (tmp_path / "cat" / "Thumbs.db").write_bytes(b"\0")
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "cat" / "._0.png").write_bytes(b"\0")
+    assert describe(f"folder:{tmp_path}").num_train == 10
+
+
+@pytest.mark.parametrize(
+    ("sizes", "suffix", "expected"),
+    [
+        ([(16, 16)], "", 16),
+        ([(64, 64)], "", 64),
+        ([(80, 80)], "", 64),
+        ([(16, 12)], "", 64),
+        ([(16, 16), (12, 12)], "", 64),
+        ([(16, 16)], "@32", 32),
+        ([(90, 40)], "@20", 20),
+    ],
+)
+def test_size(tmp_path, sizes, suffix, expected):
+    for i in range(12):
+        _write(tmp_path / "ab"[i % 2], str(i), size=sizes[i % len(sizes)], seed=i)
+    dataset = load(f"folder:{tmp_path}{suffix}")
+    assert dataset.spec.img_size == expected
+    assert dataset.train.images.shape[2:] == (expected, expected)
+
+
+def test_the_centre_is_cut_out(tmp_path):
+    image = np.zeros((8, 16, 3), dtype=np.uint8)
+    image[:, 4:12] = 255  # the middle square is white, what is cut off black
+    for i in range(12):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    assert (load(f"folder:{tmp_path}@8").train.images == 255).all()
+
+
+def test_a_folder_whose_name_ends_like_a_size(tmp_path):
+    _fill(tmp_path / "images@32", count=6)
+    assert describe(f"folder:{tmp_path}/images@32").img_size == 8
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "LA", "CMYK"])
+def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
+    _fill(tmp_path, count=6, mode=mode, suffix="tif" if mode == "CMYK" else "png")
+    assert load(f"folder:{tmp_path}").train.images.shape[1] == 3
+
+
+def test_sixteen_bits_keep_their_brightness(tmp_path):
+    for i in range(12):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), 0x4000 + i, dtype=np.uint16)).save(tmp_path / "ab"[i % 2] / f"{i}.png")
+    assert (load(f"folder:{tmp_path}").train.images == 0x40).all()
+
+
+def test_a_photo_taken_upright_stands_upright(tmp_path):
+    image = Image.new("RGB", (8, 8))
+    image.paste((255, 255, 255), (0, 0, 8, 4))  # upper half white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90° clockwise to see it: the left half was the upper
+    for i in range(12):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        image.save(tmp_path / "ab"[i % 2] / f"{i}.png", exif=exif)
+    assert torch.equal(load(f"folder:{tmp_path}").train.images[0, 0, 0], torch.tensor([0] * 4 + [255] * 4).byte())
+
+
+def test_a_new_image_moves_few_others(tmp_path):
+    _fill(tmp_path, count=50)
+    before = load(f"folder:{tmp_path}")
+    _write(tmp_path / "cat", "new", seed=9999)
+    after = load(f"folder:{tmp_path}")
+    assert before.spec.version != after.spec.version
+    assert len(_contents(before.test) & _contents(after.test)) >= len(before.test) - 2
+
+
+def test_the_version_follows_names_pixels_and_size(tmp_path):
+    _fill(tmp_path / "one", count=6)
+    _fill(tmp_path / "two", count=6)
+    versions = [describe(f"folder:{tmp_path}/{name}").version for name in ("one", "two", "two@16")]
+    _write(tmp_path / "two" / "cat", "3", seed=77)
+    versions.append(describe(f"folder:{tmp_path}/two").version)
+    assert versions[0] == versions[1]
+    assert len(set(versions)) == 3
+
+
+def _spoil(path, how: str):
+    raw = path.read_bytes()
+    path.write_bytes({"truncated": raw[: len(raw) // 2], "text": b"no image", "empty": b""}[how])
+
+
+@pytest.mark.parametrize("how", ["truncated", "text", "empty"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp"])
+def test_a_file_that_is_no_complete_image_is_named(tmp_path, suffix, how):
+    _fill(tmp_path, count=6, suffix=suffix, size=(40, 40))
+    _spoil(tmp_path / "dog" / f"4.{suffix}", how)
+    with pytest.raises(UserError, match=rf"dog/4\.{suffix} cannot be read as an image .*repair or remove it"):
+        load(f"folder:{tmp_path}")
+
+
+def test_an_image_too_large_to_be_one_is_named(tmp_path, monkeypatch):
+    _fill(tmp_path, count=6)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(UserError, match=r"0\.png cannot be read as an image"):
+        load(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "holds no images in subfolders"),
+        (lambda root: _write(root, "loose"), "holds no images in subfolders"),
+        (lambda root: _fill(root, classes=("cat",), count=20), "holds one class, 'cat'"),
+        (lambda root: (_fill(root), (root / "owl").mkdir()), "classes without images: owl"),
+        (lambda root: _fill(root, count=2), "holds 4 images: a split takes 10 or more"),
+        (lambda root: _fill(root / "train"), "has train/ but no val/ or test/"),
+        (
+            lambda root: (_fill(root / "train"), _fill(root / "val", classes=("cat", "owl"))),
+            "have different classes: dog, owl",
+        ),
+    ],
+)
+def test_bad_folders_are_explained(tmp_path, make, message):
+    make(tmp_path)
+    with pytest.raises(UserError, match=message):
+        load(f"folder:{tmp_path}")
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(UserError, match="there is no folder"):
+        load(f"folder:{tmp_path}/nothing")
+
+
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_impossible_sizes(tmp_path, size):
+    with pytest.raises(UserError, match=f"size {size} .*it takes 1 to 1024"):
+        load(f"folder:{tmp_path}/x@{size}")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    _fill(tmp_path, count=6)
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UserError, match=r"cannot be read .*Permission denied.*check its permissions"):
+        load(f"folder:{tmp_path}")

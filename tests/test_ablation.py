@@ -1,0 +1,191 @@
+"""Ablations: axes expand into variants, claims name what exists, mistakes are answered in one sentence."""
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitbench.ablation import Ablation, Claim, family, model_name, parse_setting
+from vitbench.config import ExternalConfig, MeasureConfig, ResNetConfig, TrainConfig, ViTConfig
+from vitbench.errors import ConfigError, UserError
+
+BASE = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=48, depth=4, num_heads=4)
+
+
+def ablation(**changes):
+    return Ablation(**{"question": "Why?", "baseline": BASE, **changes})
+
+
+def names(a):
+    return [variant.name for variant in a.variants()]
+
+
+def test_one_axis_names_every_variant_by_its_value_and_measures_the_baseline_first():
+    a = ablation(axes={"pos_embed": ("none", "learned", "rope")})
+    assert names(a) == ["pos_embed=learned", "pos_embed=none", "pos_embed=rope"]
+    assert [v.is_baseline for v in a.variants()] == [True, False, False]
+    assert [v.model.pos_embed for v in a.variants()] == ["learned", "none", "rope"]
+
+
+def test_a_baseline_outside_the_axis_is_measured_all_the_same():
+    assert names(ablation(axes={"depth": (2, 8)})) == ["depth=4", "depth=2", "depth=8"]
+
+
+def test_several_axes_vary_one_at_a_time_by_default():
+    a = ablation(axes={"depth": (2, 4), "train.lr": (0.001, 0.002), "measure.dtype": ("bfloat16",)})
+    assert names(a) == ["baseline", "depth=2", "train.lr=0.001", "measure.dtype=bfloat16"]
+    lr = a.variants()[2]
+    assert (lr.model, lr.train.lr) == (BASE, 0.001)
+    assert lr.axes == {"depth": 4, "train.lr": 0.001, "measure.dtype": "float32"}
+    assert a.variants()[3].measure == MeasureConfig(dtype="bfloat16")
+
+
+@given(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3))
+def test_a_grid_has_every_combination_once(sizes):
+    values = {"depth": (4, 5, 6), "embed_dim": (48, 96, 144), "mlp_ratio": (4.0, 2.0, 1.0)}
+    axes = {axis: values[axis][:size] for axis, size in zip(values, sizes, strict=False)}
+    cells = [tuple(v.axes.items()) for v in ablation(axes=axes, design="grid").variants()]
+    assert len(cells) == len(set(cells)) == math.prod(sizes)
+
+
+def test_an_impossible_cell_keeps_its_place_and_its_reason():
+    rows = ablation(axes={"num_heads": (1, 5)}).variants()
+    assert [v.model is None for v in rows] == [False, False, True]
+    assert "num_heads=5 does not divide embed_dim=48" in rows[2].reason
+
+
+def test_values_that_are_impossible_alone_may_be_possible_together():
+    a = ablation(axes={"embed_dim": (48, 50), "num_heads": (4, 5)}, design="grid")
+    assert {v.name: v.model is not None for v in a.variants()} == {
+        "baseline": True,
+        "embed_dim=48,num_heads=5": False,
+        "embed_dim=50,num_heads=4": False,
+        "embed_dim=50,num_heads=5": True,
+    }
+
+
+def test_references_are_fitted_to_the_data():
+    rows = ablation(references=(ResNetConfig(depth=18), ViTConfig(patch_size=4, embed_dim=32, num_heads=2))).variants()
+    assert [v.name for v in rows] == ["vit_p2_d48_l4", "resnet18", "vit_p4_d32_l12"]
+    assert rows[1].model == ResNetConfig(depth=18, stem="cifar", img_size=8, in_chans=1, num_classes=10)
+    assert rows[2].is_reference
+    assert rows[2].model.num_classes == 10
+
+
+def test_a_reference_that_cannot_be_fitted_is_skipped_with_its_reason():
+    row = ablation(references={"vit": ViTConfig()}).variants()[-1]
+    assert row.model is None
+    assert "patch_size=16 does not divide img_size=8" in row.reason
+
+
+def test_other_data_changes_every_model():
+    a = ablation(axes={"patch_size": (2, 8)}, references=(ResNetConfig(depth=18),))
+    a = a.on_data("folder:x", img_size=64, in_chans=3, num_classes=7)
+    assert a.data == "folder:x"
+    assert {(v.model.img_size, v.model.in_chans, v.model.num_classes) for v in a.variants()} == {(64, 3, 7)}
+    assert a.variants()[-1].model.stem == "imagenet"
+
+
+def test_a_setting_of_the_baseline_can_be_changed():
+    a = ablation(axes={"pos_embed": ("learned", "none")})
+    assert {v.model.depth for v in a.with_settings({"depth": 6}).variants()} == {6}
+    assert a.with_settings({"train.lr": 0.5}).train == dataclasses.replace(TrainConfig(), lr=0.5)
+    with pytest.raises(ConfigError, match="--data NAME"):
+        a.with_settings({"img_size": 16})
+
+
+def test_other_data_and_settings_change_at_once():
+    a = ablation().on_data("folder:x", img_size=45, in_chans=3, num_classes=7, settings={"patch_size": 9})
+    assert (a.baseline.img_size, a.baseline.patch_size) == (45, 9)
+    with pytest.raises(ConfigError, match="patch_size=2 does not divide img_size=45"):
+        ablation().on_data("folder:x", img_size=45, in_chans=3, num_classes=7)
+    resnet = ablation(baseline=ResNetConfig(depth=18, img_size=8, in_chans=1, num_classes=10))
+    shape = {"img_size": 32, "in_chans": 3, "num_classes": 10}
+    assert resnet.on_data("cifar10:x", **shape).baseline.stem == "cifar"
+    assert resnet.on_data("cifar10:x", **shape, settings={"stem": "imagenet"}).baseline.stem == "imagenet"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"axes": {"pos_embd": ("none",)}}, "did you mean 'pos_embed'"),
+        ({"axes": {"train.lrr": (1,)}}, "did you mean 'lr'"),
+        ({"axes": {"training.lr": (1,)}}, "did you mean 'train'"),
+        ({"axes": {"pos_embed": ("nope",)}}, "unknown pos_embed 'nope'"),
+        ({"axes": {"pos_embed": "none"}}, "takes a tuple"),
+        ({"axes": {"pos_embed": ()}}, "takes a tuple"),
+        ({"axes": {"depth": (2, 2)}}, "names a value twice"),
+        ({"axes": {"img_size": (16,)}}, "is the data set's"),
+        ({"axes": {"measure.threads": (1, 2)}}, "timed in one session"),
+        ({"question": " "}, "says nothing"),
+        ({"design": "gird"}, "did you mean 'grid'"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"references": (ResNetConfig(depth=18), ResNetConfig(depth=18, stem="cifar"))}, "same name"),
+    ],
+)
+def test_a_mistake_is_named(changes, words):
+    with pytest.raises(ConfigError) as caught:
+        ablation(**changes)
+    assert words in str(caught.value)
+
+
+def claim(**changes):
+    return Claim("c", **{"metric": "accuracy", "source": "s", **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "takes one form"),
+        ({"better": 1, "than": 2, "equal": (1, 2)}, "takes one form"),
+        ({"better": 1}, "go together"),
+        ({"along": "depth"}, "go together"),
+        ({"along": "depth", "exponent": (2, 1)}, "(low, high)"),
+        ({"better": 1, "than": 2, "margin": 0.1}, "beside equal="),
+        ({"equal": (1, 2), "margin": 0.0}, "above 0"),
+        ({"metric": "acuracy", "better": 1, "than": 2}, "did you mean 'accuracy'"),
+    ],
+)
+def test_a_claim_takes_exactly_one_form(changes, words):
+    with pytest.raises(ConfigError) as caught:
+        claim(**changes)
+    assert words in str(caught.value)
+
+
+def test_a_claim_names_variants_that_exist():
+    axes = {"depth": (2, 4), "num_heads": (2, 4)}
+    ablation(axes=axes, claims=(claim(better="baseline", than="depth=2"), claim(along="depth", exponent=(0, 1))))
+    with pytest.raises(ConfigError, match="could be depth=2, num_heads=2"):
+        ablation(axes=axes, claims=(claim(better="baseline", than=2),))
+    with pytest.raises(ConfigError, match="unknown variant 'depth=3'"):
+        ablation(axes=axes, claims=(claim(better="depth=3", than="baseline"),))
+    with pytest.raises(ConfigError, match="unknown axis 'dpth'"):
+        ablation(axes=axes, claims=(claim(along="dpth", exponent=(0, 1)),))
+
+
+def test_names_and_families_of_references():
+    assert model_name(ResNetConfig(depth=None, layers=(1, 1), block="basic", width=16)) == "resnet_1-1_w16"
+    assert model_name(ExternalConfig("a.b:c")) == "a.b:c"
+    assert [family(m) for m in (BASE, ResNetConfig(), ExternalConfig("a.b:c"))] == ["ViT", "ResNet", "a.b:c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("depth=6", ("depth", 6)),
+        ("train.lr=1e-3", ("train.lr", 1e-3)),
+        ("pos_embed=none", ("pos_embed", "none")),
+        ("patch_size=(2, 4)", ("patch_size", (2, 4))),
+        ("qkv_bias=False", ("qkv_bias", False)),
+    ],
+)
+def test_settings_are_read_from_the_command_line(text, expected):
+    assert parse_setting(text) == expected
+
+
+@pytest.mark.parametrize("text", ["depth", "=3", "depth="])
+def test_a_setting_without_name_or_value_is_refused(text):
+    with pytest.raises(UserError, match="--set depth=6"):
+        parse_setting(text)

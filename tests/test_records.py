@@ -1,0 +1,236 @@
+"""Records: every field survives the file, every bit of damage is noticed, an id is what determines a measurement."""
+
+import contextlib
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vitbench.errors import UserError
+from vitbench.records import SCHEMA, STATUSES, DamagedError, Record, digest, identity, plain, read, read_environments
+
+NUMBERS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+JSON = st.recursive(NUMBERS | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=12)
+OBJECTS = st.dictionaries(TEXT, JSON, max_size=4)
+RECORDS = st.builds(
+    Record,
+    id=TEXT,
+    ablation=TEXT,
+    kind=TEXT,
+    variant=TEXT,
+    axes=OBJECTS,
+    config=st.none() | OBJECTS,
+    settings=OBJECTS,
+    seed=st.none() | st.integers(),
+    status=st.sampled_from(STATUSES),
+    reason=st.none() | TEXT,
+    values=OBJECTS,
+    samples=OBJECTS,
+    environment=TEXT,
+    code=OBJECTS,
+    started=TEXT,
+    seconds=st.floats(0, 1e9),
+    session=st.none() | TEXT,
+    artifacts=st.lists(TEXT),
+)
+
+
+def make_record(**changes):
+    return Record(**{"id": "a1", "ablation": "pos_embed", "kind": "cost", "variant": "learned", **changes})
+
+
+@given(RECORDS)
+def test_a_record_survives_its_line(record):
+    line = record.line()
+    assert "\n" not in line
+    assert Record.from_line(line.encode()) == record
+
+
+@given(RECORDS, st.data())
+def test_a_changed_character_is_noticed(record, data):
+    line = record.line()
+    place = data.draw(st.integers(0, len(line) - 1))
+    other = data.draw(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != line[place]))
+    with contextlib.suppress(DamagedError):
+        found = Record.from_line((line[:place] + other + line[place + 1 :]).encode())
+        assert found == record  # 1e5 for 1E5: another spelling of the same
+
+
+@given(RECORDS, st.data())
+def test_a_torn_line_is_noticed(record, data):
+    line = record.line().encode()
+    with pytest.raises(Exception, match=r"JSON|checksum"):
+        Record.from_line(line[: data.draw(st.integers(0, len(line) - 1))])
+
+
+def test_the_fields_of_the_design_are_there():
+    fields = [
+        *("schema", "id", "ablation", "kind", "variant", "axes", "config", "settings", "seed", "status", "reason"),
+        *("values", "samples", "environment", "code", "started", "seconds", "session", "artifacts", "checksum"),
+    ]
+    assert list(json.loads(make_record().line())) == fields
+
+
+def test_what_json_has_not_becomes_null_and_arrays_lists():
+    record = make_record(values={"loss": math.nan, "top": np.float32(0.5), "n": np.int64(3), "by": (1, math.inf)})
+    assert Record.from_line(record.line().encode()).values == {"loss": None, "top": 0.5, "n": 3, "by": [1, None]}
+    assert plain(np.array([[1.0, np.nan]])) == [[1.0, None]]
+    assert plain("\udcff") == "?"
+    with pytest.raises(TypeError, match="cannot hold set"):
+        plain({1})
+
+
+def test_an_unknown_status_is_refused():
+    with pytest.raises(ValueError, match="did you mean 'failed'"):
+        make_record(status="fail")
+
+
+GOLDEN = {
+    "kind": "accuracy",
+    "config": {"type": "ViTConfig", "patch_size": 8, "mlp_ratio": 4.0},
+    "rooms": ("models", "data", "train"),
+    "data": {"name": "digits", "version": "1"},
+    "train": {"type": "TrainConfig", "lr": 2e-3, "betas": [0.9, 0.999]},
+    "seed": 3,
+    "settings": {"device": "cpu"},
+    "session": None,
+}
+
+
+def test_an_id_is_stable_across_machines_and_years():
+    assert identity(**GOLDEN) == "09d9317625cecfd1fb4b"
+
+
+def test_spelling_does_not_change_an_id():
+    again = GOLDEN | {
+        "config": {"mlp_ratio": 4, "patch_size": 8, "type": "ViTConfig"},
+        "train": {"betas": (0.9, 0.999), "lr": 0.002, "type": "TrainConfig"},
+    }
+    assert identity(**again) == identity(**GOLDEN)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("kind", "latency"),
+        ("config", {"type": "ViTConfig", "patch_size": 4, "mlp_ratio": 4.0}),
+        ("config", None),
+        ("rooms", ("models", "data")),
+        ("data", {"name": "digits", "version": "2"}),
+        ("data", {"name": "quadrant", "version": "1"}),
+        ("train", {"type": "TrainConfig", "lr": 2e-3, "betas": [0.9, 0.99]}),
+        ("seed", 4),
+        ("seed", None),
+        ("settings", {"device": "cuda"}),
+        ("session", "abc"),
+    ],
+)
+def test_everything_that_determines_a_number_changes_its_id(part, value):
+    assert identity(**GOLDEN | {part: value}) != identity(**GOLDEN)
+
+
+def test_a_rooms_version_changes_the_ids_that_rest_on_it(monkeypatch):
+    before = identity(**GOLDEN), identity(**GOLDEN | {"rooms": ("measure",)})
+    monkeypatch.setattr("vitbench.records.VERSIONS", {"models": 1, "data": 1, "train": 2, "measure": 1})
+    assert identity(**GOLDEN) != before[0]
+    assert identity(**GOLDEN | {"rooms": ("measure",)}) == before[1]
+
+
+@given(OBJECTS, OBJECTS)
+def test_a_digest_is_equal_exactly_for_equal_content(one, other):
+    assert digest(one) == digest(json.loads(json.dumps(one)))
+    if json.dumps(plain(one), sort_keys=True) == json.dumps(plain(other), sort_keys=True):
+        assert digest(one) == digest(other)
+    elif one != other:  # 1 == True == 1.0 in Python
+        assert digest(one) != digest(other)
+
+
+def write_lines(folder, *lines):
+    folder.mkdir(exist_ok=True)
+    (folder / "records.jsonl").write_bytes(b"".join(lines))
+    return folder
+
+
+def line_of(**changes):
+    return make_record(**changes).line().encode() + b"\n"
+
+
+def test_reading_keeps_the_order(tmp_path):
+    folder = write_lines(tmp_path / "run", line_of(id="b"), line_of(id="a"))
+    assert [record.id for record in read(folder)] == ["b", "a"]
+
+
+@pytest.mark.parametrize("torn", [line_of()[:50], b'{"id"', b"\0" * 40, b"\0" * 39 + b"\n"])
+def test_a_torn_last_line_is_left_out_and_told(tmp_path, torn):
+    folder, told = write_lines(tmp_path / "run", line_of(), torn), []
+    assert len(read(folder, told.append)) == 1
+    assert "torn by a crash" in told[0]
+    with pytest.warns(UserWarning, match="torn by a crash"):
+        read(folder)
+
+
+def test_a_whole_record_without_its_newline_counts(tmp_path):
+    assert len(read(write_lines(tmp_path / "run", line_of(), line_of()[:-1]))) == 2
+
+
+def test_a_session_that_did_not_arrive_whole_is_left_out(tmp_path):
+    part = [line_of(id=f"l{i}", session="s", settings={"session_size": 3}) for i in range(3)]
+    told = []
+    assert len(read(write_lines(tmp_path / "run", line_of(), *part[:2]), told.append)) == 1
+    assert "2 of 3 records" in told[0]
+    assert len(read(write_lines(tmp_path / "run", line_of(), *part[:2], part[2][:9]), told.append)) == 1
+    assert len(read(write_lines(tmp_path / "run", line_of(), *part), told.append)) == 4
+    assert len(told) == 2
+
+
+NEWER = json.loads(make_record().line()) | {"schema": SCHEMA + 1, "colour": "blue"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"hello\n", "not valid JSON"),
+        (b"\n", "not valid JSON"),
+        (b"\xff\xfe\n", "not valid JSON"),
+        (b"[" * 100_000 + b"\n", "not valid JSON"),
+        (b'{"a": 1}\n', "no record of vitbench"),
+        (b"[1]\n", "no record of vitbench"),
+        (b'{"schema": 1}\n', "no record of vitbench"),
+        (line_of().replace(b"learned", b"none"), "checksum"),
+        (line_of(values={"x": 1.5}).replace(b"1.5", b"NaN"), "checksum"),
+        (json.dumps(NEWER).encode() + b"\n", f"schema {SCHEMA + 1}"),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_foreign_line_is_named_and_nothing_is_lost(tmp_path, line, message, last):
+    folder = write_lines(tmp_path / "run", line_of(), line, *([] if last else [line_of()]))
+    before = (folder / "records.jsonl").read_bytes()
+    with pytest.raises(UserError, match=rf"line 2 is .*{message}.*--results OTHER"):
+        read(folder)
+    assert (folder / "records.jsonl").read_bytes() == before
+
+
+def test_a_missing_folder_is_answered_with_the_nearest(tmp_path):
+    write_lines(tmp_path / "pos_embed", line_of())
+    with pytest.raises(UserError, match="did you mean 'pos_embed'"):
+        read(tmp_path / "pos_embd")
+
+
+def test_environments(tmp_path):
+    assert read_environments(tmp_path) == {}
+    whole = b'{"hash":"a","body":{"cores":2}}\n'
+    (tmp_path / "environments.jsonl").write_bytes(whole + b'{"hash":"b"')
+    assert read_environments(tmp_path) == {"a": {"cores": 2}}
+    (tmp_path / "environments.jsonl").write_bytes(b"what\n" + whole)
+    with pytest.raises(UserError, match="line 1 describes no environment"):
+        read_environments(tmp_path)
+
+
+def test_a_record_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make_record().id = "b"

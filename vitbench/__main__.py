@@ -1,0 +1,35 @@
+"""One console script for all commands: ``vitbench ablate pos_embed`` is ``python -m vitbench.ablate pos_embed``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from vitbench import cli
+from vitbench.errors import UserError, unknown
+
+COMMANDS = {
+    "ablate": ("vitbench.ablate", "run an ablation, then write table, figures and report"),
+    "report": ("vitbench.report.__main__", "render a report again from its records"),
+}
+
+
+def main() -> int:
+    """Hands the rest of the command line to the command named first."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in {"-h", "--help"}:
+        print("usage: vitbench COMMAND …   (vitbench COMMAND --help says more)\n")
+        print("\n".join(f"  {command:10}{does}" for command, (_, does) in COMMANDS.items()))
+        return 0
+    if name not in COMMANDS:
+        return cli.run(lambda: _refuse(name))
+    status: int = importlib.import_module(COMMANDS[name][0]).main(rest)
+    return status
+
+
+def _refuse(name: str) -> int:
+    raise UserError(unknown("command", name, COMMANDS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

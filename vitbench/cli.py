@@ -1,0 +1,66 @@
+"""What all commands share: options from a dataclass, and a mistake answered in one sentence with exit status 2."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from vitbench.errors import UserError
+
+T = TypeVar("T")
+
+MISTAKE = 2
+INTERRUPTED = 130
+
+
+def parse(options: type[T], argv: Sequence[str] | None, *, prog: str) -> T:
+    """The options from the command line; ``--help`` prints and exits.
+
+    Raises:
+        UserError: the command line cannot be read, in one sentence instead of tyro's box.
+    """
+    import tyro
+
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            return tyro.cli(options, args=argv, prog=prog)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UserError(_one_sentence(printed.getvalue(), prog)) from None
+
+
+def _one_sentence(box: str, prog: str) -> str:
+    """Tyro's error box (a title, then parts divided by rules, in Unicode or ASCII) as one line."""
+    lines = [line.strip(" │") for line in box.splitlines() if not line.startswith("╰")]
+    parts: list[list[str]] = [[]] if "╭" in box else []
+    for line in lines[1:]:
+        if re.fullmatch(r"[-─]{5,}", line):
+            parts.append([])
+        elif parts:
+            parts[-1].append(line)
+    sentences = [" ".join(" ".join(part).split()) for part in parts]
+    problem = next(filter(None, sentences), "the command line cannot be read").rstrip(".")
+    meant = [re.findall(r"--[a-z-]+", part) for part in sentences if part.startswith("Perhaps you meant")]
+    hint = f"; did you mean {' or '.join(dict.fromkeys(meant[0]))}?" if meant else "."
+    return f"{problem}{hint} `{prog} --help` shows what exists."
+
+
+def run(command: Callable[[], int]) -> int:
+    """The command's exit status; mistakes and interruptions become a message, never a traceback."""
+    try:
+        return command()
+    except UserError as error:
+        print(f"vitbench: {error}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print("vitbench: interrupted; everything so far is kept, the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left; Python would complain once more on exit
+        return 0

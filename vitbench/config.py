@@ -1,0 +1,371 @@
+"""Every knob of a model, a training run and a measurement, as frozen dataclasses. No torch.
+
+``dataclasses.replace`` is the sweep, ``as_dict`` the record, ``__post_init__`` the validation: a config that exists
+can be built. Names are timm's where timm has one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from vitbench.errors import ConfigError, ImpossibleConfigError, choices, unknown
+
+Size: TypeAlias = int | tuple[int, int]
+"""A side in pixels of a square, or (height, width)."""
+
+PosEmbed: TypeAlias = Literal["none", "learned", "sincos2d", "relative", "rope"]
+Pool: TypeAlias = Literal["cls", "mean"]
+Init: TypeAlias = Literal["timm", "jax", "classic", "moco"]
+DropPathSchedule: TypeAlias = Literal["linear", "constant"]
+ResNetStem: TypeAlias = Literal["imagenet", "cifar"]
+ResNetBlock: TypeAlias = Literal["basic", "bottleneck"]
+Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
+TrainPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+
+RESNET_LAYERS: Mapping[int, tuple[ResNetBlock, tuple[int, ...]]] = types.MappingProxyType(
+    {
+        18: ("basic", (2, 2, 2, 2)),
+        34: ("basic", (3, 4, 6, 3)),
+        50: ("bottleneck", (3, 4, 6, 3)),
+        101: ("bottleneck", (3, 4, 23, 3)),
+        152: ("bottleneck", (3, 8, 36, 3)),
+    }
+)
+"""Depth → block and blocks per stage (He et al. 2015, table 1)."""
+
+CIFAR_STEM_BELOW_PX = 64
+"""Under this side a ResNet that is fitted to data takes the 3×3 stride-1 stem: the ImageNet stem would leave it a
+thirty-second of the resolution, and the comparison would be unfair (FACTS §2, "Trap")."""
+
+
+def as_pair(size: Size) -> tuple[int, int]:
+    """``8`` → ``(8, 8)``."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def divisors(number: int) -> list[int]:
+    return [i for i in range(1, number + 1) if number % i == 0]
+
+
+@functools.cache
+def _annotations(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _fits(value: object, annotation: Any) -> bool:
+    """Whether ``value`` is of the annotated type; an int may stand for a float, a bool for neither."""
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return any(value == word and type(value) is type(word) for word in typing.get_args(annotation))
+    if origin in {types.UnionType, typing.Union}:
+        return any(_fits(value, arm) for arm in typing.get_args(annotation))
+    if origin is tuple:
+        arms = typing.get_args(annotation)
+        if not isinstance(value, tuple):
+            return False
+        if len(arms) == 2 and arms[1] is Ellipsis:
+            return all(_fits(item, arms[0]) for item in value)
+        return len(value) == len(arms) and all(_fits(i, a) for i, a in zip(value, arms, strict=True))
+    if annotation is type(None):
+        return value is None
+    if annotation in {int, float}:
+        return isinstance(value, (int, annotation)) and not isinstance(value, bool)
+    return isinstance(value, origin or annotation)
+
+
+def _describe(annotation: Any) -> str:
+    """What a field takes, in words."""
+    origin = typing.get_origin(annotation)
+    if origin is Literal:
+        return choices(typing.get_args(annotation))
+    if origin in {types.UnionType, typing.Union}:
+        return " or ".join(_describe(arm) for arm in typing.get_args(annotation))
+    if origin is tuple:
+        arms = typing.get_args(annotation)
+        return "a tuple of " + _describe(arms[0]) if Ellipsis in arms else f"({', '.join(map(_describe, arms))})"
+    names = {int: "a whole number", float: "a number", bool: "True or False", str: "text", type(None): "None"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """Checks every field against its annotation on construction."""
+
+    def __post_init__(self) -> None:
+        for name, annotation in _annotations(type(self)).items():  # type: ignore[arg-type]  # python/mypy#11469
+            value = getattr(self, name)
+            if not _fits(value, annotation):
+                words = typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+                if words and isinstance(value, str):
+                    raise ConfigError(unknown(name, value, words))
+                raise ConfigError(f"{name}={value!r} is not possible: it takes {_describe(annotation)}")
+        self._check()
+
+    def _check(self) -> None:
+        """Checks the relations between fields; each class says its own."""
+
+    def _at_least(self, low: float, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if min(value) < low if isinstance(value, tuple) else value < low:
+                raise ConfigError(f"{name}={value!r} is too small: it takes {low} or more")
+
+    def _above(self, low: float, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not value > low:
+                raise ConfigError(f"{name}={value!r} is not possible: it takes more than {low}")
+
+    def _rate(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"{name}={value!r} is not a rate: it takes 0 up to, not including, 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig(_Checked):
+    """A vision transformer (Dosovitskiy et al. 2021), pre-norm blocks. The defaults are ViT-B/16 at 224 px."""
+
+    img_size: Size = 224
+    patch_size: Size = 16
+    in_chans: int = 3
+    num_classes: int = 1000  # 0: no classifier, the pooled features come out
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    pos_embed: PosEmbed = "learned"
+    pos_embed_std: float = (
+        0.02  # spread at the start, of `learned` and of `relative`'s table; small widths want .5 to 1
+    )
+    pool: Pool = "cls"  # mean: no class token, mean over patches after the final norm
+    norm_eps: float = 1e-6
+    drop_rate: float = 0.0  # after the position embedding, the attention projection and both MLP layers
+    attn_drop_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    drop_path_schedule: DropPathSchedule = "linear"  # linear: 0 in the first block to the full rate in the last
+    init: Init = "timm"
+
+    def _check(self) -> None:
+        self._at_least(1, "img_size", "patch_size", "in_chans", "embed_dim", "depth", "num_heads")
+        self._at_least(0, "num_classes", "pos_embed_std")
+        self._above(0, "mlp_ratio", "norm_eps")
+        self._rate("drop_rate", "attn_drop_rate", "drop_path_rate")
+        if self.mlp_dim < 1:
+            raise ImpossibleConfigError(
+                f"mlp_ratio={self.mlp_ratio} leaves no channel of embed_dim={self.embed_dim}: "
+                f"it takes {1 / self.embed_dim:g} or more"
+            )
+        for side, patch in zip(as_pair(self.img_size), as_pair(self.patch_size), strict=True):
+            if side % patch:
+                raise ImpossibleConfigError(
+                    f"patch_size={self.patch_size} does not divide img_size={self.img_size}: "
+                    f"a side of {side} takes {choices(divisors(side))}"
+                )
+        if self.embed_dim % self.num_heads:
+            raise ImpossibleConfigError(
+                f"num_heads={self.num_heads} does not divide embed_dim={self.embed_dim}: "
+                f"it takes {choices(divisors(self.embed_dim))}"
+            )
+        if self.pos_embed == "sincos2d" and self.embed_dim % 4:
+            raise ImpossibleConfigError(
+                f"pos_embed=sincos2d needs an embed_dim divisible by 4, not {self.embed_dim}: "
+                f"try {self.embed_dim // 4 * 4 + 4}"
+            )
+        if self.pos_embed == "rope" and self.head_dim % 4:
+            raise ImpossibleConfigError(
+                f"pos_embed=rope needs a head size divisible by 4, not embed_dim/num_heads = {self.head_dim}: "
+                f"try num_heads={choices(h for h in divisors(self.embed_dim) if self.embed_dim // h % 4 == 0)}"
+            )
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """Patches down and across."""
+        (height, width), (patch_h, patch_w) = as_pair(self.img_size), as_pair(self.patch_size)
+        return height // patch_h, width // patch_w
+
+    @property
+    def num_patches(self) -> int:
+        return self.grid_size[0] * self.grid_size[1]
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        """Tokens that are not patches: the class token, if there is one."""
+        return 1 if self.pool == "cls" else 0
+
+    @property
+    def head_dim(self) -> int:
+        return self.embed_dim // self.num_heads
+
+    @property
+    def mlp_dim(self) -> int:
+        return int(self.embed_dim * self.mlp_ratio)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetConfig(_Checked):
+    """A residual network (He et al. 2015; v1.5 as torchvision builds it). The defaults are ResNet-50 at 224 px."""
+
+    depth: int | None = 50  # 18, 34, 50, 101, 152; None: `layers` and `block` say it
+    layers: tuple[int, ...] | None = None
+    block: ResNetBlock | None = None
+    width: int = 64  # channels of the first stage; each stage doubles them
+    stem: ResNetStem = "imagenet"  # imagenet: 7×7 stride 2 and max-pool; cifar: 3×3 stride 1
+    img_size: Size = 224
+    in_chans: int = 3
+    num_classes: int = 1000
+
+    def _check(self) -> None:
+        self._at_least(1, "img_size", "in_chans", "width")
+        self._at_least(0, "num_classes")
+        if (self.layers is None) != (self.block is None):
+            raise ConfigError("layers and block go together: layers=(2, 2, 2), block='basic'")
+        if self.layers is None and self.depth not in RESNET_LAYERS:
+            raise ConfigError(
+                f"depth={self.depth} is no ResNet: {choices(RESNET_LAYERS)} exist, "
+                "or give layers=(2, 2, 2), block='basic' with depth=None"
+            )
+        if self.layers is not None and self.depth is not None:
+            raise ConfigError(f"depth={self.depth} and layers={self.layers} say it twice: give depth=None with layers")
+        if self.layers is not None and (not self.layers or min(self.layers) < 1):
+            raise ConfigError(f"layers={self.layers} is not possible: each stage takes 1 or more blocks")
+
+    @property
+    def stages(self) -> tuple[ResNetBlock, tuple[int, ...]]:
+        """Block and blocks per stage."""
+        if self.layers is not None and self.block is not None:
+            return self.block, self.layers
+        return RESNET_LAYERS[self.depth or 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalConfig(_Checked):
+    """A model that somebody else wrote: ``package.module:function``, found also beside the ablation file.
+
+    The function is called with ``kwargs``, and with those of ``img_size``, ``in_chans`` and ``num_classes`` that its
+    signature names; it returns a module that maps (batch, in_chans, height, width) to (batch, num_classes).
+    """
+
+    source: str = field(kw_only=False)
+    kwargs: Mapping[str, Any] = field(default_factory=dict, kw_only=False, hash=False)
+    img_size: Size = 224
+    in_chans: int = 3
+    num_classes: int = 1000
+
+    def _check(self) -> None:
+        self._at_least(1, "img_size", "in_chans", "num_classes")
+        module, colon, function = self.source.partition(":")
+        if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+            raise ConfigError(f"source={self.source!r} names no function: write package.module:function")
+
+
+ModelConfig: TypeAlias = ViTConfig | ResNetConfig | ExternalConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(_Checked):
+    """The one recipe: AdamW, linear warm-up then cosine to zero, label smoothing, clipping, shift and flip.
+
+    No decay on biases, norms, tokens and position embeddings. Everything is drawn from the trial's seed.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    warmup_fraction: float = 0.1  # of all steps
+    betas: tuple[float, float] = (0.9, 0.98)
+    label_smoothing: float = 0.1
+    clip_grad_norm: float = 1.0  # 0: off
+    shift_px: int = 0  # random shift by up to so many pixels, where the data set allows it
+    flip: bool = True  # random horizontal flip, where the data set allows it
+    precision: TrainPrecision = "auto"  # auto: bfloat16 autocast on CUDA, float32 on the CPU
+
+    def _check(self) -> None:
+        self._at_least(1, "epochs", "batch_size")
+        self._at_least(0, "weight_decay", "clip_grad_norm", "shift_px")
+        self._above(0, "lr")
+        self._rate("warmup_fraction", "label_smoothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureConfig(_Checked):
+    """How costs are measured (MEASUREMENT: latency, memory)."""
+
+    batch_size: int = 8
+    dtype: Dtype = "float32"
+    threads: int = 1  # two torch threads on a busy two-core machine were 35 times slower than one
+    blocks: int = 12
+    cycles: int = 6  # mirrored permutations in a block
+    warmup_s: float = 2.0  # at most
+
+    def _check(self) -> None:
+        self._at_least(1, "batch_size", "threads", "cycles")
+        self._at_least(2, "blocks")
+        self._at_least(0, "warmup_s")
+
+
+Config: TypeAlias = ModelConfig | TrainConfig | MeasureConfig
+C = TypeVar("C", bound="_Checked")
+
+_CLASSES: Mapping[str, type[Config]] = types.MappingProxyType(
+    {cls.__name__: cls for cls in (ViTConfig, ResNetConfig, ExternalConfig, TrainConfig, MeasureConfig)}
+)
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """A config as plain JSON values, its class under ``type``; ``from_dict`` takes it back."""
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    plain = {
+        k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()
+    }
+    return {"type": type(config).__name__, **plain}
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """The config that ``as_dict`` wrote.
+
+    Raises:
+        ConfigError: the type or a field is unknown, or a value is not possible.
+    """
+    rest = dict(values)
+    name = rest.pop("type", None)
+    if name not in _CLASSES:
+        raise ConfigError(unknown("config type", name, _CLASSES))
+    cls: type[Any] = _CLASSES[name]
+    known = [f.name for f in dataclasses.fields(cls)]
+    for key in rest:
+        if key not in known:
+            raise ConfigError(unknown(f"{name} field", key, known))
+    config: Config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in rest.items()})
+    return config
+
+
+def with_values(config: C, values: Mapping[str, Any]) -> C:
+    """The config with fields replaced, all at once; an unknown name is answered with the nearest.
+
+    Raises:
+        ConfigError: no such field, or not such a value.
+        ImpossibleConfigError: the values exist, but not beside the others.
+    """
+    known = [f.name for f in dataclasses.fields(config)]
+    for name in values:
+        if name not in known:
+            raise ConfigError(unknown(f"{type(config).__name__} field", name, known))
+    return dataclasses.replace(config, **values)
+
+
+def fit(config: ModelConfig, *, img_size: Size, in_chans: int, num_classes: int) -> ModelConfig:
+    """The config for other data: image size, channels and classes, and a ResNet's stem by the image's size."""
+    fitted = dataclasses.replace(config, img_size=img_size, in_chans=in_chans, num_classes=num_classes)
+    if isinstance(fitted, ResNetConfig) and min(as_pair(img_size)) < CIFAR_STEM_BELOW_PX:
+        return dataclasses.replace(fitted, stem="cifar")
+    return fitted

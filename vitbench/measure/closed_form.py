@@ -1,0 +1,101 @@
+"""Multiply-adds of a ViT or ResNet by arithmetic from its config alone: the count that no tool can get wrong.
+
+A multiply-add of a convolution or matrix product is one MAC (Dosovitskiy et al. 2021 and torchvision count so); norms,
+activations, softmax, pooling and whatever a position embedding adds or rotates are not. For a ViT of S tokens, N
+patches of P² pixels, C channels, width D, depth L and K classes the sum is
+
+    N·(C·P²)·D  +  L·(4·S·D² + 2·S·D·hidden)  +  L·2·S²·D  +  D·K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vitbench.config import ResNetConfig, ViTConfig, as_pair
+
+
+@dataclass(frozen=True)
+class Product:
+    """One convolution or matrix product for one image: ``outputs`` elements, each a sum of ``terms`` products."""
+
+    outputs: int
+    terms: int
+    input_gradient: bool = True  # the first layer passes none on: nobody asks for the image's
+
+    @property
+    def macs(self) -> int:
+        return self.outputs * self.terms
+
+    @property
+    def macs_backward(self) -> int:
+        """The gradient of each of the two factors costs as much as the product itself."""
+        return self.macs * (2 if self.input_gradient else 1)
+
+
+@dataclass(frozen=True)
+class Form:
+    """Sums over all products, per image."""
+
+    macs: int
+    macs_backward: int
+    activations: int
+
+
+def closed_form(config: ViTConfig | ResNetConfig) -> Form:
+    products = list(_vit(config) if isinstance(config, ViTConfig) else _resnet(config))
+    return Form(
+        macs=sum(p.macs for p in products),
+        macs_backward=sum(p.macs_backward for p in products),
+        activations=sum(p.outputs for p in products),
+    )
+
+
+def _vit(c: ViTConfig) -> Iterator[Product]:
+    patch_height, patch_width = as_pair(c.patch_size)
+    yield Product(c.num_patches * c.embed_dim, c.in_chans * patch_height * patch_width, input_gradient=False)
+    tokens = c.num_prefix_tokens + c.num_patches
+    for _ in range(c.depth):
+        yield Product(tokens * 3 * c.embed_dim, c.embed_dim)  # qkv
+        yield Product(c.num_heads * tokens * tokens, c.head_dim)  # scores
+        yield Product(tokens * c.embed_dim, tokens)  # weighted values
+        yield Product(tokens * c.embed_dim, c.embed_dim)  # projection
+        yield Product(tokens * c.mlp_dim, c.embed_dim)
+        yield Product(tokens * c.embed_dim, c.mlp_dim)
+    yield Product(c.num_classes, c.embed_dim)
+
+
+def _resnet(c: ResNetConfig) -> Iterator[Product]:
+    block, layers = c.stages
+    expansion = 4 if block == "bottleneck" else 1
+    height, width = as_pair(c.img_size)
+    if c.stem == "imagenet":
+        height, width = _half(height), _half(width)
+    yield Product(height * width * c.width, c.in_chans * (49 if c.stem == "imagenet" else 9), input_gradient=False)
+    if c.stem == "imagenet":  # the max-pool
+        height, width = _half(height), _half(width)
+    channels = c.width
+    for stage, count in enumerate(layers):
+        inner = c.width * 2**stage
+        outer = inner * expansion
+        for index in range(count):
+            before = height * width
+            if stage and not index:
+                height, width = _half(height), _half(width)
+            pixels = height * width
+            if block == "bottleneck":  # the stride sits in the 3×3
+                yield Product(before * inner, channels)
+                yield Product(pixels * inner, 9 * inner)
+                yield Product(pixels * outer, inner)
+            else:
+                yield Product(pixels * inner, 9 * channels)
+                yield Product(pixels * outer, 9 * inner)
+            if not index and (stage or channels != outer):  # the shortcut's 1×1
+                yield Product(pixels * outer, channels)
+            channels = outer
+    yield Product(c.num_classes, channels)
+
+
+def _half(side: int) -> int:
+    """What a stride of 2 leaves, with the padding of these networks."""
+    return (side + 1) // 2

@@ -1,0 +1,149 @@
+"""How long one call takes, in milliseconds, and by what ratio variants differ: the library's face of a session.
+
+    compare({"a": model_a, "b": model_b}, example, baseline="a").table()
+
+The ratio is what holds up: it is taken within blocks and cycles, where all models met the same machine. The absolute
+latency is one machine's on one day, and is withheld at noise grade D. Both leave out data loading and the first call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from vitbench.measure import host
+from vitbench.measure.session import CONTROL, Block, Samples, Session, run_session
+from vitbench.measure.subject import Mode, Subject, SubjectError
+from vitbench.stats import estimates, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CONTROL", "Block", "Comparison", "Samples", "Session", "Subject", "SubjectError", "compare", "run_session"]
+
+MAXIMUM_BLOCKS = 12
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``compare`` found; the raw samples come along."""
+
+    session: Session
+    ratios: dict[str, verdicts.Comparison]  # variant ÷ baseline, intervals at the level Holm tested
+    scope: dict[str, Any]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the A/A control held; if not, every verdict is withheld."""
+        return self.session.valid
+
+    @property
+    def grade(self) -> host.Grade:
+        """How noisy the machine was, A to D."""
+        grade: host.Grade = self.scope["grade"]
+        return grade
+
+    @property
+    def samples(self) -> dict[str, Samples]:
+        """Raw calls by model, the baseline's clone under ``A/A control``."""
+        return {**self.session.samples, CONTROL: self.session.control}
+
+    def latency_ms(self, name: str) -> estimates.Interval:
+        """Milliseconds a call: the median of each block, then t on blocks."""
+        return estimates.latency_interval(1e3 * self.session.samples[name].wall)
+
+    def table(self) -> pd.DataFrame:
+        """One row a model: milliseconds a call, ratio to the baseline with its interval, verdict."""
+        import pandas as pd
+
+        nan = float("nan")
+        rows = []
+        for name in self.session.samples:
+            ratio = self.ratios.get(name)
+            rows.append(
+                {
+                    "variant": name,
+                    "latency_ms": nan if self.grade == "D" else self.latency_ms(name).value,
+                    "latency_ratio": ratio.value if ratio else 1.0,
+                    "latency_ratio_low": ratio.low if ratio else nan,
+                    "latency_ratio_high": ratio.high if ratio else nan,
+                    "latency_verdict": ratio.verdict.text if ratio else "baseline",
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        control = "held" if self.valid else "failed"
+        return "\n".join(
+            [
+                self.table().to_string(index=False),
+                f"A/A control {control}; noise floor ±{100 * self.session.noise_floor:.1f}%",
+                ", ".join(f"{key} {value}" for key, value in self.scope.items()),
+            ]
+        )
+
+
+def compare(
+    models: Mapping[str, nn.Module | Callable[[Any], Any]],
+    example: Any,
+    *,
+    baseline: str,
+    target: float = 0.02,
+    budget_s: float = 10.0,
+    seed: int = 0,
+    mode: Mode = "forward",
+    threads: int = 1,
+    timer: Callable[[], float] = time.perf_counter,
+) -> Comparison:
+    """Times models side by side on one input, against a baseline.
+
+    Args:
+        models: name → module, or any callable of one argument. Each is deep-copied and left untouched; modules run in
+            evaluation mode, or in training mode in a ``train_step``.
+        example: the input, (batch, …) where it is a tensor; its device is where everything runs.
+        baseline: the name that the others are compared with.
+        target: half-width, as a fraction, above which a difference that was not found is called inconclusive.
+        budget_s: seconds; at least 6 blocks are timed, at most 12.
+        seed: of placements, orders and labels.
+        mode: ``forward``, or a whole ``train_step``.
+        threads: of torch, set for this call; two threads on a busy two-core machine were 35 times slower than one.
+        timer: seconds; injected by tests.
+
+    Raises:
+        ConfigError: no such baseline.
+        SubjectError: a model raised, or put out NaN or infinity; it names the model.
+    """
+    device = example.device if isinstance(example, Tensor) else torch.device("cpu")
+    subjects = {name: Subject(model, example, device) for name, model in models.items()}
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        session = run_session(
+            subjects,
+            baseline=baseline,
+            blocks=MAXIMUM_BLOCKS,
+            seed=seed,
+            mode=mode,
+            budget_s=budget_s,
+            timer=timer,
+        )
+    finally:
+        torch.set_num_threads(threads_before)
+    metric = replace(verdicts.LATENCY, target=target)
+    logs = {name: session.log_ratios(name) for name in models if name != baseline}
+    scope = {
+        "device": str(device),
+        "dtype": str(example.dtype).removeprefix("torch.") if isinstance(example, Tensor) else "not a tensor",
+        "batch_size": subjects[baseline].batch_size,
+        "threads": threads,
+        "mode": mode,
+        "placement": "own",
+        "blocks": len(session.blocks),
+        "grade": host.grade(session.pressure, session.cpu_share if device.type == "cpu" else 1.0),
+    }
+    return Comparison(session, verdicts.family(logs, metric, valid=session.valid), scope)

@@ -1,0 +1,110 @@
+"""The four initialisations of a vision transformer (FACTS §7, "Init"; each read in the named source).
+
+| name    | linear                | patches           | class token | head     | source                               |
+|---------|-----------------------|-------------------|-------------|----------|--------------------------------------|
+| timm    | truncated normal .02  | torch's default   | normal .02  | as linear| timm 0.4.12                          |
+| jax     | Xavier, q k v apart   | LeCun normal      | 0           | 0        | google-research/vision_transformer   |
+| classic | truncated normal .01  | Kaiming fan-out   | normal .02  | as linear| vit_model.py of WZMIAOMIAO           |
+| moco    | Xavier, q k v apart   | Xavier            | normal 1e-6 | as linear| facebookresearch/moco-v3             |
+
+Biases start at 0 (patches under ``timm``: torch's default; MLP biases under ``jax``: normal 1e-6), norms at 1 and 0.
+In all four the learned position embeddings, ``pos_embed`` and the tables of relative biases, are normal with the
+spread ``pos_embed_std``; its default .02 is that of the sources, and of Swin for the biases. Where a source truncates
+these at ±2, as ``trunc_normal_`` does, nothing is cut in effect.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Mapping
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vitbench.config import Init, ViTConfig
+
+JAX_TRUNCATED_STD = 0.87962566103423978
+"""Standard deviation of a unit normal cut at ±2, by which flax divides to keep the variance."""
+
+
+def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _xavier_qkv_apart(weight: Float[Tensor, "outputs inputs"], *, fused: bool) -> None:
+    """Xavier uniform; a fused qkv counts as the three square maps it is, not as one of three times the fan-out."""
+    for part in weight.detach().chunk(3) if fused else (weight,):
+        nn.init.xavier_uniform_(part)
+
+
+def _timm(model: nn.Module, *, std: float = 0.02) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=std)
+            _zero_bias(module)
+    _token(model, 0.02)
+
+
+def _classic(model: nn.Module) -> None:
+    _timm(model, std=0.01)
+    patches = _patches(model)
+    nn.init.kaiming_normal_(patches.weight, mode="fan_out")
+    _zero_bias(patches)
+
+
+def _jax(model: nn.Module) -> None:
+    _xavier(model)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and ".mlp." in name:
+            nn.init.normal_(module.bias, std=1e-6)
+        elif isinstance(module, nn.Linear) and name == "head":
+            nn.init.zeros_(module.weight)
+    patches = _patches(model)
+    std = patches.weight[0].numel() ** -0.5 / JAX_TRUNCATED_STD
+    nn.init.trunc_normal_(patches.weight, std=std, a=-2 * std, b=2 * std)
+    _zero_bias(patches)
+    _token(model, 0.0)
+
+
+def _moco(model: nn.Module) -> None:
+    _xavier(model)
+    patches = _patches(model)
+    bound = math.sqrt(6 / (patches.weight[0].numel() + patches.out_channels))
+    nn.init.uniform_(patches.weight, -bound, bound)
+    _zero_bias(patches)
+    _token(model, 1e-6)
+
+
+def _xavier(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            _xavier_qkv_apart(module.weight, fused=name.endswith(".qkv"))
+            _zero_bias(module)
+
+
+def _patches(model: nn.Module) -> nn.Conv2d:
+    layer = model.get_submodule("patch_embed.proj")
+    assert isinstance(layer, nn.Conv2d)
+    return layer
+
+
+def _token(model: nn.Module, std: float) -> None:
+    token = getattr(model, "cls_token", None)
+    if token is not None:
+        nn.init.normal_(token, std=std)
+
+
+INITS: Mapping[Init, Callable[[nn.Module], None]] = types.MappingProxyType(
+    {"timm": _timm, "jax": _jax, "classic": _classic, "moco": _moco}
+)
+"""Word in the config → what it does."""
+
+
+def initialize(model: nn.Module, config: ViTConfig) -> None:
+    """Draws all initial weights of a vision transformer from torch's global generator, in place."""
+    INITS[config.init](model)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("pos_embed", "relative_position_bias_table")):
+            nn.init.normal_(parameter, std=config.pos_embed_std)

@@ -1,0 +1,179 @@
+"""Finished frames → figures, with seaborn. Computes nothing; style and label placement stand in drawing.py.
+
+Colours are seaborn's colour-blind palette and never carry a meaning alone: a marker, a position or a word says it too.
+The same frames give the same bytes, as long as matplotlib and seaborn stay the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vitbench.plots import drawing
+from vitbench.plots.drawing import GRID, INK, MUTED, PAPER, SWATCHES, WIDTH
+from vitbench.tables.layout import STATUS_WORDS
+
+DIRECTIONS = {"better": 0, "faster": 0, "worse": 1, "slower": 1}
+"""Verdict → swatch; every other verdict is drawn grey and hollow."""
+
+
+def accuracy(table: pd.DataFrame, seeds: pd.DataFrame, *, baseline: str, chance: float | None = None) -> Figure:
+    """Every seed as a dot, the mean and its interval, one row a variant; a row without numbers says why.
+
+    Args:
+        table: ``variant, family, status, accuracy, accuracy_low, accuracy_high``.
+        seeds: ``variant, seed, accuracy``; a seed keeps its height in every row, so that the eye can pair.
+        baseline: the variant whose mean is drawn as a line through all rows.
+        chance: accuracy of guessing, drawn where it falls into the picture.
+    """
+    with drawing.style():
+        figure, axes = drawing.rows(list(table["variant"]))
+        order = {variant: row for row, variant in enumerate(table["variant"])}
+        families = drawing.Families(table["family"])
+        ranks = {seed: rank for rank, seed in enumerate(sorted(seeds["seed"].unique()))}
+        step = 0.44 / max(len(ranks) - 1, 1)
+        height = [
+            order[v] + (ranks[s] * step - 0.22 if len(ranks) > 1 else 0)
+            for v, s in zip(seeds["variant"], seeds["seed"], strict=True)
+        ]
+        dots = seeds.assign(height=height, family=seeds["variant"].map(table.set_index("variant")["family"]))
+        sns.scatterplot(
+            dots, x="accuracy", y="height", ax=axes, legend=False, alpha=0.5, s=18, linewidth=0, zorder=2,
+            hue="family", palette=families.colours,
+        )  # fmt: skip
+        for row in table.to_dict("records"):
+            at, mean, family = order[row["variant"]], row["accuracy"], row["family"]
+            if math.isnan(mean):
+                drawing.note(
+                    axes,
+                    at,
+                    "no accuracy yet" if row["status"] == "ok" else STATUS_WORDS.get(row["status"], row["status"]),
+                )
+                continue
+            drawing.interval(axes, mean, at, across=(row["accuracy_low"], row["accuracy_high"]), colour=INK)
+            axes.plot(mean, at, families.markers[family], ms=6.5, mec=INK, color=families.colours[family], zorder=4)
+        mean = table.loc[table["variant"] == baseline, "accuracy"]
+        if mean.notna().any():
+            axes.axvline(float(mean.iloc[0]), color=MUTED, lw=1, ls=(0, (4, 3)), zorder=1)
+        low, high = axes.get_xlim()
+        if chance is not None and low - (high - low) * 0.15 <= chance <= high:
+            axes.axvline(chance, color=MUTED, lw=1, ls=":", zorder=1)
+        drawing.percent_axis(axes.xaxis)
+        axes.set(xlabel="Test accuracy (%)", ylabel="")
+        drawing.legend(axes, families)
+    return figure
+
+
+def tradeoff(table: pd.DataFrame, cost: str, *, label: str, baseline: str) -> Figure:
+    """Accuracy against a cost, both with their intervals where they have one; each point bears its name.
+
+    Args:
+        table: ``variant, family, accuracy(+_low, _high)`` and the column ``cost``, with ``_low`` and ``_high`` or none.
+        cost: the column on the horizontal axis; logarithmic where it spans more than a factor of four.
+        label: that axis' label, with unit.
+        baseline: the variant drawn larger.
+    """
+    with drawing.style():
+        points = table[table["accuracy"].notna() & table[cost].notna()]
+        figure = Figure(figsize=(WIDTH, 3.9 + 0.09 * max(0, len(points) - 6)), layout="constrained")
+        axes = figure.subplots()
+        families = drawing.Families(table["family"])
+        intervals = f"{cost}_low" in table.columns
+        for point in points.to_dict("records"):
+            x, y = point[cost], point["accuracy"]
+            colour = families.colours[point["family"]]
+            sides = (point[f"{cost}_low"], point[f"{cost}_high"]) if intervals else None
+            drawing.interval(
+                axes, x, y, across=sides, up=(point["accuracy_low"], point["accuracy_high"]), colour=colour, width=1.1
+            )
+        sns.scatterplot(
+            points, x=cost, y="accuracy", ax=axes, legend=False, zorder=3, edgecolor=INK, linewidth=0.8,
+            hue="family", style="family", palette=families.colours, markers=families.markers,
+            s=[75 if variant == baseline else 42 for variant in points["variant"]],
+        )  # fmt: skip
+        drawing.cost_axis(axes, [float(value) for value in points[cost]])
+        axes.margins(y=0.12)
+        drawing.percent_axis(axes.yaxis)
+        axes.set(xlabel=label, ylabel="Test accuracy (%)")
+        drawing.legend(axes, families)
+        drawing.direct_labels(axes, [(row[cost], row["accuracy"], row["variant"]) for row in points.to_dict("records")])
+    return figure
+
+
+def learning_curves(curves: pd.DataFrame, *, variants: Sequence[str], baseline: str) -> Figure:
+    """Validation accuracy by epoch: a small picture a variant, each seed faint, the mean, the baseline's mean dashed.
+
+    Args:
+        curves: ``variant, seed, epoch, val_accuracy``.
+        variants: the pictures, in order.
+        baseline: the variant repeated in every picture.
+    """
+    with drawing.style():
+        columns = min(3, len(variants))
+        lines = math.ceil(len(variants) / columns)
+        figure = Figure(figsize=(WIDTH, 0.5 + 1.75 * lines), layout="constrained")
+        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        reference = curves[curves["variant"] == baseline]
+        for axes, variant in itertools.zip_longest(grid, variants):
+            if variant is None:
+                axes.set_axis_off()
+                continue
+            own = curves[curves["variant"] == variant]
+            style = {"x": "epoch", "y": "val_accuracy", "ax": axes, "legend": False}
+            if variant != baseline and len(reference):
+                sns.lineplot(reference, **style, errorbar=None, color=MUTED, lw=1.1, ls=(0, (4, 2)))
+            sns.lineplot(own, **style, units="seed", estimator=None, color=SWATCHES[0], lw=0.7, alpha=0.4)
+            sns.lineplot(own, **style, errorbar=None, color=SWATCHES[0], lw=1.8)
+            axes.set_title("\n".join(drawing.wrapped(variant, 22)))
+            axes.set(xlabel="", ylabel="")
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+            drawing.percent_axis(axes.yaxis)
+        for axes in grid[max(0, len(variants) - columns) : len(variants)]:
+            axes.tick_params(labelbottom=True)
+        figure.supxlabel("Epoch", size=9.5)
+        figure.supylabel("Validation accuracy (%)", size=9.5)
+    return figure
+
+
+def latency_ratios(
+    comparisons: pd.DataFrame, *, variants: Sequence[str], baseline: str, noise: tuple[float, float] | None
+) -> Figure:
+    """The latency of each variant over the baseline's, with the interval its verdict rests on.
+
+    Args:
+        comparisons: ``variant, value, low, high, kind``: ratios, and the word of the verdict.
+        variants: the rows, in order, with or without a comparison.
+        baseline: what the ratios are relative to.
+        noise: the A/A control's interval: what this session sees where there is nothing to see.
+    """
+    with drawing.style():
+        figure, axes = drawing.rows(variants)
+        if noise is not None:
+            axes.axvspan(*noise, color=GRID, lw=0, zorder=0.5)
+        axes.axvline(1, color=MUTED, lw=1, zorder=1)
+        known = {row["variant"]: row for row in comparisons.to_dict("records")}
+        reach = [1.0]
+        for at, variant in enumerate(variants):
+            entry = known.get(variant)
+            if entry is None or math.isnan(entry["value"]):
+                drawing.margin_note(axes, at, "baseline" if variant == baseline else "not measured", quiet=True)
+                continue
+            decided = entry["kind"] in DIRECTIONS
+            colour = SWATCHES[DIRECTIONS[entry["kind"]]] if decided else MUTED
+            value, low, high = entry["value"], entry["low"], entry["high"]
+            drawing.interval(axes, value, at, across=(low, high), colour=colour, width=1.6)
+            axes.plot(value, at, "o", ms=5.5, mec=colour, mew=1.4, mfc=colour if decided else PAPER, zorder=4)
+            drawing.margin_note(axes, at, f"{value:.3f}  [{low:.3f}, {high:.3f}]")
+            reach += [end for end in (value, low, high) if not math.isnan(end)]
+        if max(reach) / min(reach) > 3:
+            drawing.log_axis(axes)
+        axes.margins(x=0.08)
+        axes.set(xlabel=f"Latency relative to {drawing.short(baseline)} (1 = equal, left is faster)", ylabel="")
+    return figure

@@ -1,0 +1,133 @@
+"""The answer in two or three sentences, each made from verdicts and saying no more than they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from vitbench.report.phrases import Name, Phrase, listed, names
+from vitbench.tables.layout import percent
+
+NAMED, CROWD = 3, 6
+"""So many variants with the same verdict are named one by one (in a crowd one fewer); of more, the two extremes."""
+
+Row = Mapping[Any, Any]
+
+GAINS = {"accuracy": "better", "latency_ms": "faster"}
+OPENINGS = {"accuracy": "In accuracy, ", "latency_ms": "In latency, "}
+
+
+def answer(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> list[Phrase]:
+    """Sentences on accuracy, on latency, and on what is won without a price.
+
+    Args:
+        table: for the baseline's own accuracy.
+        compared: every variant against the baseline, with ``kind`` and ``verdict``.
+        baseline: its name.
+    """
+    sentences = []
+    own = table[table["variant"] == baseline].iloc[0]
+    for metric in ("accuracy", "latency_ms"):
+        rows: list[dict[Any, Any]] = compared[compared["metric"] == metric].to_dict("records")
+        if not rows or all(row["kind"] == "not_measured" for row in rows):
+            continue
+        where: Phrase = () if baseline == "baseline" else (" ", Name(baseline))
+        if metric == "accuracy" and not pd.isna(own["accuracy"]):
+            where = (*where, f" ({percent(own['accuracy'])}%)")
+        sentences.append((*_compared(rows, OPENINGS[metric], where), "."))
+    if len(sentences) == 2:
+        sentences.append((*_free(compared), *_left_out(compared)))
+    if not sentences:
+        return [("Nothing has been compared yet: there is no verdict to rest an answer on.",)]
+    return sentences
+
+
+def _compared(rows: Sequence[Row], opening: str, baseline: Phrase) -> Phrase:
+    """All verdicts of one metric, grouped by kind, in one sentence."""
+    groups = {kind: [row for row in rows if row["kind"] == kind] for kind in dict.fromkeys(r["kind"] for r in rows)}
+    order = ("better", "faster", "worse", "slower", "equivalent", "none", "untested", "inconclusive", "exploratory")
+    clauses = [clause for kind in order if (group := groups.get(kind)) and (clause := _clause(kind, group, len(rows)))]
+    against: Phrase = ("against the baseline", *baseline, ", ")
+    if "invalid" in groups:
+        clauses.append(("no verdict holds: the A/A control found the baseline different from its own clone",))
+    return (opening, *against, *listed(clauses, last="; ", between="; "))
+
+
+def _clause(kind: str, rows: Sequence[Row], total: int) -> Phrase:
+    """One group of equal verdicts in words."""
+    who = names(row["variant"] for row in rows)
+    few = len(rows) <= NAMED - (total > CROWD)
+    if kind in {"better", "worse", "faster", "slower"}:
+        if few:
+            return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
+        least, *_, most = sorted(rows, key=lambda row: abs(row["value"] - (0 if "accuracy" in row["metric"] else 1)))
+        span = (": least ", Name(least["variant"]), _by(least), ", most ", Name(most["variant"]), _by(most))
+        return (f"{len(rows)} of {total} variants are {kind}", *span)
+    if kind == "equivalent":
+        if few:
+            return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
+        return (f"{len(rows)} of {total} variants are {_before(rows[0]['verdict'], ' [')}",)
+    if kind == "none":
+        if few:
+            each = [(Name(row["variant"]), f" ({_after(row['verdict'])})") for row in rows]
+            return ("no difference was found for ", *listed(each))
+        return (f"for {len(rows)} of {total} variants no difference was found",)
+    if kind == "exploratory":
+        counts = sorted({int(row["n"]) for row in rows})
+        seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        whose = who if few else (f"{len(rows)} of {total} variants",)
+        return ("nothing is decided for ", *whose, f": only {seeds} seeds in common (a verdict takes 6)")
+    if few:
+        return listed([(Name(row["variant"]), f": {_lower(row['verdict'])}") for row in rows])
+    what = {"untested": "differ without spread, so that there is no test", "inconclusive": "stay inconclusive"}[kind]
+    return (f"{len(rows)} of {total} variants {what}",)
+
+
+def _free(compared: pd.DataFrame) -> Phrase:
+    """What wins on one side and is shown to lose nothing on the other: two verdicts each."""
+    kinds = {metric: dict(zip(g["variant"], g["kind"], strict=True)) for metric, g in compared.groupby("metric")}
+    accuracy, latency = kinds["accuracy"], kinds["latency_ms"]
+    both = [v for v in accuracy if accuracy[v] == "better" and latency[v] == "faster"]
+    gains = [v for v in accuracy if accuracy[v] == "better" and latency[v] == "equivalent"]
+    speed = [v for v in accuracy if latency[v] == "faster" and accuracy[v] == "equivalent"]
+    clauses = [
+        (*_who(found), f" {'is' if len(found) == 1 else 'are'} {what}")
+        for found, what in (
+            (both, "better and faster"),
+            (gains, "better at equivalent latency"),
+            (speed, "faster at equivalent accuracy"),
+        )
+        if found
+    ]
+    if clauses:
+        return ("A gain without a price: ", *listed(clauses, last="; ", between="; "), ".")
+    return ("No variant is shown to gain in one of the two and to give up nothing in the other.",)
+
+
+def _left_out(compared: pd.DataFrame) -> Phrase:
+    """Those without a comparison on at least one side."""
+    missing = list(dict.fromkeys(compared["variant"][compared["kind"] == "not_measured"]))
+    return (" ", *_who(missing), " could not be compared on both.") if missing else ()
+
+
+def _who(found: Sequence[str]) -> Phrase:
+    return names(found) if len(found) <= NAMED else (f"{len(found)} variants",)
+
+
+def _by(row: Row) -> str:
+    """The numbers of ``slower by 4.1% [3.2, 5.0]``."""
+    return " " + str(row["verdict"]).removeprefix(f"{row['kind']} ")
+
+
+def _before(text: str, mark: str) -> str:
+    return text.partition(mark)[0]
+
+
+def _after(text: str, mark: str = "; ") -> str:
+    return text.partition(mark)[2] or text
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

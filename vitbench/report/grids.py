@@ -1,0 +1,166 @@
+"""The report's tables, as text: which columns stand together, intervals beside their numbers, verdicts in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from vitbench.report.methods import throughput_note
+from vitbench.report.phrases import span
+from vitbench.tables.frames import BASELINE, accuracy_seeds, timings
+from vitbench.tables.layout import MISSING, Show, absent, column, percent, points, ratio, significant
+from vitbench.tables.study import Study
+
+GOOD, BAD = ("better", "faster"), ("worse", "slower", "invalid")
+AGAINST = "against the baseline"
+
+RESULTS = """
+    Accuracy: mean over seeds, on the test split. Latency: one call at the batch size under Scope, median of a block,
+    mean over blocks. Brackets beside a number are its 95% interval; those of a verdict are the interval at the level
+    that Holm tested."""
+COSTS = "Parameters, MACs, FLOPs and activations are counted and memory is modelled: exact, so no interval."
+COMPARISONS = """
+    A family is all variants on one quantity. p values are unadjusted; Holm decides at which level each is tested, and
+    the interval is shown at that level, so that interval and verdict never disagree. The sign-flip p is a
+    distribution-free check that stands beside the t test and decides nothing."""
+SEEDS = "Test accuracy in per cent after the last epoch: every seed, none chosen."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, its interval in small print, and whether it is good or bad news."""
+
+    text: str
+    small: str = ""
+    tone: str = ""  # good, bad, or neither
+    name: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: its headings (those of numbers are set to the right), rows and caption."""
+
+    title: str
+    heads: Sequence[str]
+    numeric: Sequence[bool]
+    rows: Sequence[Sequence[Cell]]
+    caption: str
+
+
+def _grid(title: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> Grid:
+    words = {"Variant", "Family", AGAINST, "Quantity", "Verdict"}
+    return Grid(title, heads, [head not in words for head in heads], rows, " ".join(caption.split()))
+
+
+def _bracket(low: Any, high: Any, show: Show) -> str:
+    """An interval in small print, or the words that there is none."""
+    return "no interval" if absent(low) or absent(high) else f"[{show(low)}, {show(high)}]"
+
+
+def _measured(row: Mapping[Any, Any], name: str) -> Cell:
+    show = column(name).show
+    if absent(row[name]):
+        return Cell(MISSING)
+    return Cell(show(row[name]), _bracket(row[f"{name}_low"], row[f"{name}_high"], show))
+
+
+def _verdict(row: Mapping[Any, Any] | None, variant: str, baseline: str) -> Cell:
+    if variant == baseline:
+        return Cell(BASELINE)
+    if row is None:
+        return Cell(MISSING)
+    return Cell(row["verdict"], tone="good" if row["kind"] in GOOD else "bad" if row["kind"] in BAD else "")
+
+
+def results(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> Grid:
+    """Accuracy and latency of each variant, with intervals and verdicts."""
+    found = {(row["metric"], row["variant"]): row for row in compared.to_dict("records")}
+    families = len(set(table["family"])) > 1
+    rows = []
+    for row in table.to_dict("records"):
+        name, skipped = row["variant"], row["status"] == "skipped"
+        family = [Cell(row["family"])] if families else []
+        quantities = []
+        for metric in ("accuracy", "latency_ms"):
+            verdict = Cell("skipped") if skipped else _verdict(found.get((metric, name)), name, baseline)
+            quantities += [_measured(row, metric), verdict]
+        seeds = Cell(MISSING if absent(row["seeds"]) else str(row["seeds"]))
+        rows.append([Cell(name, name=True), *family, *quantities, seeds])
+    quantity_heads = [column("accuracy").title, AGAINST, column("latency_ms").title, AGAINST]
+    return _grid("Results", ["Variant", *["Family"] * families, *quantity_heads, "Seeds"], rows, RESULTS)
+
+
+def costs(study: Study, table: pd.DataFrame) -> Grid:
+    """What is counted, modelled, or timed apart from the comparison."""
+    steps = {row["variant"]: row for row in timings(study, "train_step_ms").to_dict("records")}
+    names = ["params", "macs", "flops", "activations"]
+    names += ["peak_memory_inference_mib", "peak_memory_training_mib", "throughput_img_s"]
+    rows = []
+    for row in table.to_dict("records"):
+        step = steps.get(row["variant"])
+        timed = (
+            Cell(significant(step["value"]), _bracket(step["low"], step["high"], significant))
+            if step
+            else Cell(MISSING)
+        )
+        rows.append([Cell(row["variant"], name=True), *(Cell(column(n).show(row[n])) for n in names), timed])
+    caption = f"{COSTS} {throughput_note(study)}"
+    if steps:
+        caption += f" Training step: in brackets the 95% interval over {span(s['n'] for s in steps.values())} blocks."
+    return _grid("Costs", ["Variant", *(column(n).title for n in [*names, "train_step_ms"])], rows, caption)
+
+
+def comparison_grid(compared: pd.DataFrame) -> Grid:
+    """Every comparison with its n, level and p values."""
+    rows = []
+    for row in compared.to_dict("records"):
+        show, quantity, unit = (
+            (points, "accuracy (points)", "seed")
+            if row["metric"] == "accuracy"
+            else (ratio, "latency (ratio)", "block")
+        )
+        interval = "" if absent(row["value"]) else _bracket(row["low"], row["high"], show)
+        cells = [
+            Cell(row["variant"], name=True),
+            Cell(quantity),
+            Cell(show(row["value"]), interval),
+            Cell(MISSING if absent(row["level"]) else f"{100 * row['level']:.4g}%"),
+            Cell(f"{row['n']} {unit}{'s' * (row['n'] != 1)}" if row["n"] else MISSING),
+            Cell(_p(row["p"])),
+            Cell(_p(row["sign_flip_p"])),
+            Cell(row["verdict"]),
+        ]
+        rows.append(cells)
+    heads = ["Variant", "Quantity", "Difference or ratio", "Level", "n", "p (t)", "p (sign flip)", "Verdict"]
+    return _grid("Every comparison", heads, rows, COMPARISONS)
+
+
+def _p(value: float) -> str:
+    if absent(value):
+        return MISSING
+    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
+
+
+def seed_grid(study: Study) -> Grid | None:
+    """Every seed's accuracy; none is left out and none is chosen."""
+    samples = accuracy_seeds(study)
+    if samples.empty:
+        return None
+    seeds = sorted(set(samples["seed"]))
+    known = {(row["variant"], row["seed"]): row["accuracy"] for row in samples.to_dict("records")}
+    rows = [
+        [Cell(v.name, name=True), *(Cell(percent(known.get((v.name, seed), float("nan")))) for seed in seeds)]
+        for v in study.variants
+    ]
+    return _grid("Every seed", ["Variant", *(f"seed {seed}" for seed in seeds)], rows, SEEDS)
+
+
+def terminal(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> tuple[list[str], list[list[str]]]:
+    """The compact table for a terminal: headings, and rows of plain text."""
+    grid = results(table, compared, baseline=baseline)
+    keep = [i for i, head in enumerate(grid.heads) if head not in {"Family", "Seeds"}]
+    rows = [[" ".join(filter(None, (row[i].text, row[i].small))) for i in keep] for row in grid.rows]
+    return [grid.heads[i] for i in keep], rows

@@ -1,0 +1,166 @@
+"""The small print: scope, methods, settings, environment, how to reproduce. All of it from the records."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from vitbench import stats
+from vitbench.report.phrases import Name, Phrase, names, span
+from vitbench.tables.compare import noise_floor
+from vitbench.tables.study import Study
+
+LONG = 300  # characters: a longer value (torch's build flags) is cut
+
+
+def summary(study: Study) -> list[str]:
+    """The paragraphs of the ablation file's docstring, without the question repeated and without the command."""
+    text = inspect.cleandoc(str(study.plan.get("summary") or ""))
+    parts = [
+        part
+        for part in text.split("\n\n")
+        if not part.startswith("    ") and part.strip() != study.plan.get("question")
+    ]
+    return [" ".join(part.split()) for part in parts if part.strip()]
+
+
+def caveats(study: Study, compared: pd.DataFrame) -> list[Phrase]:
+    """What a reader must know before believing the answer."""
+    found: list[Phrase] = []
+    if "invalid" in set(compared["kind"]):
+        noise = noise_floor(study)
+        seen = f" (ratio {noise.value:.3f} [{noise.low:.3f}, {noise.high:.3f}])" if noise else ""
+        cause = f"INVALID timing: the session finds a difference between the baseline and its own clone{seen}, so its "
+        found.append((cause, "ratios cannot be trusted. Run again on a quieter machine."))
+    few = compared[(compared["metric"] == "accuracy") & (compared["kind"] == "exploratory")]
+    if len(few) and few["n"].max() == compared["n"][compared["metric"] == "accuracy"].max():
+        share = f"{span(few['n'])} seeds in common; an accuracy verdict takes at least 6. "
+        found.append(("Exploratory: ", share, "Run again with --seeds 6: what is recorded is kept."))
+    found += _unfinished(study)
+    incomplete = [r.variant for r in study.of("cost") if r.values.get("complete") is False]
+    if incomplete:
+        found.append(("The count of MACs is incomplete for ", *names(incomplete), ": see the methods below."))
+    findings = list(dict.fromkeys(f for r in study.of("cost") for f in r.values.get("findings") or []))
+    found += [("Counting: ", finding, " (", Name(_whose(study, finding)), ").") for finding in findings]
+    return found
+
+
+def _unfinished(study: Study) -> list[Phrase]:
+    """Whether trials are still to come."""
+    seeds = study.plan.get("seeds") or 0
+    planned = sum(v.reason is None for v in study.variants) * (seeds if isinstance(seeds, int) else len(seeds))
+    recorded = len(study.of("accuracy", ok=False))
+    if recorded >= planned:
+        return []
+    return [
+        (f"Not finished: {recorded} of {planned} accuracy trials are recorded; the same command goes on from here.",)
+    ]
+
+
+def _whose(study: Study, finding: str) -> str:
+    return ", ".join(r.variant for r in study.of("cost") if finding in (r.values.get("findings") or []))
+
+
+SPLIT = (
+    "The split belongs to the data set and does not change with the seed. A seed draws initial weights, data order and "
+    "augmentation; intervals speak about these draws, not about other splits or other data."
+)
+
+
+def scope(study: Study) -> list[tuple[str, str]]:
+    """To what the numbers apply."""
+    data: Mapping[str, Any] = study.plan.get("data") or {}
+    measure: Mapping[str, Any] = study.settings.get("measure") or {}
+    rows = []
+    if data:
+        counts = ", ".join(f"{_n(data[f'num_{part}'])} {part}" for part in ("train", "val", "test"))
+        size = f"{data['img_size']}×{data['img_size']} px, channels: {data['in_chans']}, classes: {data['num_classes']}"
+        rows.append(("Data", f"{data['name']}, version {data['version']}; images: {counts}; {size}"))
+        rows.append(("Chance", f"{100 * data['chance']:.3g}% of the test split, by naming its most frequent class"))
+    rows.append(("Split and seeds", SPLIT))
+    rows.append(("Device", f"{study.settings.get('device', 'unknown')}{_machine(study)}"))
+    for field, title in (("dtype", "Data type"), ("batch_size", "Batch size"), ("threads", "Threads")):
+        if field in measure:
+            varies = ", varied by an axis" if f"measure.{field}" in (study.plan.get("axes") or {}) else ""
+            rows.append((title, f"{measure[field]}{varies} (latency, training step, throughput, memory)"))
+    return rows + list(_session(study))
+
+
+def _n(number: int) -> str:
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _machine(study: Study) -> str:
+    names_ = []
+    for body in study.environments.values():
+        gpu = ((body.get("torch") or {}).get("gpu") or {}).get("name")
+        cpu = (body.get("cpu") or {}).get("model")
+        names_.append(str(gpu if study.settings.get("device") == "cuda" and gpu else cpu or ""))
+    known = list(dict.fromkeys(filter(None, names_)))
+    return f", {'; '.join(known)}" if known else ""
+
+
+def _session(study: Study) -> Iterator[tuple[str, str]]:
+    """The joint timing that decides: size, placement, control, how busy the machine was."""
+    session = next(study.sessions("latency"), None)
+    if session is None:
+        return
+    record = next(iter(session.values()))
+    calls = record.samples["wall"]["values"]
+    together = f"{len(session)} variants and a clone of the baseline, interleaved in one process"
+    amount = f"{len(calls)} blocks of {len(calls[0]) // 2} mirrored cycles"
+    yield "Timing session", f"{together}: {amount}"
+    yield "Placement", "own: every block rebuilds each model at a fresh place in memory"
+    noise = noise_floor(study)
+    if noise is None:
+        yield "A/A control", "none was recorded: no verdict on latency"
+    else:
+        holds = "FAILED" if noise.excludes(1) else "holds"
+        seen = f"{noise.value:.3f} [{noise.low:.3f}, {noise.high:.3f}] of the baseline (99%, {noise.n} blocks)"
+        floor = f"noise floor ±{50 * (noise.high - noise.low):.1f}%"
+        yield "A/A control", f"{holds}: the baseline's clone ran at {seen}; {floor}"
+    control = study.control("latency", record.session)
+    pressure = [p for p in (control.values.get("pressure") or []) if p is not None] if control else []
+    if pressure:
+        share = f"{100 * stats.mean_interval(pressure).value:.0f}%"
+        yield "Pressure", f"{share} of the time some task waited for a core (mean over blocks, no interval)"
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted names and short texts."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            text = (
+                ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+            )
+            text = " ".join(text.split())
+            yield f"{prefix}{key}", text if len(text) <= LONG else text[:LONG] + " …"
+
+
+def settings(study: Study) -> list[tuple[str, str]]:
+    """Everything that the records share; what an axis varies stands in the table."""
+    kept = {room: value for room, value in study.settings.items() if value is not None}
+    return [*flat(kept), *flat({"margins": study.plan.get("margins") or {}})]
+
+
+def environments(study: Study) -> list[list[tuple[str, str]]]:
+    """Each machine and set of versions that contributed."""
+    used = {r.environment for r in study.records}
+    return [list(flat(body)) for key, body in study.environments.items() if key in used]
+
+
+def commands(study: Study) -> list[tuple[str, str]]:
+    """What to type: to run it again, and to render this report again."""
+    version = study.code.get("vitbench")
+    commit, dirty = study.code.get("commit"), study.code.get("dirty")
+    at = f"commit {str(commit)[:12]}{' with uncommitted changes' if dirty else ''}" if commit else "no commit known"
+    return [
+        ("Run it again", str(study.plan.get("command") or f"python -m vitbench.ablate {study.ablation}")),
+        ("Render this report from its records", "python -m vitbench.report DIR"),
+        ("Written by", f"vitbench {version} ({at})" if version else at),
+    ]

@@ -1,0 +1,82 @@
+"""What a report says, in order, before it is written as Markdown or HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from vitbench.report import notes
+from vitbench.report.answer import answer
+from vitbench.report.claims import Judged, judge
+from vitbench.report.grids import Grid, comparison_grid, costs, results, seed_grid
+from vitbench.report.methods import methods
+from vitbench.report.phrases import Phrase
+from vitbench.report.pictures import Picture
+from vitbench.tables.layout import STATUS_WORDS
+from vitbench.tables.study import Study
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A variant that has no result, or not all of it, and why."""
+
+    variant: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A report, part by part."""
+
+    ablation: str
+    question: str
+    summary: Sequence[str]
+    answer: Sequence[Phrase]
+    caveats: Sequence[Phrase]
+    results: Grid
+    claims: Sequence[Judged]
+    pictures: Sequence[Picture]
+    costs: Grid
+    troubles: Sequence[Trouble]
+    scope: Sequence[tuple[str, str]]
+    methods: Sequence[tuple[str, str]]
+    comparisons: Grid
+    seeds: Grid | None
+    settings: Sequence[tuple[str, str]]
+    environments: Sequence[Sequence[tuple[str, str]]]
+    commands: Sequence[tuple[str, str]]
+
+
+def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures: Sequence[Picture]) -> Page:
+    """Everything that the report says."""
+    return Page(
+        ablation=study.ablation,
+        question=str(study.plan.get("question") or study.ablation),
+        summary=notes.summary(study),
+        answer=answer(table, compared, baseline=study.baseline),
+        caveats=notes.caveats(study, compared),
+        results=results(table, compared, baseline=study.baseline),
+        claims=judge(study, table),
+        pictures=pictures,
+        costs=costs(study, table),
+        troubles=troubles(table),
+        scope=notes.scope(study),
+        methods=methods(study),
+        comparisons=comparison_grid(compared),
+        seeds=seed_grid(study),
+        settings=notes.settings(study),
+        environments=notes.environments(study),
+        commands=notes.commands(study),
+    )
+
+
+def troubles(table: pd.DataFrame) -> list[Trouble]:
+    """Variants that were skipped, failed, or have not been run."""
+    return [
+        Trouble(row["variant"], STATUS_WORDS.get(row["status"], row["status"]), row["reason"] or "")
+        for row in table.to_dict("records")
+        if row["status"] != "ok"
+    ]

@@ -1,0 +1,129 @@
+"""The report's figures: which there are, with caption and a description for those who cannot see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vitbench import plots
+from vitbench.plots.drawing import LOG_FROM
+from vitbench.report.phrases import span
+from vitbench.tables.compare import noise_floor
+from vitbench.tables.frames import accuracy_seeds, learning_curves
+from vitbench.tables.layout import column, percent
+from vitbench.tables.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure under its file name, with title, caption and alternative text."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    figure: Figure
+
+
+ACCURACY = """
+    Each pale dot is one seed ({seeds} a variant), always at the same height within a row; the outlined mark is the
+    mean, the bar its 95% interval (t on seeds). The dashed line is the baseline's mean. Intervals of two rows may
+    overlap although their paired difference is clear: the verdicts in the table compare seed by seed."""
+TRADEOFF = "Up is more accurate, left is cheaper. {bars}; the larger mark is the baseline.{scale}"
+RATIOS = """
+    Ratio of latencies over {blocks} blocks of an interleaved session, with the interval at the level that Holm tested.
+    Filled: a verdict, faster (blue) or slower (orange); hollow: none."""
+BAND = """
+    The grey band is what the same session saw between the baseline and its own clone (99% interval {low:.3f} to
+    {high:.3f}): a difference inside it is noise."""
+CURVES = """
+    Validation accuracy after each epoch: thin lines are seeds, the thick one their mean, the dashed one the baseline's
+    mean. Nothing was chosen by them: every accuracy above is of the test split after the last epoch."""
+
+
+def draw(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[Picture]:
+    """Every figure that has something to show."""
+    scored = table[table["accuracy"].notna()]
+    if len(scored):
+        yield _accuracy(study, table, scored)
+    for cost, name in (("latency_ms", "accuracy_latency"), ("macs", "accuracy_macs")):
+        shown = scored[scored[cost].notna()]
+        if len(shown) > 1:
+            yield _tradeoff(study, table, shown, cost, name)
+    ratios = compared[compared["metric"] == "latency_ms"]
+    if ratios["value"].notna().any():
+        yield _ratios(study, table, ratios)
+    curves = learning_curves(study)
+    if len(curves):
+        drawn = [v for v in table["variant"] if v in set(curves["variant"])]
+        yield Picture(
+            name="learning_curves",
+            title="Learning curves",
+            caption=_prose(CURVES),
+            alt=f"Validation accuracy by epoch of {len(drawn)} variants, one small picture each.",
+            figure=plots.learning_curves(curves, variants=drawn, baseline=study.baseline),
+        )
+
+
+def _accuracy(study: Study, table: pd.DataFrame, scored: pd.DataFrame) -> Picture:
+    seeds = accuracy_seeds(study)
+    best, worst = _extremes(scored, "accuracy")
+    ends = f"Highest: {best[0]}, {percent(best[1])}%; lowest: {worst[0]}, {percent(worst[1])}%."
+    chance = (study.plan.get("data") or {}).get("chance")
+    return Picture(
+        name="accuracy",
+        title="Accuracy by variant",
+        caption=_prose(ACCURACY).format(seeds=span(seeds.groupby("variant").size())),
+        alt=f"Test accuracy of {len(scored)} variants: every seed, mean and interval. {ends}",
+        figure=plots.accuracy(table, seeds, baseline=study.baseline, chance=chance),
+    )
+
+
+def _tradeoff(study: Study, table: pd.DataFrame, shown: pd.DataFrame, cost: str, name: str) -> Picture:
+    timed = cost == "latency_ms"
+    title = "Accuracy against latency" if timed else "Accuracy against MACs"
+    call = f"Latency of one call with {span(table['batch_size'].dropna())} images (ms)"
+    bars = "Bars are 95% intervals of both" if timed else "Bars are 95% intervals of accuracy; MACs are exact"
+    scale = " The horizontal axis is logarithmic." if shown[cost].max() > LOG_FROM * shown[cost].min() else ""
+    dear, cheap = _extremes(shown, cost)
+    show = column(cost).show
+    ends = f"Cheapest: {cheap[0]}, {show(cheap[1])}; dearest: {dear[0]}, {show(dear[1])}."
+    return Picture(
+        name=name,
+        title=title,
+        caption=TRADEOFF.format(bars=bars, scale=scale),
+        alt=f"{title} of {len(shown)} variants. {ends}",
+        figure=plots.tradeoff(table, cost, label=call if timed else "MACs per image", baseline=study.baseline),
+    )
+
+
+def _ratios(study: Study, table: pd.DataFrame, ratios: pd.DataFrame) -> Picture:
+    noise = noise_floor(study)
+    band = " " + _prose(BAND).format(low=noise.low, high=noise.high) if noise else ""
+    count = int(ratios["value"].notna().sum())
+    return Picture(
+        name="latency_ratio",
+        title="Latency relative to the baseline",
+        caption=_prose(RATIOS).format(blocks=span(ratios["n"][ratios["n"] > 0])) + band,
+        alt=f"Latency of {count} variants relative to {study.baseline}; the table of comparisons has the numbers.",
+        figure=plots.latency_ratios(
+            ratios,
+            variants=list(table["variant"]),
+            baseline=study.baseline,
+            noise=(noise.low, noise.high) if noise else None,
+        ),
+    )
+
+
+def _prose(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _extremes(rows: pd.DataFrame, field: str) -> tuple[tuple[str, float], tuple[str, float]]:
+    """(variant, value) of the highest and of the lowest."""
+    ordered = rows.sort_values(field, kind="stable")
+    high, low = ordered.iloc[-1], ordered.iloc[0]
+    return (str(high["variant"]), float(high[field])), (str(low["variant"]), float(low[field]))

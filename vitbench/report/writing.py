@@ -1,0 +1,57 @@
+"""Records → files: the table, the figures, the two reports. Nothing but the records decides their bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vitbench import plots
+from vitbench.errors import UserError
+from vitbench.records import Notice, warn
+from vitbench.report import grids, html, markdown, page, pictures
+from vitbench.tables.compare import comparisons
+from vitbench.tables.frames import table, write_csv
+from vitbench.tables.study import read_study
+
+FIGURES = "figures"
+
+
+def write(*directories: str | Path, notice: Notice = warn) -> Path:
+    """Writes ``table.csv``, ``figures/``, ``report.md`` and ``report.html`` into the first folder.
+
+    Args:
+        directories: a results folder, or several of one ablation, which are read as one.
+        notice: told about a torn end of the records that was left out.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: no records, folders that do not belong together, or a folder that cannot be written.
+    """
+    study = read_study(*directories, notice=notice)
+    compared = comparisons(study)
+    tabulated = table(study, compared)
+    folder = study.folders[0]
+    try:
+        (folder / FIGURES).mkdir(exist_ok=True)
+        write_csv(tabulated, folder / "table.csv")
+        drawn = list(pictures.draw(study, tabulated, compared))
+        drawings = {}
+        for picture in drawn:
+            svg, _ = plots.save(picture.figure, folder / FIGURES / picture.name)
+            drawings[picture.name] = svg.read_text(encoding="utf-8")
+        content = page.compose(study, tabulated, compared, drawn)
+        (folder / "report.md").write_text(markdown.render(content), encoding="utf-8", newline="\n")
+        target = folder / "report.html"
+        target.write_text(html.render(content, drawings), encoding="utf-8", newline="\n")
+    except OSError as error:
+        where = error.filename or folder
+        raise UserError(f"{where} cannot be written: {error.strerror}; make room or change its permissions") from error
+    return target
+
+
+def terminal_table(*directories: str | Path) -> tuple[list[str], list[list[str]]]:
+    """The final table for a terminal: headings, and rows of plain text with intervals and verdicts."""
+    study = read_study(*directories)
+    compared = comparisons(study)
+    return grids.terminal(table(study, compared), compared, baseline=study.baseline)

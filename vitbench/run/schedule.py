@@ -1,0 +1,199 @@
+"""The room's face: ``execute`` an ablation into a results folder, ``plan`` what that would take. Without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitbench.ablation import Ablation
+from vitbench.errors import UserError
+from vitbench.records import RECORDS, read
+from vitbench.run import machine
+from vitbench.run.interrupt import Interrupted, Stop
+from vitbench.run.job import Job
+from vitbench.run.local import LocalExecutor
+from vitbench.run.observer import Estimate, Observer
+from vitbench.run.planning import Plan, Survey, check_settings, make_plan
+from vitbench.run.sweep import Sweep, job_of
+from vitbench.run.trial import KINDS, Kind, Trial
+from vitbench.run.writer import Writer, move_aside
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        done: trials measured in this run.
+        reused: trials whose records were there already.
+        failed: records, of this run or an earlier one, that say why something could not be measured.
+        skipped: impossible cells.
+        interrupted: Ctrl-C ended it early; the same command goes on.
+        seconds: wall-clock seconds, by what they were spent on.
+    """
+
+    done: int
+    reused: int
+    failed: int
+    skipped: int
+    interrupted: bool
+    seconds: dict[str, float]
+
+
+def survey(executor: LocalExecutor, data: str, device: str = "cpu") -> Survey:
+    """Describes the data set and finds the device, in a worker.
+
+    Args:
+        executor: whose worker does it.
+        data: the data set's name.
+        device: ``cpu``, ``cuda`` or ``auto``.
+
+    Raises:
+        UserError: there is no such data set, or device.
+    """
+    job = Job(function="vitbench.run.kinds:survey", payload={"data": data, "device": device}, spawn=device != "cpu")
+    ((_, result),) = executor.map([job])
+    if result.status != "ok":
+        raise UserError(result.reason or result.status)
+    return Survey(**result.value)
+
+
+def plan(
+    ablation: Ablation,
+    *,
+    name: str,
+    directory: Path | None = None,
+    seeds: int | None = None,
+    device: str = "cpu",
+    jobs: int | None = None,
+    timeout_s: float | None = None,
+    kinds: Sequence[Kind] = KINDS,
+    import_path: Path | None = None,
+    executor: LocalExecutor | None = None,
+    surveyed: Survey | None = None,
+) -> Plan:
+    """What ``execute`` would run, with MACs and an estimate of the time; writes nothing.
+
+    Raises:
+        UserError: as ``execute``.
+    """
+    with _executor(executor, ablation, import_path) as own:
+        found = surveyed or survey(own, ablation.data, device)
+        records = read(directory) if directory and (directory / RECORDS).is_file() else []
+        made = make_plan(
+            ablation,
+            found,
+            name=name,
+            seeds=ablation.seeds if seeds is None else seeds,
+            records=records,
+            timeout_s=timeout_s,
+            kinds=kinds,
+        )
+        if directory:
+            check_settings(made, records, directory)
+        able = [v for v in made.variants if v.model is not None]
+        counting = [job_of(Trial(kind="cost", variants=(v,), device=found.device), timeout_s) for v in able]
+        macs = {
+            able[index].name: result.value[0].values["macs"]
+            for index, result in own.map(counting, machine.cores())
+            if result.status == "ok"
+        }
+    estimate = Estimate(found.data["num_train"], _at_once(jobs, found.device), macs)
+    return dataclasses.replace(made, macs=macs, seconds=estimate.remaining(made.trials))
+
+
+def execute(
+    ablation: Ablation,
+    *,
+    name: str,
+    directory: Path,
+    seeds: int | None = None,
+    device: str = "cpu",
+    jobs: int | None = None,
+    timeout_s: float | None = None,
+    kinds: Sequence[Kind] = KINDS,
+    command: str = "",
+    summary: str = "",
+    import_path: Path | None = None,
+    watch: Observer | None = None,
+    fresh: bool = False,
+    executor: LocalExecutor | None = None,
+    surveyed: Survey | None = None,
+) -> Outcome:
+    """Runs what the folder does not hold yet.
+
+    Args:
+        ablation: what to run.
+        name: its name in the records.
+        directory: the results folder; made if need be.
+        seeds: how many; default the ablation's.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        jobs: accuracy trials side by side; default one a core, and one on CUDA.
+        timeout_s: for one trial; in a session, for one variant.
+        kinds: what to measure; by default everything.
+        command: that was typed, for the report.
+        summary: the ablation file's docstring, for the report.
+        import_path: a folder where an external model's module is found: the ablation file's.
+        watch: told what happens.
+        fresh: moves an existing folder aside first.
+        executor: a running one to use, and leave running.
+        surveyed: what ``survey`` said, if it was asked already.
+
+    Raises:
+        UserError: the folder cannot be written, is being written, or holds records of other settings; no such data or
+            device; nothing recorded is lost.
+    """
+    start = time.monotonic()
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs {jobs} is too few: type 1 or more, this machine has {machine.cores()} cores")
+    if timeout_s is not None and not timeout_s > 0:
+        raise UserError(f"--timeout {timeout_s:g} leaves no time: type a number of seconds above 0")
+    watch = watch or Observer()
+    if fresh and (moved := move_aside(directory)):
+        watch.note(f"{directory} was moved to {moved}")
+    with _executor(executor, ablation, import_path) as own, Writer(directory, watch.note) as writer:
+        found = surveyed or survey(own, ablation.data, device)
+        made = make_plan(
+            ablation,
+            found,
+            name=name,
+            seeds=ablation.seeds if seeds is None else seeds,
+            records=writer.records,
+            timeout_s=timeout_s,
+            kinds=kinds,
+        )
+        check_settings(made, writer.records, directory)
+        interrupted = False
+        with Stop.on_interrupt() as stop:
+            sweep = Sweep(made, writer, own, watch, stop, at_once=_at_once(jobs, found.device), timeout_s=timeout_s)
+            sweep.open(command, summary)
+            sweep.seconds["start-up"] = time.monotonic() - start
+            try:
+                sweep.run()
+            except Interrupted:
+                interrupted = True
+    return Outcome(
+        done=sweep.done,
+        reused=len(made.reused),
+        failed=sweep.failed + len(made.failures),
+        skipped=sum(v.model is None for v in made.variants),
+        interrupted=interrupted,
+        seconds={**sweep.seconds, "total": time.monotonic() - start},
+    )
+
+
+@contextmanager
+def _executor(given: LocalExecutor | None, ablation: Ablation, import_path: Path | None) -> Iterator[LocalExecutor]:
+    if given is not None:
+        yield given
+        return
+    with LocalExecutor(threads=ablation.measure.threads, import_path=import_path) as own:
+        yield own
+
+
+def _at_once(jobs: int | None, device: str) -> int:
+    return 1 if device == "cuda" else jobs or machine.cores()

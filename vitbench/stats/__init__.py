@@ -1,0 +1,66 @@
+"""Pure functions of arrays (numpy, scipy): estimates with intervals, paired tests, multiplicity, verdicts.
+
+Nothing here knows torch, pandas, files or settings. Names are imported on first use (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitbench.stats.estimates import (
+        HolmStep,
+        Interval,
+        control_holds,
+        detectable_effect,
+        exponent,
+        hodges_lehmann,
+        holm,
+        latency_interval,
+        log_ratio_blocks,
+        mean_interval,
+        paired_interval,
+        paired_p,
+        ratio_interval,
+        sign_flip_p,
+    )
+    from vitbench.stats.verdicts import ACCURACY, LATENCY, Comparison, Metric, Verdict, family, verdict
+
+__all__ = [
+    "ACCURACY",
+    "LATENCY",
+    "Comparison",
+    "HolmStep",
+    "Interval",
+    "Metric",
+    "Verdict",
+    "control_holds",
+    "detectable_effect",
+    "exponent",
+    "family",
+    "hodges_lehmann",
+    "holm",
+    "latency_interval",
+    "log_ratio_blocks",
+    "mean_interval",
+    "paired_interval",
+    "paired_p",
+    "ratio_interval",
+    "sign_flip_p",
+    "verdict",
+]
+
+
+_VERDICTS = {"ACCURACY", "LATENCY", "Comparison", "Metric", "Verdict", "family", "verdict"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'vitbench.stats' has no attribute {name!r}")
+    module = "verdicts" if name in _VERDICTS else "estimates"
+    return getattr(importlib.import_module(f"vitbench.stats.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

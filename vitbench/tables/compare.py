@@ -1,0 +1,149 @@
+"""Variants against the baseline: which samples are paired, and the family of verdicts that ``stats`` gives them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vitbench import stats
+from vitbench.records import Record
+from vitbench.tables.layout import STATUS_WORDS
+from vitbench.tables.study import Study
+
+TIMED = {"latency_ms": "latency", "train_step_ms": "train_step"}
+"""Column → kind of record: metrics timed in joint sessions, compared as ratios block by block."""
+CONTROL_LEVEL = 0.99
+
+FIELDS = ("metric", "variant", "value", "low", "high", "level", "n", "p", "sign_flip_p", "kind", "verdict")
+
+
+class UnpairedError(ValueError):
+    """Two variants have no samples in common; the message is the reason, fit to stand behind "not measured"."""
+
+
+def blocks(record: Record) -> NDArray[np.float64]:
+    """Wall time of every call of a timing, shape (blocks, calls), in seconds."""
+    return np.asarray(record.samples["wall"]["values"], dtype=np.float64)
+
+
+def seed_accuracies(study: Study, variant: str) -> dict[int, float]:
+    """Seed → test accuracy as a fraction."""
+    return {r.seed: float(r.values["accuracy"]) for r in study.of("accuracy", variant) if r.seed is not None}
+
+
+def why_missing(study: Study, variant: str, kind: str) -> str:
+    """Why a variant has no measurement of a kind."""
+    planned = next(v for v in study.variants if v.name == variant)
+    if planned.reason is not None:
+        return f"skipped, {planned.reason}"
+    tried = study.of(kind, variant, ok=False)
+    if not tried:
+        return "not run yet"
+    status = STATUS_WORDS.get(tried[-1].status, tried[-1].status)
+    return f"{status}, {tried[-1].reason}" if tried[-1].reason else status
+
+
+def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[str, Record]:
+    """The joint timing that compares two variants: both were called in the same cycles.
+
+    Raises:
+        UnpairedError: there is none.
+    """
+    for session in study.sessions(kind):
+        if variant in session and baseline in session:
+            return session
+    for name in (variant, baseline):
+        if not study.of(kind, name):
+            whose = "" if name == variant else f"{name}: "
+            raise UnpairedError(whose + why_missing(study, name, kind))
+    raise UnpairedError(f"never timed in one session with {baseline}")
+
+
+def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDArray[np.float64]:
+    """Paired units of a sampled metric: log-ratios a block for a timing, differences a seed for accuracy.
+
+    Raises:
+        UnpairedError: the two have nothing in common.
+    """
+    if metric in TIMED:
+        session = joint_session(study, TIMED[metric], variant, baseline)
+        return stats.log_ratio_blocks(blocks(session[variant]), blocks(session[baseline]))
+    ours, theirs = seed_accuracies(study, variant), seed_accuracies(study, baseline)
+    common = sorted(ours.keys() & theirs.keys())
+    if not common:
+        lacking = next((name for name, seeds in ((variant, ours), (baseline, theirs)) if not seeds), None)
+        if lacking is None:
+            raise UnpairedError(f"no seed in common with {baseline}")
+        raise UnpairedError(("" if lacking == variant else f"{lacking}: ") + why_missing(study, lacking, "accuracy"))
+    return np.array([ours[seed] - theirs[seed] for seed in common])
+
+
+def control_units(study: Study, metric: str, session: dict[str, Record]) -> NDArray[np.float64] | None:
+    """Log-ratios a block of the baseline's clone over the baseline, in a joint timing."""
+    baseline = session.get(study.baseline)
+    control = study.control(TIMED[metric], baseline.session) if baseline else None
+    return stats.log_ratio_blocks(blocks(control), blocks(baseline)) if control and baseline else None
+
+
+def noise_floor(study: Study, metric: str = "latency_ms") -> stats.Interval | None:
+    """The A/A control of the session that decides: the ratio it saw where there is none, with its 99 % interval."""
+    session = next(study.sessions(TIMED[metric]), None)
+    units = control_units(study, metric, session) if session else None
+    return stats.ratio_interval(units, CONTROL_LEVEL) if units is not None else None
+
+
+def settings_of(study: Study, metric: str) -> stats.Metric:
+    """How ``stats`` reads a sampled metric's units, with the ablation's margin."""
+    margins = study.plan.get("margins") or {}
+    if metric in TIMED:
+        return replace(stats.LATENCY, margin=margins.get("latency", stats.LATENCY.margin))
+    return replace(stats.ACCURACY, margin=margins.get("accuracy", stats.ACCURACY.margin))
+
+
+def compare_pairs(study: Study, metric: str, pairs: dict[str, tuple[str, str]]) -> dict[str, stats.Comparison]:
+    """One family: name → (variant, the one it is compared with), each with its verdict.
+
+    A timing whose session lacks a control, or whose control fails, yields no verdict.
+    """
+    units: dict[str, NDArray[np.float64]] = {}
+    missing: dict[str, str] = {}
+    invalid: set[str] = set()
+    for name, (variant, other) in pairs.items():
+        try:
+            units[name] = paired_units(study, metric, variant, other)
+        except UnpairedError as reason:
+            missing[name] = str(reason)
+            continue
+        if metric in TIMED:
+            control = control_units(study, metric, joint_session(study, TIMED[metric], variant, other))
+            if control is None:
+                missing[name] = "the session has no A/A control"
+                del units[name]
+            elif not stats.control_holds(control, CONTROL_LEVEL):
+                invalid.add(name)
+    how = settings_of(study, metric)
+    found = stats.family(units, how, missing=missing)
+    withheld = stats.family({name: units[name] for name in invalid}, how, valid=False)
+    return {name: withheld.get(name, found[name]) for name in pairs}
+
+
+def comparisons(study: Study) -> pd.DataFrame:
+    """Every variant against the baseline, in latency (a ratio) and accuracy (a difference of fractions).
+
+    Returns:
+        One row a metric and variant: ``metric, variant, value, low, high, level, n, p, sign_flip_p, kind, verdict``.
+    """
+    rows = []
+    others = [v.name for v in study.variants if not v.is_baseline]
+    for metric in ("accuracy", "latency_ms"):
+        found = compare_pairs(study, metric, {name: (name, study.baseline) for name in others})
+        rows += [
+            (metric, name, c.value, c.low, c.high, c.level if c.n > 1 else math.nan, c.n, c.p, c.sign_flip_p,
+             c.verdict.kind, c.verdict.text)
+            for name, c in found.items()
+        ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(FIELDS))

@@ -1,0 +1,193 @@
+"""The table and the tidy frames behind figures. Every step is a pure function; a failed row is never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vitbench import stats
+from vitbench.records import Record
+from vitbench.tables.compare import TIMED, blocks, comparisons, seed_accuracies
+from vitbench.tables.layout import absent, columns_for
+from vitbench.tables.study import JOINT, Planned, Study, read_study
+
+MIB = 2**20
+MILLISECONDS = 1000.0
+BASELINE = "baseline"
+
+
+def load(*directories: str | Path) -> pd.DataFrame:
+    """The table of one results folder, or of several of one ablation: one row a variant, baseline first.
+
+    Raises:
+        UserError: no records there, or folders that do not belong together.
+    """
+    return table(read_study(*directories))
+
+
+def table(study: Study, compared: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row a variant with the columns of ``layout``; what was not measured is missing, never 0.
+
+    Args:
+        study: what to tabulate.
+        compared: ``comparisons(study)``, where it is known already.
+    """
+    frames = sources(study, comparisons(study) if compared is None else compared)
+    names = [v.name for v in study.variants]
+    columns = {}
+    for column in columns_for(study.plan.get("axes") or {}):
+        frame, _, field = column.source.partition(".")
+        values = frames[frame].reindex(names)
+        cells = list(values[field]) if field in values else [None] * len(names)
+        cells = [None if absent(cell) else cell for cell in cells]
+        columns[column.name] = pd.Series(cells, dtype=column.dtype) if frame != "axes" else _axis(cells)
+    return pd.DataFrame(columns)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """The table as CSV: full precision, nothing where nothing was measured, the same bytes on every system."""
+    path.write_bytes(frame.to_csv(index=False, lineterminator="\n").encode())
+
+
+def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Frames indexed by variant, by the name that a column's ``source`` begins with."""
+    runnable = [v for v in study.variants if v.reason is None]
+    frames: dict[str, list[dict[Any, Any]]] = {
+        "plan": [_plan_row(study, v) for v in study.variants],
+        "axes": [{"name": v.name, **{axis: _cell(value) for axis, value in v.axes.items()}} for v in study.variants],
+        "cost": [{"name": r.variant, **r.values} for r in study.of("cost")],
+        "memory": [
+            {
+                "name": r.variant,
+                **{mode: r.values[mode]["bytes"] / MIB for mode in ("inference", "training") if mode in r.values},
+            }
+            for r in study.of("memory")
+        ],
+        "latency": timings(study, "latency_ms").rename(columns={"variant": "name"}).to_dict("records"),
+        "train_step": timings(study, "train_step_ms").rename(columns={"variant": "name"}).to_dict("records"),
+        "throughput": [
+            {"name": r.variant, "value": stats.mean_interval(r.samples["rate"]["values"]).value}
+            for r in study.of("throughput")
+        ],
+        "accuracy": [
+            {"name": v.name, **_bounds(stats.mean_interval(list(seeds.values())))}
+            for v in runnable
+            if (seeds := seed_accuracies(study, v.name))
+        ],
+    }
+    found = {name: _indexed(rows) for name, rows in frames.items()}
+    for source, metric in (("latency_ratio", "latency_ms"), ("accuracy_delta", "accuracy")):
+        own = compared[compared["metric"] == metric].rename(columns={"variant": "name"})
+        found[source] = pd.concat([_indexed([{"name": study.baseline, "verdict": BASELINE}]), own.set_index("name")])
+    return found
+
+
+def accuracy_seeds(study: Study) -> pd.DataFrame:
+    """Every seed of every variant: ``variant, seed, accuracy`` (a fraction of the test split)."""
+    rows = [
+        (v.name, seed, accuracy)
+        for v in study.variants
+        for seed, accuracy in sorted(seed_accuracies(study, v.name).items())
+    ]
+    return pd.DataFrame(rows, columns=["variant", "seed", "accuracy"])
+
+
+def learning_curves(study: Study) -> pd.DataFrame:
+    """Every epoch of every trial: ``variant, seed, epoch, seconds, train_loss, val_accuracy``."""
+    parts = []
+    fields = ["epoch", "seconds", "train_loss", "val_accuracy"]
+    for v in study.variants:
+        for record in sorted(study.of("accuracy", v.name), key=lambda r: r.seed or 0):
+            arrays = study.arrays(record)
+            if all(name in arrays for name in fields):
+                frame = pd.DataFrame({name: arrays[name] for name in fields})
+                parts.append(frame.assign(variant=v.name, seed=record.seed))
+    columns = ["variant", "seed", *fields]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def latency_blocks(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
+    """Median time of each block of the session that decides: ``variant, block, METRIC``."""
+    session = next(study.sessions(TIMED[metric]), {})
+    rows = [
+        (v.name, number, MILLISECONDS * stats.latency_interval([calls]).value)
+        for v in study.variants
+        if v.name in session
+        for number, calls in enumerate(blocks(session[v.name]))
+    ]
+    return pd.DataFrame(rows, columns=["variant", "block", metric])
+
+
+def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
+    """Absolute times in ms, each from the best session with the variant: ``variant, value, low, high, n`` (blocks)."""
+    sessions = list(study.sessions(TIMED[metric]))
+    rows = []
+    for v in study.variants:
+        session = next((s for s in sessions if v.name in s), None)
+        if session is not None:
+            rows.append({"variant": v.name, **_bounds(stats.latency_interval(blocks(session[v.name])), MILLISECONDS)})
+    return pd.DataFrame(rows, columns=["variant", "value", "low", "high", "n"])
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _indexed(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows))
+    return frame.set_index("name") if len(frame) else pd.DataFrame(index=pd.Index([], name="name"))
+
+
+def _axis(cells: list[Any]) -> pd.Series[Any]:
+    """An axis' values as they are; whole numbers stay whole beside a reference that has none."""
+    whole = all(cell is None or (isinstance(cell, int) and not isinstance(cell, bool)) for cell in cells)
+    return pd.Series(cells, dtype="Int64" if whole else "object")
+
+
+def _cell(value: Any) -> Any:
+    return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _bounds(interval: stats.Interval, scale: float = 1.0) -> dict[str, float]:
+    return {
+        "value": interval.value * scale,
+        "low": interval.low * scale,
+        "high": interval.high * scale,
+        "n": interval.n,
+    }
+
+
+def _plan_row(study: Study, v: Planned) -> dict[str, Any]:
+    status, reason = _status(study, v)
+    batch = (study.settings.get("measure") or {}).get("batch_size")
+    return {
+        "name": v.name,
+        "variant": v.name,
+        "family": v.family,
+        "batch_size": v.axes.get("measure.batch_size", batch),
+        "status": status,
+        "reason": reason,
+    }
+
+
+def _status(study: Study, v: Planned) -> tuple[str | None, str | None]:
+    """The worst of a variant's records, and all reasons; nothing where nothing was tried."""
+    if v.reason is not None:
+        return "skipped", v.reason
+    own = [r for r in study.records if r.variant == v.name and not r.kind.endswith("_control")]
+    bad = [r for r in own if not r.ok and not _superseded(r, own)]
+    if bad:
+        return bad[0].status, "; ".join(dict.fromkeys(_why(r) for r in bad))
+    return ("ok", None) if own else (None, "not run yet")
+
+
+def _superseded(record: Record, own: Iterable[Record]) -> bool:
+    """Whether a joint measurement that failed was made good in a later session."""
+    return record.kind in JOINT and any(r.ok and r.kind == record.kind for r in own)
+
+
+def _why(record: Record) -> str:
+    where = record.kind if record.seed is None else f"{record.kind}, seed {record.seed}"
+    return f"{where}: {record.reason or record.status}"

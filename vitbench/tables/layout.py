@@ -1,0 +1,179 @@
+"""The columns of ``table.csv``: name, unit, where the value comes from, which direction is better, how it is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import pandas as pd
+
+Show: TypeAlias = Callable[[Any], str]
+
+MISSING = "–"
+STATUS_WORDS = {"oom": "out of memory", "timeout": "timed out", None: "not run yet"}
+"""What a status says to a reader, where it does not speak for itself."""
+
+
+def absent(value: Any) -> bool:
+    """Whether a cell holds nothing: None, NaN or pandas' NA."""
+    return not isinstance(value, (list, tuple)) and bool(pd.isna(value))
+
+
+def text(value: Any) -> str:
+    """The value as a word; a size as ``4×8``, a whole float without its point."""
+    if absent(value):
+        return MISSING
+    if isinstance(value, (list, tuple)):
+        return "×".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """So many significant digits, never an exponent: ``0.0123``, ``12.3``, ``1230``."""
+    if absent(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    shown = f"{value:,.{places}f}"
+    return shown.replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def si(value: float) -> str:
+    """Three significant digits and k, M, G or T: ``86.6 M``."""
+    if absent(value):
+        return MISSING
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor * 0.9995:
+            return f"{significant(value / factor)}\N{NARROW NO-BREAK SPACE}{prefix}"
+    return significant(value) if value != int(value) else str(int(value))
+
+
+def percent(value: float) -> str:
+    """A fraction in hundredths, one decimal."""
+    return MISSING if absent(value) else f"{100 * value:.1f}"
+
+
+def points(value: float) -> str:
+    """A difference of fractions in hundredths, one decimal, with its sign."""
+    if absent(value):
+        return MISSING
+    shown = f"{100 * abs(value):.1f}"
+    return shown if not float(shown) else ("+" if value > 0 else "−") + shown
+
+
+def ratio(value: float) -> str:
+    return MISSING if absent(value) else f"{value:.3f}"
+
+
+def count(value: float) -> str:
+    return MISSING if absent(value) else str(int(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of the table.
+
+    Attributes:
+        name: in ``table.csv``; a unit is part of it.
+        source: ``frame.field`` that holds its value, in the frames of ``frames.sources``.
+        title: as readers see it, with the unit in which ``show`` writes the value.
+        unit: of the value that is stored.
+        better: which direction is the better one, where there is one.
+        show: the value as readers see it.
+    """
+
+    name: str
+    source: str
+    title: str
+    unit: str = ""
+    better: Literal["higher", "lower"] | None = None
+    show: Show = text
+
+    @property
+    def dtype(self) -> str:
+        """Of the column in the table: words, whole numbers that may be missing, or numbers."""
+        return "object" if self.show is text else "Int64" if self.show in {si, count} else "float64"
+
+
+def _with_interval(name: str, source: str, title: str, show: Show, **rest: Any) -> tuple[Column, ...]:
+    return (
+        Column(name=name, source=f"{source}.value", title=title, show=show, **rest),
+        Column(name=f"{name}_low", source=f"{source}.low", title=f"{title}, low", show=show, unit=rest["unit"]),
+        Column(name=f"{name}_high", source=f"{source}.high", title=f"{title}, high", show=show, unit=rest["unit"]),
+    )
+
+
+def _comparison(name: str, title: str, show: Show, **rest: Any) -> tuple[Column, ...]:
+    return (
+        *_with_interval(name, name, title, show, **rest),
+        Column(name=f"{name}_level", source=f"{name}.level", title="Level of that interval", show=significant),
+        Column(name=f"{name}_verdict", source=f"{name}.verdict", title="Verdict"),
+    )
+
+
+BEFORE_AXES = (
+    Column(name="variant", source="plan.variant", title="Variant"),
+    Column(name="family", source="plan.family", title="Family"),
+    Column(name="batch_size", source="plan.batch_size", title="Batch size", unit="images", show=count),
+    Column(name="status", source="plan.status", title="Status"),
+)
+AFTER_AXES = (
+    Column(name="params", source="cost.params", title="Parameters", better="lower", show=si),
+    Column(name="macs", source="cost.macs", title="MACs per image", better="lower", show=si),
+    Column(name="flops", source="cost.flops", title="FLOPs per image", better="lower", show=si),
+    Column(name="activations", source="cost.activations", title="Activations per image", better="lower", show=si),
+    *_with_interval("latency_ms", "latency", "Latency (ms)", significant, unit="ms", better="lower"),
+    Column(
+        name="throughput_img_s",
+        source="throughput.value",
+        title="Throughput (img/s)",
+        unit="img/s",
+        better="higher",
+        show=significant,
+    ),
+    Column(
+        name="train_step_ms",
+        source="train_step.value",
+        title="Training step (ms)",
+        unit="ms",
+        better="lower",
+        show=significant,
+    ),
+    Column(
+        name="peak_memory_inference_mib",
+        source="memory.inference",
+        title="Peak memory, inference (MiB)",
+        unit="MiB",
+        better="lower",
+        show=significant,
+    ),
+    Column(
+        name="peak_memory_training_mib",
+        source="memory.training",
+        title="Peak memory, training (MiB)",
+        unit="MiB",
+        better="lower",
+        show=significant,
+    ),
+    *_with_interval("accuracy", "accuracy", "Test accuracy (%)", percent, unit="fraction", better="higher"),
+    Column(name="seeds", source="accuracy.n", title="Seeds", show=count),
+    *_comparison("latency_ratio", "Latency relative to the baseline", ratio, unit="", better="lower"),
+    *_comparison("accuracy_delta", "Accuracy against the baseline (points)", points, unit="fraction", better="higher"),
+    Column(name="reason", source="plan.reason", title="Why"),
+)
+COLUMNS = BEFORE_AXES + AFTER_AXES
+"""Every column that does not depend on the ablation; its axes stand after ``status``."""
+
+
+def columns_for(axes: Iterable[str]) -> tuple[Column, ...]:
+    """The columns of an ablation's table, one for each axis included."""
+    named = (Column(name=axis, source=f"axes.{axis}", title=axis) for axis in axes)
+    return (*BEFORE_AXES, *named, *AFTER_AXES)
+
+
+def column(name: str) -> Column:
+    """The column of that name, whatever the axes."""
+    return next(c for c in COLUMNS if c.name == name)
