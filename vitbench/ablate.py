@@ -17,7 +17,6 @@ from vitbench.ablation import parse_setting
 from vitbench.errors import UserError, choices
 
 if TYPE_CHECKING:
-
     from vitbench.run import Outcome, Plan
     from vitbench.run.view import PlainView
 
@@ -93,7 +92,7 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     from vitbench.run.local import LocalExecutor
 
     with LocalExecutor(threads=ablation.measure.threads, import_path=loaded.path.resolve().parent) as executor:
-        surveyed = survey(executor, options.data or ablation.data, options.device)
+        surveyed = survey(executor, options.data or ablation.data, options.device, ablation.external_sources)
         if options.data is not None:
             shape = {name: surveyed.data[name] for name in ("img_size", "in_chans", "num_classes")}
             ablation = ablation.on_data(options.data, **shape, settings=settings)

@@ -166,7 +166,7 @@ class Ablation:
         rooms: dict[str, dict[str, Any]] = {"": {}, "train": {}, "measure": {}}
         for name, value in settings.items():
             room, dot, rest = name.rpartition(".")
-            if dot and not room or room not in rooms:
+            if (dot and not room) or room not in rooms:
                 raise ConfigError(unknown("group of settings", room, ("train", "measure")))
             rooms[room][rest] = value
         cell = object.__new__(Ablation)  # without __post_init__: a cell need not satisfy the claims
@@ -210,6 +210,12 @@ class Ablation:
         own = {name: value for name, value in (settings or {}).items() if "." not in name}
         baseline = with_values(fit(cell.baseline, img_size=img_size, in_chans=in_chans, num_classes=num_classes), own)
         return dataclasses.replace(cell, data=data, baseline=baseline).with_settings(settings or {})
+
+    @property
+    def external_sources(self) -> tuple[str, ...]:
+        """Where the models that somebody else wrote come from."""
+        models = (variant.model for variant in self.variants())
+        return tuple(dict.fromkeys(model.source for model in models if isinstance(model, ExternalConfig)))
 
     def _cells(self) -> Iterator[dict[str, Any]]:
         """The value on every axis, for the baseline and then for each variant in the order declared."""

@@ -50,7 +50,7 @@ def _find(source: str) -> Callable[..., Any]:
     if not callable(function):
         own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise UserError(unknown(f"function of {name}", attribute, own))
-    return function  # type: ignore[no-any-return]  # callable() narrows Any to a callable of Any
+    return function
 
 
 def _import(name: str) -> ModuleType:

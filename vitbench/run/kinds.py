@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench.ablation import Variant
 from vitbench.config import ModelConfig, as_pair
 from vitbench.errors import UserError, unknown
+from vitbench.records import digest
 from vitbench.run.job import On
 from vitbench.run.trial import WINDOW_S, WINDOWS, Trial
 
@@ -34,7 +37,7 @@ class Measured:
     control: bool = False  # it is the baseline's clone
 
 
-def survey(wanted: Mapping[str, str], _on: On) -> dict[str, Any]:
+def survey(wanted: Mapping[str, Any], _on: On) -> dict[str, Any]:
     """What only a process with torch can say: the data set's description, the device that is there, facts of torch.
 
     Raises:
@@ -43,7 +46,21 @@ def survey(wanted: Mapping[str, str], _on: On) -> dict[str, Any]:
     from vitbench.data import describe
 
     device = _device(wanted["device"])
-    return {"device": device, "torch": _torch_facts(device), "data": describe(wanted["data"]).as_dict()}
+    return {
+        "device": device,
+        "torch": _torch_facts(device),
+        "data": describe(wanted["data"]).as_dict(),
+        "sources": {source: version for source in wanted["sources"] if (version := _source_version(source))},
+    }
+
+
+def _source_version(source: str) -> str | None:
+    """A digest of the file that an external model stands in; None where there is none: its trials will say so."""
+    try:
+        spec = importlib.util.find_spec(source.partition(":")[0])
+    except ImportError:
+        return None
+    return None if spec is None or not spec.has_location else digest(Path(str(spec.origin)).read_bytes().hex())
 
 
 def _device(wanted: str) -> str:

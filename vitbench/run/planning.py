@@ -25,6 +25,9 @@ class Survey:
     device: str
     data: dict[str, Any]  # the DataSpec
     torch: dict[str, Any]
+    sources: dict[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # external model → digest of the file it stands in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,17 +132,17 @@ def make_plan(
 
 def _trials(variants: Sequence[Variant], survey: Survey, seeds: int) -> Iterator[Trial]:
     able = tuple(v for v in variants if v.model is not None)
-    device = survey.device
+    device, sources = survey.device, tuple(survey.sources.items())
     costs: tuple[Kind, ...] = ("cost", "memory")
     for kind in costs:
         for variant in able:
-            yield Trial(kind=kind, variants=(variant,), device=device)
+            yield Trial(kind=kind, variants=(variant,), device=device, sources=sources)
     for kind in SESSIONS:
-        yield Trial(kind=kind, variants=able, device=device)
+        yield Trial(kind=kind, variants=able, device=device, sources=sources)
     data = (survey.data["name"], survey.data["version"])
     for seed in range(seeds):
         for variant in able:
-            yield Trial(kind="accuracy", variants=(variant,), device=device, data=data, seed=seed)
+            yield Trial(kind="accuracy", variants=(variant,), device=device, data=data, seed=seed, sources=sources)
 
 
 def _stands(record: Record, timeout_s: float | None) -> bool:

@@ -44,18 +44,20 @@ class Outcome:
     seconds: dict[str, float]
 
 
-def survey(executor: LocalExecutor, data: str, device: str = "cpu") -> Survey:
-    """Describes the data set and finds the device, in a worker.
+def survey(executor: LocalExecutor, data: str, device: str = "cpu", sources: Sequence[str] = ()) -> Survey:
+    """Describes the data set and finds the device and external models, in a worker.
 
     Args:
         executor: whose worker does it.
         data: the data set's name.
         device: ``cpu``, ``cuda`` or ``auto``.
+        sources: external models whose files are part of what determines a number.
 
     Raises:
         UserError: there is no such data set, or device.
     """
-    job = Job(function="vitbench.run.kinds:survey", payload={"data": data, "device": device}, spawn=device != "cpu")
+    wanted = {"data": data, "device": device, "sources": list(sources)}
+    job = Job(function="vitbench.run.kinds:survey", payload=wanted, spawn=device != "cpu")
     ((_, result),) = executor.map([job])
     if result.status != "ok":
         raise UserError(result.reason or result.status)
@@ -82,7 +84,7 @@ def plan(
         UserError: as ``execute``.
     """
     with _executor(executor, ablation, import_path) as own:
-        found = surveyed or survey(own, ablation.data, device)
+        found = surveyed or survey(own, ablation.data, device, ablation.external_sources)
         records = read(directory) if directory and (directory / RECORDS).is_file() else []
         made = make_plan(
             ablation,
@@ -156,7 +158,7 @@ def execute(
     if fresh and (moved := move_aside(directory)):
         watch.note(f"{directory} was moved to {moved}")
     with _executor(executor, ablation, import_path) as own, Writer(directory, watch.note) as writer:
-        found = surveyed or survey(own, ablation.data, device)
+        found = surveyed or survey(own, ablation.data, device, ablation.external_sources)
         made = make_plan(
             ablation,
             found,

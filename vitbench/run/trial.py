@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from vitbench.ablation import Variant
-from vitbench.config import as_dict
+from vitbench.config import ExternalConfig, as_dict
 from vitbench.records import digest, identity
 
 Kind: TypeAlias = Literal["cost", "memory", "latency", "train_step", "throughput", "accuracy"]
@@ -45,6 +45,7 @@ class Trial:
         device: ``cpu`` or ``cuda``.
         data: the data set's name and version; accuracy only.
         seed: accuracy only.
+        sources: of external models, each with the digest of its file: whoever edits a model gets new numbers.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Trial:
     device: str
     data: tuple[str, str] | None = None
     seed: int | None = None
+    sources: tuple[tuple[str, str], ...] = ()
 
     @property
     def alone(self) -> bool:
@@ -76,6 +78,11 @@ class Trial:
 
     def settings(self, variant: Variant) -> dict[str, Any]:
         """The settings that determine this kind's numbers, beside model, data and recipe."""
+        if isinstance(variant.model, ExternalConfig) and variant.model.source in (sources := dict(self.sources)):
+            return {**self._settings(variant), "source": sources[variant.model.source]}
+        return self._settings(variant)
+
+    def _settings(self, variant: Variant) -> dict[str, Any]:
         measure = {key: value for key, value in as_dict(variant.measure).items() if key != "type"}
         if self.kind == "cost":
             return {}
