@@ -10,7 +10,17 @@ from vitbench import Ablation, Claim, ViTConfig
 
 ABLATION = Ablation(
     question="How deep should a ViT be?",
-    baseline=ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=64, depth=4, num_heads=4),
+    baseline=ViTConfig(
+        img_size=8,
+        patch_size=2,
+        in_chans=1,
+        num_classes=10,
+        embed_dim=64,
+        depth=4,
+        num_heads=4,
+        init="moco",
+        pos_embed_std=1.0,
+    ),
     axes={"depth": (1, 2, 4, 8)},
     claims=(
         Claim(

@@ -11,7 +11,17 @@ from vitbench import Ablation, Claim, ViTConfig
 
 ABLATION = Ablation(
     question="How small should a ViT's patches be?",
-    baseline=ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=64, depth=4, num_heads=4),
+    baseline=ViTConfig(
+        img_size=8,
+        patch_size=2,
+        in_chans=1,
+        num_classes=10,
+        embed_dim=64,
+        depth=4,
+        num_heads=4,
+        init="moco",
+        pos_embed_std=1.0,
+    ),
     axes={"patch_size": (1, 2, 4, 8)},
     claims=(
         Claim(

@@ -10,7 +10,17 @@ from vitbench import Ablation, Claim, ViTConfig
 
 ABLATION = Ablation(
     question="Does a ViT need position embeddings, and which kind?",
-    baseline=ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=64, depth=4, num_heads=4),
+    baseline=ViTConfig(
+        img_size=8,
+        patch_size=2,
+        in_chans=1,
+        num_classes=10,
+        embed_dim=64,
+        depth=4,
+        num_heads=4,
+        init="moco",
+        pos_embed_std=1.0,
+    ),
     axes={"pos_embed": ("learned", "none", "sincos2d", "rope", "relative")},
     data="digits",
     claims=(

@@ -18,7 +18,7 @@ def resnet(width: int) -> ResNetConfig:
 
 ABLATION = Ablation(
     question="Should I use a ViT or a ResNet?",
-    baseline=ViTConfig(**VIT, embed_dim=64, depth=4, num_heads=4),
+    baseline=ViTConfig(**VIT, embed_dim=64, depth=4, num_heads=4, init="moco", pos_embed_std=1.0),
     references={
         "vit_p2_d32_l2": ViTConfig(**VIT, embed_dim=32, depth=2, num_heads=2),
         "vit_p2_d64_l2": ViTConfig(**VIT, embed_dim=64, depth=2, num_heads=4),

@@ -83,7 +83,7 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel, in the raw unit; a constant channel gets the deviation 1."""
     total = torch.zeros(images.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(total)
-    for chunk in images.split(4096):  # a large data set would not fit a second time as float64
+    for chunk in torch.split(images, 4096):  # a large data set would not fit a second time as float64
         values = chunk.double()
         total += values.sum(dim=(0, 2, 3))
         squares += values.square().sum(dim=(0, 2, 3))

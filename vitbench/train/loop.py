@@ -116,16 +116,16 @@ def train(
             drawn.to(home) for drawn in augment.draw(len(learn), shift_px=shift_px, flip=flip, generator=draws)
         )
         losses: list[Tensor] = []
-        for chunk in shuffled.split(max(1, AUGMENT_AT_ONCE // batch_size) * batch_size):
+        for chunk in torch.split(shuffled, max(1, AUGMENT_AT_ONCE // batch_size) * batch_size):
             raw = augment.take(padded, chunk, shifts[chunk], flips[chunk], shift_px=shift_px)
             images, labels = normalise(raw.to(device)), learn.labels[chunk].to(device)
-            for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            for x, y in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
                 rate = learning_rate((epoch - 1) * per_epoch + len(losses), steps, config)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with _autocast(config, device):
                     loss = functional.cross_entropy(model(x), y, label_smoothing=config.label_smoothing)
-                loss.backward()
+                torch.autograd.backward(loss)
                 if config.clip_grad_norm:
                     nn.utils.clip_grad_norm_(parameters, config.clip_grad_norm, foreach=True)
                 optimizer.step()
@@ -191,5 +191,5 @@ def _logits(model: nn.Module, split: Split, normalise: _Normalise, config: Train
     """(n, classes), float32, in evaluation mode."""
     model.eval()
     with torch.inference_mode(), _autocast(config, device):
-        batches = split.images.split(EVALUATE_AT_ONCE)
+        batches = torch.split(split.images, EVALUATE_AT_ONCE)
         return torch.cat([model(normalise(images.to(device))).float() for images in batches])
