@@ -220,7 +220,9 @@ def test_whoever_edits_a_model_gets_new_numbers(folder, sweep_of):
     assert run().done == 1
     assert run().reused == 1
     source = folder / "faults.py"
-    source.write_text(source.read_text().replace("nn.Linear(64, num_classes)", "nn.Linear(64, num_classes, bias=False)"))
+    source.write_text(
+        source.read_text().replace("nn.Linear(64, num_classes)", "nn.Linear(64, num_classes, bias=False)")
+    )
     assert run().done == 1
     found = [r for r in read(folder / "results", never) if r.kind == "cost"]
     assert [r.values["params"] for r in found] == [650, 640]

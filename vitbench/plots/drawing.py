@@ -17,6 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -128,8 +129,8 @@ def short(name: str, width: int = 40) -> str:
 
 def rows(names: Sequence[str]) -> tuple[Figure, Axes]:
     """A chart with one row a name, first on top."""
-    lines = [wrapped(short(name, 72), 26) for name in names]
-    height = 0.75 + sum(max(0.34, 0.15 * len(line) + 0.1) for line in lines)
+    lines = [wrapped(short(name, 78), 30) for name in names]
+    height = 0.75 + len(names) * max(0.34, 0.15 * max(map(len, lines)) + 0.07)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -225,6 +226,7 @@ def direct_labels(axes: Axes, points: Sequence[tuple[float, float, str]]) -> Non
         text = axes.annotate(
             "\n".join(wrapped(short(name, 48), 24)), (at_x, at_y), textcoords="offset points",
             xytext=(0, 0), size=8, ha="center", va="center", zorder=5, linespacing=1.0,
+            path_effects=[withStroke(linewidth=2.2, foreground=PAPER)],
         )  # fmt: skip
         size = text.get_window_extent(renderer)
         places = _places(x, y, size.width + 4 * scale, size.height + 3 * scale, scale)

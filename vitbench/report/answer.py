@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vitbench.report.phrases import Name, Phrase, listed, names
+from vitbench.report.phrases import Name, Phrase, listed, names, span
 from vitbench.tables.layout import percent
 
 NAMED, CROWD = 3, 6
@@ -15,7 +15,7 @@ NAMED, CROWD = 3, 6
 
 Row = Mapping[Any, Any]
 
-GAINS = {"accuracy": "better", "latency_ms": "faster"}
+DECIDED = {"better", "worse", "faster", "slower", "equivalent"}
 OPENINGS = {"accuracy": "In accuracy, ", "latency_ms": "In latency, "}
 
 
@@ -37,8 +37,8 @@ def answer(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> lis
         if metric == "accuracy" and not pd.isna(own["accuracy"]):
             where = (*where, f" ({percent(own['accuracy'])}%)")
         sentences.append((*_compared(rows, OPENINGS[metric], where), "."))
-    if len(sentences) == 2:
-        sentences.append((*_free(compared), *_left_out(compared)))
+    if len(sentences) == 2 and (last := (*_free(compared), *_left_out(compared))):
+        sentences.append(last)
     if not sentences:
         return [("Nothing has been compared yet: there is no verdict to rest an answer on.",)]
     return sentences
@@ -63,8 +63,8 @@ def _clause(kind: str, rows: Sequence[Row], total: int) -> Phrase:
         if few:
             return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
         least, *_, most = sorted(rows, key=lambda row: abs(row["value"] - (0 if "accuracy" in row["metric"] else 1)))
-        span = (": least ", Name(least["variant"]), _by(least), ", most ", Name(most["variant"]), _by(most))
-        return (f"{len(rows)} of {total} variants are {kind}", *span)
+        ends = (": least ", Name(least["variant"]), _by(least), ", most ", Name(most["variant"]), _by(most))
+        return (f"{len(rows)} of {total} variants are {kind}", *ends)
     if kind == "equivalent":
         if few:
             return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
@@ -75,10 +75,10 @@ def _clause(kind: str, rows: Sequence[Row], total: int) -> Phrase:
             return ("no difference was found for ", *listed(each))
         return (f"for {len(rows)} of {total} variants no difference was found",)
     if kind == "exploratory":
-        counts = sorted({int(row["n"]) for row in rows})
-        seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        whose = who if few else (f"{len(rows)} of {total} variants",)
-        return ("nothing is decided for ", *whose, f": only {seeds} seeds in common (a verdict takes 6)")
+        seeds = span(row["n"] for row in rows)
+        whose = who if few else ("any variant",) if len(rows) == total else (f"{len(rows)} of {total} variants",)
+        shared = f"only {seeds} seed{'s' * (seeds != '1')} in common"
+        return ("nothing is decided for ", *whose, f": {shared} (a verdict takes 6)")
     if few:
         return listed([(Name(row["variant"]), f": {_lower(row['verdict'])}") for row in rows])
     what = {"untested": "differ without spread, so that there is no test", "inconclusive": "stay inconclusive"}[kind]
@@ -89,6 +89,8 @@ def _free(compared: pd.DataFrame) -> Phrase:
     """What wins on one side and is shown to lose nothing on the other: two verdicts each."""
     kinds = {metric: dict(zip(g["variant"], g["kind"], strict=True)) for metric, g in compared.groupby("metric")}
     accuracy, latency = kinds["accuracy"], kinds["latency_ms"]
+    if not DECIDED & set(accuracy.values()) or not DECIDED & set(latency.values()):
+        return ()
     both = [v for v in accuracy if accuracy[v] == "better" and latency[v] == "faster"]
     gains = [v for v in accuracy if accuracy[v] == "better" and latency[v] == "equivalent"]
     speed = [v for v in accuracy if latency[v] == "faster" and accuracy[v] == "equivalent"]

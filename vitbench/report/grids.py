@@ -19,8 +19,8 @@ AGAINST = "against the baseline"
 
 RESULTS = """
     Accuracy: mean over seeds, on the test split. Latency: one call at the batch size under Scope, median of a block,
-    mean over blocks. Brackets beside a number are its 95% interval; those of a verdict are the interval at the level
-    that Holm tested."""
+    mean over {blocks} blocks. Brackets beside a number are its 95% interval; those of a verdict are the
+    interval at the level that Holm tested."""
 COSTS = "Parameters, MACs, FLOPs and activations are counted and memory is modelled: exact, so no interval."
 COMPARISONS = """
     A family is all variants on one quantity. p values are unadjusted; Holm decides at which level each is tested, and
@@ -90,7 +90,9 @@ def results(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> Gr
         seeds = Cell(MISSING if absent(row["seeds"]) else str(row["seeds"]))
         rows.append([Cell(name, name=True), *family, *quantities, seeds])
     quantity_heads = [column("accuracy").title, AGAINST, column("latency_ms").title, AGAINST]
-    return _grid("Results", ["Variant", *["Family"] * families, *quantity_heads, "Seeds"], rows, RESULTS)
+    counts = compared["n"][(compared["metric"] == "latency_ms") & (compared["n"] > 0)]
+    caption = RESULTS.format(blocks=span(counts) or "all")
+    return _grid("Results", ["Variant", *["Family"] * families, *quantity_heads, "Seeds"], rows, caption)
 
 
 def costs(study: Study, table: pd.DataFrame) -> Grid:

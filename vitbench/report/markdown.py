@@ -11,6 +11,7 @@ from vitbench.report.page import Page
 from vitbench.report.phrases import Name, Phrase
 
 SPECIAL = re.compile(r"[\\`*_<|~$]|\](?=[(\[:])|&(?=#?\w+;)")  # a bracket is text unless it could end a link's words
+IN_BRACKETS = re.compile(r"[\\`*_<|~$\[\]]|&(?=#?\w+;)")
 LINE_START = re.compile(r"^(#|>|[-+=](?=\s|$|[-=])|\d+(?=[.)](?:\s|$)))")
 
 
@@ -25,7 +26,7 @@ def escape(text: str) -> str:
 
 def alt(text: str) -> str:
     """What stands between the brackets of an image."""
-    return re.sub(r"(?<!\\)([\[\]])", r"\\\1", escape("x" + text)[1:])
+    return IN_BRACKETS.sub(lambda mark: "\\" + mark[0], " ".join(text.split()))
 
 
 def code(text: str) -> str:

@@ -37,7 +37,9 @@ def caveats(study: Study, compared: pd.DataFrame) -> list[Phrase]:
         found.append((cause, "ratios cannot be trusted. Run again on a quieter machine."))
     few = compared[(compared["metric"] == "accuracy") & (compared["kind"] == "exploratory")]
     if len(few) and few["n"].max() == compared["n"][compared["metric"] == "accuracy"].max():
-        share = f"{span(few['n'])} seeds in common; an accuracy verdict takes at least 6. "
+        share = (
+            f"{span(few['n'])} seed{'s' * (span(few['n']) != '1')} in common; an accuracy verdict takes at least 6. "
+        )
         found.append(("Exploratory: ", share, "Run again with --seeds 6: what is recorded is kept."))
     found += _unfinished(study)
     incomplete = [r.variant for r in study.of("cost") if r.values.get("complete") is False]

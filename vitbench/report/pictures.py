@@ -29,7 +29,7 @@ class Picture:
 
 
 ACCURACY = """
-    Each pale dot is one seed ({seeds} a variant), always at the same height within a row; the outlined mark is the
+    Each faint dot is one seed ({seeds} a variant), always at the same height within a row; the outlined mark is the
     mean, the bar its 95% interval (t on seeds). The dashed line is the baseline's mean. Intervals of two rows may
     overlap although their paired difference is clear: the verdicts in the table compare seed by seed."""
 TRADEOFF = "Up is more accurate, left is cheaper. {bars}; the larger mark is the baseline.{scale}"

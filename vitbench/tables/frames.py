@@ -179,7 +179,7 @@ def _status(study: Study, v: Planned) -> tuple[str | None, str | None]:
     own = [r for r in study.records if r.variant == v.name and not r.kind.endswith("_control")]
     bad = [r for r in own if not r.ok and not _superseded(r, own)]
     if bad:
-        return bad[0].status, "; ".join(dict.fromkeys(_why(r) for r in bad))
+        return bad[0].status, _reasons(bad)
     return ("ok", None) if own else (None, "not run yet")
 
 
@@ -188,6 +188,14 @@ def _superseded(record: Record, own: Iterable[Record]) -> bool:
     return record.kind in JOINT and any(r.ok and r.kind == record.kind for r in own)
 
 
-def _why(record: Record) -> str:
-    where = record.kind if record.seed is None else f"{record.kind}, seed {record.seed}"
-    return f"{where}: {record.reason or record.status}"
+def _reasons(bad: Iterable[Record]) -> str:
+    """What went wrong, each reason once: ``accuracy, seeds 0, 3: the loss was not finite; latency: …``."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for record in bad:
+        own = seeds.setdefault((record.kind, record.reason or record.status), [])
+        own += [] if record.seed is None else [record.seed]
+    named = {1: ", seed "}
+    return "; ".join(
+        f"{kind}{named.get(len(of), ', seeds ') if of else ''}{', '.join(map(str, sorted(of)))}: {reason}"
+        for (kind, reason), of in seeds.items()
+    )

@@ -36,7 +36,8 @@ def significant(value: float, digits: int = 3) -> str:
         return MISSING
     if value == 0:
         return "0"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = abs(float(f"{value:.{digits - 1}e}"))  # .9996 has as many places as 1.00
+    places = max(0, digits - 1 - math.floor(math.log10(rounded)))
     shown = f"{value:,.{places}f}"
     return shown.replace(",", "\N{NARROW NO-BREAK SPACE}")
 

@@ -1,0 +1,139 @@
+"""What every figure must hold: no words over words, the same bytes twice, every seed drawn, failed rows named."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from vitbench import plots
+
+LONG = "embed_dim=192,num_heads=12,mlp_ratio=4.0,pos_embed=sincos2d"
+
+
+def made(count, *, clustered=False):
+    """A table, seeds, curves and comparisons of so many variants, two families, long names, one failed, one skipped."""
+    rng = np.random.default_rng(count)
+    names = [f"{LONG},depth={i}" if i % 4 == 1 else f"variant_{i}" for i in range(count)]
+    spread = 0.002 if clustered else 0.1
+    mean = 0.9 + spread * rng.uniform(-1, 1, count)
+    latency = 5.0 + (0.01 if clustered else 4) * rng.uniform(-1, 1, count)
+    table = pd.DataFrame({
+        "variant": names, "family": ["ViT" if i % 3 else "ResNet" for i in range(count)], "status": "ok",
+        "accuracy": mean, "accuracy_low": mean - 0.01, "accuracy_high": mean + 0.01,
+        "latency_ms": latency, "latency_ms_low": latency * 0.97, "latency_ms_high": latency * 1.03,
+        "macs": pd.array([3_450_000 if clustered else int(10 ** rng.uniform(6, 8)) for _ in names], dtype="Int64"),
+    })  # fmt: skip
+    numbers = [c for c in table.columns if c.startswith(("accuracy", "latency"))]
+    table.loc[count - 1, numbers] = np.nan
+    table.loc[count - 1, "status"] = "oom"
+    table.loc[count - 2, numbers] = np.nan
+    table.loc[count - 2, "status"] = "skipped"
+    seeds = pd.DataFrame(
+        [(n, s, m + 0.01 * rng.normal()) for n, m in zip(names[:-2], mean, strict=False) for s in range(6)],
+        columns=["variant", "seed", "accuracy"],
+    )
+    curves = pd.DataFrame(
+        [
+            (n, s, e, m * (1 - 0.8**e))
+            for n, m in zip(names[:-2], mean, strict=False)
+            for s in range(3)
+            for e in range(1, 9)
+        ],
+        columns=["variant", "seed", "epoch", "val_accuracy"],
+    )
+    ratio = latency[1:-2] / latency[0]
+    compared = pd.DataFrame({"variant": names[1:-2], "value": ratio, "low": ratio * 0.98, "high": ratio * 1.02})
+    compared["kind"] = ["slower", "faster", "none", "equivalent", "invalid"] * 20 if len(ratio) > 99 else "slower"
+    return table, seeds, curves, compared
+
+
+def figures(count, **rest):
+    table, seeds, curves, compared = made(count, **rest)
+    names, baseline = list(table["variant"]), table["variant"][0]
+    yield "accuracy", plots.accuracy(table, seeds, baseline=baseline, chance=0.1)
+    yield "latency", plots.tradeoff(table, "latency_ms", label="Latency (ms)", baseline=baseline)
+    yield "macs", plots.tradeoff(table, "macs", label="MACs per image", baseline=baseline)
+    yield "curves", plots.learning_curves(curves, variants=names[:-2], baseline=baseline)
+    yield "ratios", plots.latency_ratios(compared, variants=names, baseline=baseline, noise=(0.99, 1.01))
+
+
+def words(figure):
+    """All visible text with its box."""
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    found = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    beyond = {id(tick.label1) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in ticks(axis)}
+    found = [t for t in found if (t.axes is None or t.axes.axison) and id(t) not in beyond]
+    return [(t.get_text(), t.get_window_extent(renderer).padded(-0.5)) for t in found]
+
+
+def ticks(axis):
+    """Those outside the axes' limits, which are not drawn."""
+    low, high = sorted(axis.get_view_interval())
+    return [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
+
+
+@pytest.mark.parametrize(("count", "clustered"), [(4, False), (7, True), (12, False), (20, True)])
+def test_no_words_stand_over_words_or_outside(count, clustered):
+    for name, figure in figures(count, clustered=clustered):
+        boxes = words(figure)
+        over = [(a, b) for (a, one), (b, two) in itertools.combinations(boxes, 2) if one.overlaps(two)]
+        assert not over, f"{name}: {over}"
+        outside = [text for text, box in boxes if not figure.bbox.padded(1).contains(*box.min)]
+        assert not outside, f"{name}: {outside}"
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        for name, figure in figures(5):
+            plots.save(figure, tmp_path / folder / name)
+    files = sorted((tmp_path / "one").iterdir())
+    assert len(files) == 10
+    for file in files:
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+        assert b"<dc:date>" not in file.read_bytes()
+
+
+def test_every_seed_is_a_dot_and_a_row_without_numbers_says_why():
+    table, seeds, *_ = made(6)
+    figure = plots.accuracy(table, seeds, baseline=table["variant"][0])
+    (dots,) = figure.axes[0].collections
+    assert len(dots.get_offsets()) == len(seeds)
+    assert sorted(float(x) for x, _ in dots.get_offsets()) == pytest.approx(sorted(seeds["accuracy"]))
+    assert {"skipped", "out of memory"} <= {text for text, _ in words(figure)}
+
+
+def test_every_point_bears_its_name():
+    table, *_ = made(12)
+    figure = plots.tradeoff(table, "macs", label="MACs", baseline=table["variant"][0])
+    texts = {text.replace("\n", "") for text, _ in words(figure)}
+    assert {f"variant_{i}" for i in range(10) if i % 4 != 1} <= texts
+
+
+def test_hostile_names_are_drawn_as_they_are(tmp_path):
+    table, seeds, *_ = made(4)
+    names = {table["variant"][0]: "$lr_{x$<script>", table["variant"][1]: "中文 --> & \n x"}
+    table, seeds = table.replace({"variant": names}), seeds.replace({"variant": names})
+    svg, _ = plots.save(plots.accuracy(table, seeds, baseline="$lr_{x$<script>"), tmp_path / "hostile")
+    assert "<script" not in svg.read_text(encoding="utf-8")
+
+
+def test_wide_ratios_get_a_logarithmic_axis():
+    _, _, _, compared = made(6)
+    compared.loc[0, ["value", "low", "high"]] = [12, 11, 13]
+    figure = plots.latency_ratios(compared, variants=list(compared["variant"]), baseline="b", noise=None)
+    assert figure.axes[0].get_xscale() == "log"
+
+
+def test_one_variant_alone_can_be_drawn():
+    table, seeds, curves, compared = made(3)
+    name = table["variant"][0]
+    plots.accuracy(table[:1], seeds, baseline=name)
+    plots.tradeoff(table[:1], "latency_ms", label="ms", baseline=name)
+    plots.learning_curves(curves, variants=[name], baseline=name)
+    plots.latency_ratios(compared[:0], variants=[name], baseline=name, noise=None)
