@@ -43,8 +43,8 @@ def types(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Times the shipped models; saved under results/bench, compared by ``-- --benchmark-compare``."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", "tests/bench", "-o", "addopts=--import-mode=importlib",
-                "--benchmark-storage=file://results/bench", "--benchmark-autosave", "--benchmark-columns=median,iqr,rounds",
+    session.run("python", "-m", "pytest", "tests/bench", "-o", "addopts=--import-mode=importlib", "--benchmark-autosave",
+                "--benchmark-storage=file://results/bench", "--benchmark-columns=median,iqr,rounds",
                 *session.posargs, env=ONE_THREAD)  # fmt: skip
 
 

@@ -88,9 +88,10 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     ablation = loaded.ablation.with_settings(settings) if options.data is None else loaded.ablation
     directory = options.results or Path("results") / loaded.name
 
-    from vitbench.run import execute, plan, survey
+    from vitbench.run import check_request, execute, plan, survey
     from vitbench.run.local import LocalExecutor
 
+    check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout)
     with LocalExecutor(threads=ablation.measure.threads, import_path=loaded.path.resolve().parent) as executor:
         surveyed = survey(executor, options.data or ablation.data, options.device, ablation.external_sources)
         if options.data is not None:

@@ -154,12 +154,6 @@ def test_the_baseline_is_made_for_the_data():
         planned(Ablation(question="?", baseline=ViTConfig()))
 
 
-@pytest.mark.parametrize("seeds", [0, -1])
-def test_no_seeds(seeds):
-    with pytest.raises(UserError, match=f"--seeds {seeds} is too few"):
-        planned(seeds=seeds)
-
-
 def record_of(plan):
     return plan_record(plan, command="c", summary="s", conditions={"load": [1.0]}, ablation=plan.name, started="now")
 

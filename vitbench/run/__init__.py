@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitbench.run.observer import Observer, Progress
     from vitbench.run.planning import Plan
-    from vitbench.run.schedule import Outcome, execute, plan, survey
+    from vitbench.run.schedule import Outcome, check_request, execute, plan, survey
     from vitbench.run.trial import Trial
     from vitbench.run.writer import Writer
 
@@ -25,12 +25,13 @@ _MODULES = {
     "Progress": "observer",
     "Trial": "trial",
     "Writer": "writer",
+    "check_request": "schedule",
     "execute": "schedule",
     "plan": "schedule",
     "survey": "schedule",
 }
 
-__all__ = ["Observer", "Outcome", "Plan", "Progress", "Trial", "Writer", "execute", "plan", "survey"]
+__all__ = ["Observer", "Outcome", "Plan", "Progress", "Trial", "Writer", "check_request", "execute", "plan", "survey"]
 
 
 def __getattr__(name: str) -> Any:

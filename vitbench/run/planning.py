@@ -93,10 +93,8 @@ def make_plan(
     """The trials of these kinds that the records do not hold yet.
 
     Raises:
-        UserError: no seeds, or a baseline that is not made for the data.
+        UserError: a baseline that is not made for the data.
     """
-    if seeds < 1:
-        raise UserError(f"--seeds {seeds} is too few: type 1 or more, and 6 or more for a verdict")
     check_data(ablation, survey.data)
     variants = tuple(ablation.variants())
     done = {r.id: r for r in records if r.kind != "plan" and _stands(r, timeout_s)}

@@ -44,6 +44,16 @@ class Outcome:
     seconds: dict[str, float]
 
 
+def check_request(*, seeds: int | None, jobs: int | None, timeout_s: float | None) -> None:
+    """Raises UserError where a number makes no run possible; it needs neither a worker nor a folder to say so."""
+    if seeds is not None and seeds < 1:
+        raise UserError(f"--seeds {seeds} is too few: type 1 or more, and 6 or more for a verdict")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs {jobs} is too few: type 1 or more, this machine has {machine.cores()} cores")
+    if timeout_s is not None and not timeout_s > 0:
+        raise UserError(f"--timeout {timeout_s:g} leaves no time: type a number of seconds above 0")
+
+
 def survey(executor: LocalExecutor, data: str, device: str = "cpu", sources: Sequence[str] = ()) -> Survey:
     """Describes the data set and finds the device and external models, in a worker.
 
@@ -83,6 +93,7 @@ def plan(
     Raises:
         UserError: as ``execute``.
     """
+    check_request(seeds=seeds, jobs=jobs, timeout_s=timeout_s)
     with _executor(executor, ablation, import_path) as own:
         found = surveyed or survey(own, ablation.data, device, ablation.external_sources)
         records = read(directory) if directory and (directory / RECORDS).is_file() else []
@@ -150,10 +161,7 @@ def execute(
             device; nothing recorded is lost.
     """
     start = time.monotonic()
-    if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs {jobs} is too few: type 1 or more, this machine has {machine.cores()} cores")
-    if timeout_s is not None and not timeout_s > 0:
-        raise UserError(f"--timeout {timeout_s:g} leaves no time: type a number of seconds above 0")
+    check_request(seeds=seeds, jobs=jobs, timeout_s=timeout_s)
     watch = watch or Observer()
     if fresh and (moved := move_aside(directory)):
         watch.note(f"{directory} was moved to {moved}")
