@@ -5,8 +5,9 @@ Names are imported on first use (PEP 562), so that ``import vitbench`` loads nei
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.ablation import Ablation, Claim
@@ -30,25 +31,13 @@ __all__ = [
     "zoo",
 ]
 
-_ROOMS = {
-    "Ablation": "ablation",
-    "Claim": "ablation",
-    "ExternalConfig": "config",
-    "MeasureConfig": "config",
-    "ResNetConfig": "config",
-    "TrainConfig": "config",
-    "ViTConfig": "config",
-    "build": "models",
-    "load": "tables",
-    "zoo": "catalog",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'vitbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"vitbench.{_ROOMS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ablation": ("Ablation", "Claim"),
+        "catalog": ("zoo",),
+        "config": ("ExternalConfig", "MeasureConfig", "ResNetConfig", "TrainConfig", "ViTConfig"),
+        "models": ("build",),
+        "tables": ("load",),
+    },
+)

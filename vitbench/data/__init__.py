@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.data.dataset import Dataset, Split
@@ -12,21 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DataSpec", "Dataset", "Split", "describe", "load", "names"]
 
-_MODULES = {
-    "DataSpec": "spec",
-    "Dataset": "dataset",
-    "Split": "dataset",
-    "describe": "registry",
-    "load": "registry",
-    "names": "registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'vitbench.data' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"vitbench.data.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "dataset": ("Dataset", "Split"),
+        "registry": ("describe", "load", "names"),
+        "spec": ("DataSpec",),
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.measure.flops import Counts, count
@@ -12,21 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Counts", "MemoryPeak", "compare", "count", "memory"]
 
-_MODULES = {
-    "Comparison": "latency",
-    "Counts": "flops",
-    "MemoryPeak": "peak_memory",
-    "compare": "latency",
-    "count": "flops",
-    "memory": "peak_memory",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'vitbench.measure' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"vitbench.measure.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "flops": ("Counts", "count"),
+        "latency": ("Comparison", "compare"),
+        "peak_memory": ("MemoryPeak", "memory"),
+    },
+)

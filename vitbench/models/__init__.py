@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.models.factory import build
@@ -12,14 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ResNet", "VisionTransformer", "build"]
 
-_MODULES = {"ResNet": "resnet", "VisionTransformer": "vit", "build": "factory"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'vitbench.models' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"vitbench.models.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "factory": ("build",),
+        "resnet": ("ResNet",),
+        "vit": ("VisionTransformer",),
+    },
+)

@@ -5,8 +5,9 @@ Names are imported on first use (PEP 562).
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.plots.drawing import save
@@ -14,13 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["accuracy", "latency_ratios", "learning_curves", "save", "tradeoff"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'vitbench.plots' has no attribute {name!r}")
-    module = "drawing" if name == "save" else "figures"
-    return getattr(importlib.import_module(f"vitbench.plots.{module}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "drawing": ("save",),
+        "figures": ("accuracy", "latency_ratios", "learning_curves", "tradeoff"),
+    },
+)

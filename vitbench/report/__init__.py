@@ -5,20 +5,18 @@ Everything is derived from the records: the same records give the same bytes. Na
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.report.writing import terminal_table, write
 
 __all__ = ["terminal_table", "write"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'vitbench.report' has no attribute {name!r}")
-    return getattr(importlib.import_module("vitbench.report.writing"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "writing": ("terminal_table", "write"),
+    },
+)

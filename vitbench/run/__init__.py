@@ -8,8 +8,9 @@ side of the fork torch is never imported.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.run.observer import Observer, Progress
@@ -18,27 +19,15 @@ if TYPE_CHECKING:
     from vitbench.run.trial import Trial
     from vitbench.run.writer import Writer
 
-_MODULES = {
-    "Observer": "observer",
-    "Outcome": "schedule",
-    "Plan": "planning",
-    "Progress": "observer",
-    "Trial": "trial",
-    "Writer": "writer",
-    "check_request": "schedule",
-    "execute": "schedule",
-    "plan": "schedule",
-    "survey": "schedule",
-}
-
 __all__ = ["Observer", "Outcome", "Plan", "Progress", "Trial", "Writer", "check_request", "execute", "plan", "survey"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'vitbench.run' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"vitbench.run.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "observer": ("Observer", "Progress"),
+        "planning": ("Plan",),
+        "schedule": ("Outcome", "check_request", "execute", "plan", "survey"),
+        "trial": ("Trial",),
+        "writer": ("Writer",),
+    },
+)

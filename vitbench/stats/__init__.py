@@ -5,8 +5,9 @@ Nothing here knows torch, pandas, files or settings. Names are imported on first
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.stats.estimates import (
@@ -51,16 +52,25 @@ __all__ = [
     "verdict",
 ]
 
-
-_VERDICTS = {"ACCURACY", "LATENCY", "Comparison", "Metric", "Verdict", "family", "verdict"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'vitbench.stats' has no attribute {name!r}")
-    module = "verdicts" if name in _VERDICTS else "estimates"
-    return getattr(importlib.import_module(f"vitbench.stats.{module}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "estimates": (
+            "HolmStep",
+            "Interval",
+            "control_holds",
+            "detectable_effect",
+            "exponent",
+            "hodges_lehmann",
+            "holm",
+            "latency_interval",
+            "log_ratio_blocks",
+            "mean_interval",
+            "paired_interval",
+            "paired_p",
+            "ratio_interval",
+            "sign_flip_p",
+        ),
+        "verdicts": ("ACCURACY", "LATENCY", "Comparison", "Metric", "Verdict", "family", "verdict"),
+    },
+)

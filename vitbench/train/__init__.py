@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.train.loop import Diverged, Epoch, TrainResult, train
 
 __all__ = ["Diverged", "Epoch", "TrainResult", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'vitbench.train' has no attribute {name!r}")
-    return getattr(importlib.import_module("vitbench.train.loop"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "loop": ("Diverged", "Epoch", "TrainResult", "train"),
+    },
+)
