@@ -66,6 +66,15 @@ def test_the_table_worked_by_hand(tmp_path):
     assert np.isnan(base["latency_ratio"])
 
 
+def test_an_interval_of_a_fraction_ends_at_0_and_1(tmp_path):
+    made = Made(tmp_path, [{"name": BASE, "axes": {"depth": 4}}], axes={"depth": [4]})
+    made.accuracy(BASE, [1.0, 1.0, 0.97], curves=False)
+    row = tables.load(tmp_path).set_index("variant").loc[BASE]
+    assert row["accuracy"] == pytest.approx(0.99)
+    assert row["accuracy_low"] == pytest.approx(0.99 - 0.0430265)  # t(.975, 2) * .0173205 / sqrt(3)
+    assert row["accuracy_high"] == 1
+
+
 def test_columns_stand_in_the_order_of_the_design(tmp_path):
     vit_vs_resnet(tmp_path)
     names = list(tables.load(tmp_path).columns)

@@ -38,7 +38,7 @@ RATIOS = """
     Filled: a verdict, faster (blue) or slower (orange); hollow: none."""
 BAND = """
     The grey band is what the same session saw between the baseline and its own clone (99% interval {low:.3f} to
-    {high:.3f}): a difference inside it is noise."""
+    {high:.3f}): so small a difference can come from the measuring itself."""
 CURVES = """
     Validation accuracy after each epoch: thin lines are seeds, the thick one their mean, the dashed one the baseline's
     mean. Nothing was chosen by them: every accuracy above is of the test split after the last epoch."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vitbench import stats
@@ -73,7 +75,7 @@ def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
             for r in study.of("throughput")
         ],
         "accuracy": [
-            {"name": v.name, **_bounds(stats.mean_interval(list(seeds.values())))}
+            {"name": v.name, **_bounds(stats.mean_interval(list(seeds.values())), low=0.0, high=1.0)}
             for v in runnable
             if (seeds := seed_accuracies(study, v.name))
         ],
@@ -150,11 +152,14 @@ def _cell(value: Any) -> Any:
     return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _bounds(interval: stats.Interval, scale: float = 1.0) -> dict[str, float]:
+def _bounds(
+    interval: stats.Interval, scale: float = 1.0, *, low: float = -math.inf, high: float = math.inf
+) -> dict[str, float]:
+    """An interval's cells, in another unit; cut off where the quantity ends, as a fraction does at 0 and 1."""
     return {
         "value": interval.value * scale,
-        "low": interval.low * scale,
-        "high": interval.high * scale,
+        "low": float(np.maximum(interval.low * scale, low)),
+        "high": float(np.minimum(interval.high * scale, high)),
         "n": interval.n,
     }
 
