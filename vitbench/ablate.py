@@ -200,9 +200,8 @@ def show_results(directory: Path, outcome: Outcome) -> int:
     console.print()
     console.print(table)
     console.print()
-    for line in spent(outcome, reporting_s=time.monotonic() - start):
+    for line in (spent(outcome, reporting_s=time.monotonic() - start), f"report: {directory / 'report.html'}"):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"report: {directory / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
     return 1 if outcome.failed else 0
 
 

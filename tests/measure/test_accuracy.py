@@ -23,3 +23,4 @@ def test_the_record_agrees_with_itself():
         assert result.arrays[name].tolist() == [getattr(epoch, name) for epoch in seen]
     assert values["val_accuracy"] == result.arrays["val_accuracy"][-1]
     assert values["train_seconds"] == result.arrays["seconds"][-1]
+    assert values["total_seconds"] > values["train_seconds"]

@@ -6,6 +6,7 @@ independent repetitions. The whole per-image outcome is kept, so that two checkp
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ def measure(
     Raises:
         Diverged: the loss became infinite or not a number.
     """
+    start = time.perf_counter()
     result = train(model_config, train_config, dataset, seed=seed, device=device, on_epoch=on_epoch)
     last = result.curve[-1]
     return Accuracy(
@@ -51,6 +53,7 @@ def measure(
             "num_test": len(result.correct),
             "correct": int(result.correct.sum()),
             "train_seconds": last.seconds,
+            "total_seconds": time.perf_counter() - start,  # evaluations too
             "epochs": len(result.curve),
             "steps": result.steps,
         },

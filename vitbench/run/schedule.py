@@ -33,7 +33,7 @@ class Outcome:
         failed: records, of this run or an earlier one, that say why something could not be measured.
         skipped: impossible cells.
         interrupted: Ctrl-C ended it early; the same command goes on.
-        seconds: wall-clock seconds, by what they were spent on.
+        seconds: wall-clock seconds, by what they went into; ``around …``: starting, loading and waiting.
     """
 
     done: int

@@ -102,7 +102,7 @@ class Sweep:
             self.executor.cancel()
 
     def _phase(self, name: str, trials: Iterable[Trial], at_once: int) -> None:
-        start = time.monotonic()
+        start, busy = time.monotonic(), 0.0
         queue = deque(trials)
         running: dict[int, Trial] = {}
         while queue or running:
@@ -112,8 +112,11 @@ class Sweep:
                 self._start(trial)
             for key, result in self._wait():
                 trial = running.pop(key)
-                self._end(trial, self._write(trial, result), result.seconds)
-        self.seconds[name] = time.monotonic() - start
+                records = self._write(trial, result)
+                busy += sum(r.values.get("total_seconds", r.seconds) for r in records)
+                self._end(trial, records, result.seconds)
+        self.seconds[name] = busy / at_once
+        self.seconds[f"around {name}"] = time.monotonic() - start - busy / at_once
 
     def _sessions(self, trials: Sequence[Trial]) -> None:
         """Times what can be called; ``barred`` holds, by kind, the variants that cannot and why."""

@@ -111,7 +111,9 @@ class LiveView(PlainView):
 def opening(plan: Plan) -> str:
     """What is about to happen, in one line."""
     able = sum(variant.model is not None for variant in plan.variants)
-    parts = [f"{able} variants, {plan.seeds} seed{'s' * (plan.seeds != 1)}, {len(plan.trials)} trials to run"]
+    parts = [
+        f"{able} variant{'s' * (able != 1)}, {plan.seeds} seed{'s' * (plan.seeds != 1)}, {len(plan.trials)} trials to run"
+    ]
     if plan.reused:
         parts.append(f"{len(plan.reused)} already recorded")
     if able < len(plan.variants):
@@ -121,15 +123,16 @@ def opening(plan: Plan) -> str:
     return f"{plan.name}: {', '.join(parts)}"
 
 
-def spent(outcome: Outcome, *, reporting_s: float) -> list[str]:
+MEASURING = ("costs", "timing", "accuracy")
+
+
+def spent(outcome: Outcome, *, reporting_s: float) -> str:
     """What was done, and what the time went into."""
     seconds = {**outcome.seconds, "report": reporting_s}
     total = seconds.pop("total", 0.0) + reporting_s
-    done = [f"{outcome.done} trials measured"]
-    done += [
-        f"{number} {what}"
-        for number, what in ((outcome.reused, "reused"), (outcome.skipped, "skipped"), (outcome.failed, "FAILED"))
-        if number
-    ]
-    parts = ", ".join(f"{what} {duration(took)}" for what, took in seconds.items() if took >= 0.5)
-    return [f"{', '.join(done)} in {duration(total)} ({parts})"]
+    counts = {"reused": outcome.reused, "skipped": outcome.skipped, "FAILED": outcome.failed}
+    done = [f"{outcome.done} trials measured", *(f"{number} {what}" for what, number in counts.items() if number)]
+    parts = [f"{what} {duration(took)}" for what, took in seconds.items() if took >= 0.5]
+    rest = 1 - sum(seconds.get(what, 0.0) for what in MEASURING) / total
+    parts.append(f"{rest:.0%} neither training nor measuring")
+    return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)})"
