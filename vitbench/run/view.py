@@ -108,12 +108,14 @@ class LiveView(PlainView):
         self.bar.stop()
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def opening(plan: Plan) -> str:
     """What is about to happen, in one line."""
     able = sum(variant.model is not None for variant in plan.variants)
-    parts = [
-        f"{able} variant{'s' * (able != 1)}, {plan.seeds} seed{'s' * (plan.seeds != 1)}, {len(plan.trials)} trials to run"
-    ]
+    parts = [_count(able, "variant"), _count(plan.seeds, "seed"), f"{_count(len(plan.trials), 'trial')} to run"]
     if plan.reused:
         parts.append(f"{len(plan.reused)} already recorded")
     if able < len(plan.variants):
