@@ -9,7 +9,7 @@ recipe for both, so "same recipe" and not "each at its best".
 
 from vitbench import Ablation, Claim, ResNetConfig, ViTConfig
 
-VIT = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 10}
+VIT = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 10, "init": "moco", "pos_embed_std": 1.0}
 
 
 def resnet(width: int) -> ResNetConfig:
@@ -18,7 +18,7 @@ def resnet(width: int) -> ResNetConfig:
 
 ABLATION = Ablation(
     question="Should I use a ViT or a ResNet?",
-    baseline=ViTConfig(**VIT, embed_dim=64, depth=4, num_heads=4, init="moco", pos_embed_std=1.0),
+    baseline=ViTConfig(**VIT, embed_dim=64, depth=4, num_heads=4),
     references={
         "vit_p2_d32_l2": ViTConfig(**VIT, embed_dim=32, depth=2, num_heads=2),
         "vit_p2_d64_l2": ViTConfig(**VIT, embed_dim=64, depth=2, num_heads=4),

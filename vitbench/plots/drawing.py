@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 INK, MUTED, GRID, PAPER = "#1f2329", "#62676e", "#dde1e6", "#ffffff"
@@ -187,7 +187,7 @@ def cost_axis(axes: Axes, values: Sequence[float]) -> None:
     """A horizontal axis for a cost: logarithmic over a wide span, with k, M, G, and never very narrow."""
     low, high = min(values, default=1.0), max(values, default=1.0)
     if low > 0 and high / low > LOG_FROM:
-        log_axis(axes)
+        log_axis(axes, decades=math.log10(high / low))
         axes.margins(x=0.12)
     elif high - low < 0.1 * high:
         axes.set_xlim(low - 0.1 * high, high + 0.1 * high)
@@ -198,12 +198,12 @@ def cost_axis(axes: Axes, values: Sequence[float]) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NARROW NO-BREAK SPACE}"))
 
 
-def log_axis(axes: Axes) -> None:
-    """A logarithmic horizontal axis with plain numbers at 1, 2 and 5."""
+def log_axis(axes: Axes, *, decades: float = 1.0) -> None:
+    """A logarithmic horizontal axis with plain numbers: at 1, 2 and 5, and between them on less than a decade."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades >= 1 else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def direct_labels(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
