@@ -1,6 +1,6 @@
 """How deep should a ViT be?
 
-    python -m vitbench.ablate depth        # about 6 minutes on two CPU cores
+    python -m vitbench.ablate depth        # about 4 minutes on two CPU cores
 
 Expected: depth helps most of all ways to grow, with diminishing returns after 16 blocks (ViT paper, figure 8); its
 cost grows in proportion.

@@ -1,6 +1,6 @@
 """How many heads does a ViT need, at constant width?
 
-    python -m vitbench.ablate heads        # about 5 minutes on two CPU cores
+    python -m vitbench.ablate heads        # about 4 minutes on two CPU cores
 
 Expected: several heads beat one, and too many hurt (Vaswani et al. 2017, table 3 A, translation: one head −0.9 BLEU).
 MACs do not change: the width is shared out among the heads.

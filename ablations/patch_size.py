@@ -1,6 +1,6 @@
 """How small should a ViT's patches be?
 
-    python -m vitbench.ablate patch_size        # about 8 minutes on two CPU cores
+    python -m vitbench.ablate patch_size        # about 5 minutes on two CPU cores
 
 Expected: patches of half the side make four times the tokens, and MACs that grow with exponent 1 to 2 in tokens, so
 −2 to −4 in the patch's side; smaller patches robustly help at scale (ViT paper, figure 8). On digits of 8 × 8 pixels

@@ -1,6 +1,6 @@
 """Does a ViT need position embeddings, and which kind?
 
-    python -m vitbench.ablate pos_embed        # about 5 minutes on two CPU cores
+    python -m vitbench.ablate pos_embed        # about 4 minutes on two CPU cores
 
 Expected: every embedding beats none; the kinds lie within noise of each other (ViT paper, table 8: none 0.614,
 1-D 0.642, 2-D 0.640, relative 0.640). On 8 × 8 digits from scratch the loss without any is far larger than there. The

@@ -1,6 +1,6 @@
 """Should I use a ViT or a ResNet?
 
-    python -m vitbench.ablate vit_vs_resnet        # about 10 minutes on two CPU cores
+    python -m vitbench.ablate vit_vs_resnet        # about 4 minutes on two CPU cores
 
 Expected: with so few images the ResNets are ahead (ViT paper, figures 3 and 4: ViTs overtake with more data), and a
 CNN of equal accuracy costs less. Several sizes of each, so that the trade-off is a curve and not two points; one

@@ -157,6 +157,7 @@ def test_a_claim_takes_exactly_one_form(changes, words):
 def test_a_claim_names_variants_that_exist():
     axes = {"depth": (2, 4), "num_heads": (2, 4)}
     ablation(axes=axes, claims=(claim(better="baseline", than="depth=2"), claim(along="depth", exponent=(0, 1))))
+    assert ablation(axes=axes, claims=(claim(better=4, than="depth=2"),)).variant(4).is_baseline
     with pytest.raises(ConfigError, match="could be depth=2, num_heads=2"):
         ablation(axes=axes, claims=(claim(better="baseline", than=2),))
     with pytest.raises(ConfigError, match="unknown variant 'depth=3'"):

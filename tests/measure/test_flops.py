@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from vitbench import discovery
 from vitbench.config import ExternalConfig, ResNetConfig, ViTConfig
 from vitbench.errors import UserError
 from vitbench.measure import Counts, count
@@ -56,6 +57,25 @@ def test_published_vits(size, patch_size, img_size, gmacs, mact):
     form = closed_form(ViTConfig(**size, patch_size=patch_size, img_size=img_size))
     assert form.macs / 1e9 == pytest.approx(gmacs, abs=5.01e-4)
     assert form.activations / 1e6 == pytest.approx(mact, abs=5.01e-3)
+
+
+SHIPPED = {
+    v.model: f"{listing.name}: {v.name}"
+    for listing in discovery.listings()
+    if listing.shipped
+    for v in discovery.load(listing.name).ablation.variants()
+    if v.model is not None
+}
+
+
+@pytest.mark.parametrize("model", SHIPPED, ids=SHIPPED.values())
+def test_every_shipped_variant_three_ways(model):
+    counts = count(model)
+    assert set(counts.methods) == {"closed_form", "torch_meta", "fvcore"}
+    assert len(set(counts.methods.values())) == 1
+    assert len(set(counts.methods_backward.values())) == 1
+    assert counts.complete
+    assert counts.findings == ()
 
 
 def test_vit_base_three_ways():
