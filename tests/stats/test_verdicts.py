@@ -35,6 +35,7 @@ def half(sd, n, level=0.95):
         (units(0.001, 0.005, 6), ACCURACY, "equivalent", r"equivalent within ±1 point \[−0\.3, \+0\.5\]"),
         (units(0.0, 0.02, 12), LATENCY, "none", r"no difference found; smallest effect detectable 1\.8%"),
         (units(0.0, 0.02, 6), ACCURACY, "none", r"no difference found; smallest effect detectable 2\.9 points"),
+        (units(0.0, 0.0318, 12), LATENCY, "inconclusive", r"inconclusive: budget ended at ±2\.02% \(target ±2%\)"),
         (units(0.0, 0.0535, 12), LATENCY, "inconclusive", r"inconclusive: budget ended at ±3\.4% \(target ±2%\)"),
         (
             units(0.05, 0.01, 5),

@@ -155,7 +155,8 @@ def verdict(units: ArrayLike, metric: Metric, *, level: float = 0.95, alpha: flo
         nominal = mean_interval(array, 1 - alpha)
         half = (metric.hundredths(nominal.high) - metric.hundredths(nominal.low)) / 2
         if half > 100 * metric.target:
-            text = f"budget ended at ±{half:.1f}% (target ±{100 * metric.target:g}%)"
+            digits = 1 if half >= 100 * metric.target + 0.05 else 2  # never "±2.0% (target ±2%)"
+            text = f"budget ended at ±{half:.{digits}f}% (target ±{100 * metric.target:g}%)"
             return Verdict("inconclusive", f"inconclusive: {text}")
     effect = metric.hundredths(detectable_effect(float(array.std(ddof=1)), interval.n, 1 - level))
     smallest = f"{effect:.{_decimals(effect)}f}{metric.percent}"
