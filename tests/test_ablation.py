@@ -158,6 +158,13 @@ def test_a_claim_names_variants_that_exist():
     axes = {"depth": (2, 4), "num_heads": (2, 4)}
     ablation(axes=axes, claims=(claim(better="baseline", than="depth=2"), claim(along="depth", exponent=(0, 1))))
     assert ablation(axes=axes, claims=(claim(better=4, than="depth=2"),)).variant(4).is_baseline
+    assert ablation(axes={"depth": (2, 3), "num_heads": (2, 3)}, design="grid").variant("depth=2,num_heads=3")
+    assert ablation(axes={"depth": (2, 4), "num_heads": (3,)}).variant(4).is_baseline
+    assert ablation(axes={"depth": (6, 8), "num_heads": (6,)}, baseline=ViTConfig(depth=8)).variant(8).is_baseline
+    assert (
+        ablation(axes={"depth": (12, 2), "num_heads": (3,)}, baseline=ViTConfig(num_heads=2)).variant(2).name
+        == "depth=2"
+    )
     with pytest.raises(ConfigError, match="could be depth=2, num_heads=2"):
         ablation(axes=axes, claims=(claim(better="baseline", than=2),))
     with pytest.raises(ConfigError, match="unknown variant 'depth=3'"):

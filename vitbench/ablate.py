@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from vitbench import cli, discovery
-from vitbench.ablation import parse_setting
+from vitbench.ablation import DATA_FIELDS, parse_setting
 from vitbench.errors import UserError, choices
 
 if TYPE_CHECKING:
@@ -85,18 +86,21 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
         raise UserError(f"which ablation? {names} exist: type {PROG} pos_embed")
     loaded = discovery.load(options.name)
     settings = asked_for(options)
-    ablation = loaded.ablation.with_settings(settings) if options.data is None else loaded.ablation
+    shaped = {name: value for name, value in settings.items() if "." not in name}  # what must suit the images
+    ablation = loaded.ablation.with_settings({n: v for n, v in settings.items() if n not in shaped or not options.data})
     directory = options.results or Path("results") / loaded.name
 
     from vitbench.run import check_request, execute, plan, survey
     from vitbench.run.local import LocalExecutor
 
     check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout)
-    with LocalExecutor(threads=ablation.measure.threads, import_path=loaded.path.resolve().parent) as executor:
+    view = view_of_run()
+    executor = LocalExecutor(threads=ablation.measure.threads, import_path=loaded.path.resolve().parent)
+    with contextlib.closing(view), executor:
         surveyed = survey(executor, options.data or ablation.data, options.device, ablation.external_sources)
         if options.data is not None:
-            shape = {name: surveyed.data[name] for name in ("img_size", "in_chans", "num_classes")}
-            ablation = ablation.on_data(options.data, **shape, settings=settings)
+            shape = {name: surveyed.data[name] for name in DATA_FIELDS}
+            ablation = ablation.on_data(options.data, **shape, settings=shaped)
         common: dict[str, Any] = {
             "name": loaded.name,
             "seeds": options.seeds,
@@ -106,10 +110,8 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
             "surveyed": surveyed,
         }
         if options.dry_run:
-            show_plan(plan(ablation, directory=None if options.fresh else directory, **common))
-            return 0
-        view = view_of_run()
-        try:
+            planned = plan(ablation, directory=None if options.fresh else directory, **common)
+        else:
             outcome = execute(
                 ablation,
                 directory=directory,
@@ -119,8 +121,8 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
                 fresh=options.fresh,
                 **common,
             )
-        finally:
-            view.close()
+    if options.dry_run:
+        return show_plan(planned)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return show_results(directory, outcome)
@@ -153,7 +155,7 @@ def show_list() -> int:
     return 0
 
 
-def show_plan(made: Plan) -> None:
+def show_plan(made: Plan) -> int:
     """What would be run, and for how long."""
     from rich.console import Console
     from rich.table import Table
@@ -175,6 +177,7 @@ def show_plan(made: Plan) -> None:
         console.print(f"{number:4d} × {kind}", highlight=False)
     if made.seconds is not None:
         console.print(f"about {duration(made.seconds)} on this machine", highlight=False)
+    return 0
 
 
 def show_results(directory: Path, outcome: Outcome) -> int:
@@ -212,7 +215,7 @@ def view_of_run() -> PlainView:
     from vitbench.run.view import LiveView, PlainView
 
     console = Console()
-    return LiveView(console) if console.is_terminal else PlainView(console)
+    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
 
 
 if __name__ == "__main__":

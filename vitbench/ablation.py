@@ -291,20 +291,15 @@ class Ablation:
             return "baseline"
         return ",".join(f"{axis}={format_value(value)}" for axis, value in named.items())
 
-    def _distinguishing(self, variant: Variant) -> list[Any]:
-        """The axis values that a claim may call a variant by: what it changes, or for the baseline what it has."""
-        if variant.is_baseline or len(self.axes) == 1:
-            return list(variant.axes.values())
-        return [value for axis, value in variant.axes.items() if value != self._value(axis)]
-
     def variant(self, wanted: Any) -> Variant:
-        """The variant of that name, or the only one with that axis value.
+        """The variant of that name; or the only one that changes an axis to that value; or the baseline that has it.
 
         Raises:
             ConfigError: there is none, or more than one.
         """
         rows = self.variants()
-        found = [v for v in rows if v.name == wanted] or [v for v in rows if wanted in self._distinguishing(v)]
+        changed = [v for v in rows if any(value == wanted != self._value(axis) for axis, value in v.axes.items())]
+        found = [v for v in rows if v.name == wanted] or changed or [v for v in rows[:1] if wanted in v.axes.values()]
         if len(found) != 1:
             names = [v.name for v in rows]
             raise ConfigError(

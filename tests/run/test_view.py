@@ -68,7 +68,8 @@ def test_a_log_has_a_line_a_trial():
     ]
 
 
-def test_a_terminal_has_a_bar_and_keeps_what_failed():
+def test_a_terminal_has_a_bar_and_keeps_what_failed(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
     out = watched(LiveView(console), console)
     assert "5/7 about 1 min 01 s left accuracy num_heads=2 seed 0" in out

@@ -86,6 +86,7 @@ class LiveView(PlainView):
         self.bar = Bar(*columns, console=console, auto_refresh=False, transient=True)
         self.task = self.bar.add_task("starting", total=None, left="")
         self.bar.start()
+        self.bar.refresh()
 
     def progress(self, progress: Progress) -> None:
         super().progress(progress)
@@ -135,6 +136,7 @@ def spent(outcome: Outcome, *, reporting_s: float) -> str:
     counts = {"reused": outcome.reused, "skipped": outcome.skipped, "FAILED": outcome.failed}
     done = [f"{outcome.done} trials measured", *(f"{number} {what}" for what, number in counts.items() if number)]
     parts = [f"{what} {duration(took)}" for what, took in seconds.items() if took >= 0.5]
-    rest = 1 - sum(seconds.get(what, 0.0) for what in MEASURING) / total
-    parts.append(f"{rest:.0%} neither training nor measuring")
+    if outcome.done:
+        rest = 1 - sum(seconds.get(what, 0.0) for what in MEASURING) / total
+        parts.append(f"{rest:.0%} neither training nor measuring")
     return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)})"
