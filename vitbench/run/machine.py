@@ -56,7 +56,8 @@ def code() -> dict[str, Any]:
     git = shutil.which("git")
     if git and (root / ".git").exists():  # an installed package must not report the repository that its venv lies in
         commit = _run(git, "-C", str(root), "rev-parse", "HEAD") or None
-        dirty = bool(_run(git, "-C", str(root), "status", "--porcelain")) if commit else None
+        changes = _run(git, "-C", str(root), "status", "--porcelain", "--", "vitbench", "ablations")  # not its results
+        dirty = bool(changes) if commit else None
     return {"vitbench": vitbench.__version__, "commit": commit, "dirty": dirty, "rooms": dict(VERSIONS)}
 
 
