@@ -139,6 +139,15 @@ def test_a_torn_last_line_is_set_aside_and_measured_again(copied, capsys):
 
 
 @pytest.mark.slow
+def test_a_budget_ends_a_run_that_goes_on_later(here, capsys):
+    assert main(["tiny", "--budget", "0.01"]) == 0
+    assert "0 trials measured, 1 skipped, 11 left" in capsys.readouterr().out
+    assert (here / "results" / "tiny" / "report.html").is_file()
+    assert main(["tiny"]) == 0
+    assert "11 trials measured" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing(here, capsys):
     assert main(["tiny", "--dry-run"]) == 0
     out = capsys.readouterr().out
@@ -172,6 +181,7 @@ def test_the_list_shows_ones_own_ablations_first(here, capsys):
         (["tiny", "--seeds", "many"], ["--seeds", "'many'"]),
         (["tiny", "--jobs", "0"], ["--jobs 0", "1 or more"]),
         (["tiny", "--timeout", "0"], ["--timeout 0", "above 0"]),
+        (["tiny", "--budget", "0"], ["--budget 0", "above 0"]),
     ],
 )
 def test_a_request_that_cannot_be_met_is_one_sentence(here, capsys, argv, words):

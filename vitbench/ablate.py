@@ -62,6 +62,8 @@ class Options:
     """Trainings side by side; timing always has the machine to itself."""
     timeout: Annotated[float | None, _option("SECONDS", "no limit")] = None
     """Seconds that a trial may take."""
+    budget: Annotated[float | None, _option("SECONDS", "no limit")] = None
+    """Begin no trial later; report what is there. The same command goes on."""
     results: Annotated[Path | None, _option("DIR", "results/NAME")] = None
     """Folder of this run."""
     fresh: Flag = False
@@ -93,7 +95,7 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     from vitbench.run import check_request, execute, plan, survey
     from vitbench.run.local import LocalExecutor
 
-    check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout)
+    check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout, budget_s=options.budget)
     view = view_of_run()
     executor = LocalExecutor(threads=ablation.measure.threads, import_path=loaded.path.resolve().parent)
     with contextlib.closing(view), executor:
@@ -115,6 +117,7 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
             outcome = execute(
                 ablation,
                 directory=directory,
+                budget_s=options.budget,
                 command=shlex.join([*PROG.split(), *(sys.argv[1:] if argv is None else argv)]),
                 summary=loaded.summary,
                 watch=view,

@@ -85,9 +85,10 @@ def test_nothing_redraws_the_bar_by_itself():
 
 def test_where_the_time_went():
     seconds = {"start-up": 4.0, "timing": 30.0, "accuracy": 160.0, "around accuracy": 4.0, "total": 198.0}
-    outcome = Outcome(done=43, reused=0, failed=1, skipped=2, interrupted=False, seconds=seconds)
+    outcome = Outcome(done=43, reused=0, failed=1, skipped=2, left=0, interrupted=False, seconds=seconds)
     assert spent(outcome, reporting_s=2.0) == (
         "43 trials measured, 2 skipped, 1 FAILED in 3 min 20 s (start-up 4 s, timing 30 s, accuracy 2 min 40 s, "
         "around accuracy 4 s, report 2 s, 5% neither training nor measuring)"
     )
+    assert spent(dataclasses.replace(outcome, left=3), reporting_s=2.0).endswith("; the same command goes on")
     assert "0 s" in spent(dataclasses.replace(outcome, seconds={}), reporting_s=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ class Outcome:
         reused: trials whose records were there already.
         failed: records, of this run or an earlier one, that say why something could not be measured.
         skipped: impossible cells.
-        interrupted: Ctrl-C ended it early; the same command goes on.
+        left: trials not begun: the budget, or Ctrl-C, ended the run early; the same command goes on.
+        interrupted: it was Ctrl-C.
         seconds: wall-clock seconds, by what they went into; ``around …``: starting, loading and waiting.
     """
 
@@ -40,18 +42,22 @@ class Outcome:
     reused: int
     failed: int
     skipped: int
+    left: int
     interrupted: bool
     seconds: dict[str, float]
 
 
-def check_request(*, seeds: int | None, jobs: int | None, timeout_s: float | None) -> None:
+def check_request(
+    *, seeds: int | None, jobs: int | None, timeout_s: float | None, budget_s: float | None = None
+) -> None:
     """Raises UserError where a number makes no run possible; it needs neither a worker nor a folder to say so."""
     if seeds is not None and seeds < 1:
         raise UserError(f"--seeds {seeds} is too few: type 1 or more, and 6 or more for a verdict")
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs} is too few: type 1 or more, this machine has {machine.cores()} cores")
-    if timeout_s is not None and not timeout_s > 0:
-        raise UserError(f"--timeout {timeout_s:g} leaves no time: type a number of seconds above 0")
+    for option, seconds in (("--timeout", timeout_s), ("--budget", budget_s)):
+        if seconds is not None and not seconds > 0:
+            raise UserError(f"{option} {seconds:g} leaves no time: type a number of seconds above 0")
 
 
 def survey(executor: LocalExecutor, data: str, device: str = "cpu", sources: Sequence[str] = ()) -> Survey:
@@ -128,6 +134,7 @@ def execute(
     device: str = "cpu",
     jobs: int | None = None,
     timeout_s: float | None = None,
+    budget_s: float | None = None,
     kinds: Sequence[Kind] = KINDS,
     command: str = "",
     summary: str = "",
@@ -147,6 +154,7 @@ def execute(
         device: ``cpu``, ``cuda`` or ``auto``.
         jobs: accuracy trials side by side; default one a core, and one on CUDA.
         timeout_s: for one trial; in a session, for one variant.
+        budget_s: for the run: no trial is begun later, and those that run are let finish.
         kinds: what to measure; by default everything.
         command: that was typed, for the report.
         summary: the ablation file's docstring, for the report.
@@ -161,7 +169,7 @@ def execute(
             device; nothing recorded is lost.
     """
     start = time.monotonic()
-    check_request(seeds=seeds, jobs=jobs, timeout_s=timeout_s)
+    check_request(seeds=seeds, jobs=jobs, timeout_s=timeout_s, budget_s=budget_s)
     watch = watch or Observer()
     if fresh and (moved := move_aside(directory)):
         watch.note(f"{directory} was moved to {moved}")
@@ -179,7 +187,16 @@ def execute(
         check_settings(made, writer.records, directory)
         interrupted = False
         with Stop.on_interrupt() as stop:
-            sweep = Sweep(made, writer, own, watch, stop, at_once=_at_once(jobs, found.device), timeout_s=timeout_s)
+            sweep = Sweep(
+                made,
+                writer,
+                own,
+                watch,
+                stop,
+                at_once=_at_once(jobs, found.device),
+                timeout_s=timeout_s,
+                ends=math.inf if budget_s is None else start + budget_s,
+            )
             sweep.open(command, summary)
             sweep.seconds["start-up"] = time.monotonic() - start
             try:
@@ -191,6 +208,7 @@ def execute(
         reused=len(made.reused),
         failed=sweep.failed + len(made.failures),
         skipped=sum(v.model is None for v in made.variants),
+        left=sweep.left,
         interrupted=interrupted,
         seconds={**sweep.seconds, "total": time.monotonic() - start},
     )

@@ -7,6 +7,7 @@ accuracies side by side, seed by seed, so that an interrupted run leaves whole p
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -42,7 +43,7 @@ def job_of(trial: Trial, timeout_s: float | None, function: str | None = None) -
 
 @dataclass
 class Sweep:
-    """One run. ``seconds``: wall-clock time by phase; ``failed`` counts records, ``done`` trials that were measured."""
+    """One run. ``seconds``: wall-clock time by phase; ``failed`` counts records, ``done`` and ``left`` trials."""
 
     plan: Plan
     writer: Writer
@@ -51,6 +52,7 @@ class Sweep:
     stop: Stop
     at_once: int
     timeout_s: float | None
+    ends: float = math.inf  # by the monotonic clock; nothing is begun later
     done: int = 0
     failed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -61,6 +63,15 @@ class Sweep:
         self._ended = 0
         self._common: dict[str, Any] = {}
         self._estimate = Estimate(self.plan.survey.data["num_train"], self.at_once, macs_of(self.writer.records))
+
+    @property
+    def left(self) -> int:
+        """Trials that were not begun."""
+        return len(self._waiting)
+
+    @property
+    def _over(self) -> bool:
+        return time.monotonic() >= self.ends
 
     def open(self, command: str, summary: str) -> None:
         """Writes what stands before the first trial: environment, plan (unless the last one says the same), skips."""
@@ -105,8 +116,8 @@ class Sweep:
         start, busy = time.monotonic(), 0.0
         queue = deque(trials)
         running: dict[int, Trial] = {}
-        while queue or running:
-            while queue and len(running) < at_once:
+        while running or (queue and not self._over):
+            while queue and len(running) < at_once and not self._over:
                 trial = queue.popleft()
                 running[self.executor.submit(job_of(trial, self.timeout_s))] = trial
                 self._start(trial)
@@ -120,8 +131,10 @@ class Sweep:
 
     def _sessions(self, trials: Sequence[Trial]) -> None:
         """Times what can be called; ``barred`` holds, by kind, the variants that cannot and why."""
-        barred = self._probe(trials)
+        barred = {} if self._over else self._probe(trials)
         for trial in trials:
+            if self._over:
+                break
             start = time.monotonic()
             self._start(trial)
             records = self._session(trial, barred[trial.kind])

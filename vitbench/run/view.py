@@ -133,10 +133,11 @@ def spent(outcome: Outcome, *, reporting_s: float) -> str:
     """What was done, and what the time went into."""
     seconds = {**outcome.seconds, "report": reporting_s}
     total = seconds.pop("total", 0.0) + reporting_s
-    counts = {"reused": outcome.reused, "skipped": outcome.skipped, "FAILED": outcome.failed}
+    counts = {"reused": outcome.reused, "skipped": outcome.skipped, "FAILED": outcome.failed, "left": outcome.left}
     done = [f"{outcome.done} trials measured", *(f"{number} {what}" for what, number in counts.items() if number)]
     parts = [f"{what} {duration(took)}" for what, took in seconds.items() if took >= 0.5]
     if outcome.done:
         rest = 1 - sum(seconds.get(what, 0.0) for what in MEASURING) / total
         parts.append(f"{rest:.0%} neither training nor measuring")
-    return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)})"
+    goes_on = "; the same command goes on" * bool(outcome.left)
+    return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)}){goes_on}"
