@@ -24,6 +24,27 @@ def tests(session: nox.Session) -> None:
                 env=ONE_THREAD)  # fmt: skip
 
 
+def install_peers(session: nox.Session) -> None:
+    """The tests' environment, and beside it timm, torchvision, Hugging Face and vit-pytorch on the same torch."""
+    install(session, "tests", "parity")
+    session.install("--no-deps", *nox.project.dependency_groups(PROJECT, "peers"))
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """Our models against other people's: the same weights, the same logits and gradients."""
+    install_peers(session)
+    session.run("python", "-m", "pytest", "tests/parity", "-n", "2", "--dist", "worksteal", *session.posargs,
+                env=ONE_THREAD | {"VITBENCH_PEERS": "required"})  # fmt: skip
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Times our models beside other people's, in one interleaved session each: ``nox -s peers -- --budget 60``."""
+    install_peers(session)
+    session.run("python", "-m", "tests.parity.speed", *session.posargs, env=ONE_THREAD)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and format."""
@@ -41,7 +62,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Times the shipped models; saved under results/bench, compared by ``-- --benchmark-compare``."""
+    """Times the shipped models; saved under results/bench, compared by ``-- --benchmark-compare``; then ``peers``."""
     install(session, "tests")
     options = [
         "--benchmark-autosave",
@@ -50,6 +71,7 @@ def bench(session: nox.Session) -> None:
     ]
     shapes_unchecked = ["-o", "addopts=--import-mode=importlib"]  # the check would be timed too
     session.run("python", "-m", "pytest", "tests/bench", *shapes_unchecked, *options, *session.posargs, env=ONE_THREAD)
+    session.notify("peers", posargs=[])
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from vitbench.config import (
     ExternalConfig,
     MeasureConfig,
+    PosEmbed,
     ResNetConfig,
     TrainConfig,
     ViTConfig,
@@ -35,7 +37,7 @@ def vit_configs(draw):
         num_classes=draw(st.integers(0, 12)),
         in_chans=draw(st.integers(1, 4)),
         pool=draw(st.sampled_from(["cls", "mean"])),
-        pos_embed=draw(st.sampled_from(["none", "learned", "sincos2d", "relative", "rope"])),
+        pos_embed=draw(st.sampled_from(get_args(PosEmbed))),
         drop_path_rate=draw(st.floats(0, 0.9)),
     )
 
@@ -55,7 +57,9 @@ def test_a_config_survives_json(config):
 @pytest.mark.parametrize(
     "config",
     [
+        ViTConfig(stem="hybrid", hybrid_layers=(2, 2), pool="map", layer_scale=0.1, representation_size=3),
         ResNetConfig(depth=None, layers=(1, 2), block="basic", stem="cifar", img_size=(8, 16)),
+        ResNetConfig(norm="groupnorm", residual=False, padding="circular", variant="d"),
         ExternalConfig("package.module:function", {"width": 3}),
         TrainConfig(lr=0.1),
         MeasureConfig(dtype="bfloat16"),
@@ -78,6 +82,12 @@ def test_every_config_survives_json(config):
         ({"drop_path_rate": 1.0}, ["drop_path_rate=1.0"]),
         ({"img_size": (224, 224, 3)}, ["img_size=(224, 224, 3)"]),
         ({"patch_size": 0}, ["patch_size=0", "1 or more"]),
+        ({"num_registers": -1}, ["num_registers=-1", "0 or more"]),
+        ({"representation_size": 0}, ["representation_size=0", "1 or more"]),
+        ({"qk_scale": 0.0}, ["qk_scale=0.0", "more than 0"]),
+        ({"layer_scale": -0.1}, ["layer_scale=-0.1", "0 or more"]),
+        ({"norm": "layer_norm"}, ["norm 'layer_norm'", "did you mean 'layernorm'"]),
+        ({"stem": "hybrid", "hybrid_layers": (2, 0)}, ["hybrid_layers=(2, 0)", "1 or more"]),
     ],
 )
 def test_a_value_that_does_not_exist_is_named_with_what_does(values, words):
@@ -96,6 +106,20 @@ def test_a_value_that_does_not_exist_is_named_with_what_does(values, words):
         ({"embed_dim": 12, "num_heads": 5}, ["num_heads=5", "embed_dim=12", "1, 2, 3, 4, 6, 12"]),
         ({"embed_dim": 6, "num_heads": 2, "pos_embed": "sincos2d"}, ["divisible by 4", "try 8"]),
         ({"embed_dim": 24, "num_heads": 4, "pos_embed": "rope"}, ["divisible by 4", "num_heads=1, 2, 3, 6"]),
+        ({"embed_dim": 6, "num_heads": 3, "pos_embed": "rope"}, ["divisible by 4", "take an embed_dim"]),
+        ({"embed_dim": 7, "num_heads": 1, "pos_embed": "sincos1d"}, ["pos_embed=sincos1d", "divisible by 2", "try 8"]),
+        ({"embed_dim": 7, "num_heads": 1, "pos_embed": "learned2d"}, ["pos_embed=learned2d", "divisible by 2"]),
+        ({"distilled": True, "pool": "mean"}, ["distilled=True", "pool=mean", "take pool=cls"]),
+        ({"distilled": True, "representation_size": 8}, ["representation_size=8", "distilled=True"]),
+        ({"attn_mask": "causal"}, ["attn_mask=causal", "class token", "pool=mean or pool=map"]),
+        ({"mlp": "swiglu", "act": "relu"}, ["act=relu", "mlp=swiglu", "SiLU"]),
+        ({"residual": False, "drop_path_rate": 0.1}, ["drop_path_rate=0.1", "residual=True"]),
+        ({"stem": "conv", "img_size": 12, "patch_size": 6}, ["stem=conv", "patch_size=6", "2, 4, 8, 16"]),
+        ({"stem": "conv", "patch_size": 1}, ["stem=conv", "patch_size=1", "power of 2"]),
+        ({"stem": "conv", "patch_size": (16, 8)}, ["stem=conv", "patch_size=(16, 8)"]),
+        ({"stem": "conv", "embed_dim": 12, "num_heads": 3}, ["stem=conv", "divisible by 8", "try 16"]),
+        ({"stem": "hybrid", "hybrid_width": 48}, ["hybrid_width=48", "32 groups", "try 64"]),
+        ({"stem": "hybrid", "patch_size": 8}, ["hybrid_layers=(3, 4, 9)", "patch_size=8", "try patch_size=16"]),
     ],
 )
 def test_values_that_cannot_stand_together_are_impossible(values, words):
@@ -113,9 +137,11 @@ def test_values_that_cannot_stand_together_are_impossible(values, words):
         {"depth": None, "layers": (1,)},
         {"depth": None, "layers": (1, 0), "block": "basic"},
         {"depth": None, "layers": (), "block": "basic"},
+        {"width": 1, "variant": "d"},
+        {"padding": "circular", "img_size": 2},
     ],
 )
-def test_a_resnet_is_named_once(values):
+def test_a_resnet_that_cannot_be_is_refused(values):
     with pytest.raises(ConfigError):
         ResNetConfig(**values)
 

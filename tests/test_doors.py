@@ -31,10 +31,12 @@ def test_the_read_wing_never_loads_torch(module):
     assert "torch" not in loaded_by(f"import {module}")[1]
 
 
-@pytest.mark.parametrize("argument", ["--help", "--list"])
-def test_help_and_list_answer_at_once(argument):
+@pytest.mark.parametrize(
+    ("module", "argument"), [("ablate", "--help"), ("ablate", "--list"), ("measure.__main__", "--help")]
+)
+def test_help_and_list_answer_at_once(module, argument):
     code = f"""
-from vitbench.ablate import main
+from vitbench.{module} import main
 try:
     main(["{argument}"])
 except SystemExit:

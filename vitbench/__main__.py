@@ -10,6 +10,7 @@ from vitbench.errors import UserError, unknown
 
 COMMANDS = {
     "ablate": ("vitbench.ablate", "run an ablation, then write table, figures and report"),
+    "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records"),
 }
 

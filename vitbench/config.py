@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -19,12 +20,23 @@ from vitbench.errors import ConfigError, ImpossibleConfigError, choices, unknown
 Size: TypeAlias = int | tuple[int, int]
 """A side in pixels of a square, or (height, width)."""
 
-PosEmbed: TypeAlias = Literal["none", "learned", "sincos2d", "relative", "rope"]
-Pool: TypeAlias = Literal["cls", "mean"]
+PosEmbed: TypeAlias = Literal["none", "learned", "learned2d", "sincos1d", "sincos2d", "relative", "rope"]
+PosEmbedAt: TypeAlias = Literal["stem", "every_layer", "every_layer_shared"]
+Pool: TypeAlias = Literal["cls", "mean", "map"]
+Stem: TypeAlias = Literal["patchify", "conv", "hybrid"]
+Norm: TypeAlias = Literal["layernorm", "rmsnorm", "batchnorm"]
+NormPosition: TypeAlias = Literal["pre", "post"]
+Act: TypeAlias = Literal["gelu", "gelu_tanh", "relu", "silu"]
+MlpKind: TypeAlias = Literal["mlp", "swiglu"]
+AttentionKind: TypeAlias = Literal["sdpa", "eager"]
+AttnMask: TypeAlias = Literal["none", "causal"]
 Init: TypeAlias = Literal["timm", "jax", "classic", "moco"]
 DropPathSchedule: TypeAlias = Literal["linear", "constant"]
 ResNetStem: TypeAlias = Literal["imagenet", "cifar"]
 ResNetBlock: TypeAlias = Literal["basic", "bottleneck"]
+ResNetNorm: TypeAlias = Literal["batchnorm", "groupnorm"]
+ResNetVariant: TypeAlias = Literal["plain", "d"]
+Padding: TypeAlias = Literal["zeros", "circular"]
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
 TrainPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
@@ -131,10 +143,10 @@ class _Checked:
 
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig(_Checked):
-    """A vision transformer (Dosovitskiy et al. 2021), pre-norm blocks. The defaults are ViT-B/16 at 224 px."""
+    """A vision transformer. The defaults are ViT-B/16 at 224 px (Dosovitskiy et al. 2021)."""
 
     img_size: Size = 224
-    patch_size: Size = 16
+    patch_size: Size = 16  # pixels of the image a token stands for, whatever the stem
     in_chans: int = 3
     num_classes: int = 1000  # 0: no classifier, the pooled features come out
     embed_dim: int = 768
@@ -144,10 +156,29 @@ class ViTConfig(_Checked):
     qkv_bias: bool = True
     pos_embed: PosEmbed = "learned"
     pos_embed_std: float = (
-        0.02  # spread at the start, of `learned` and of `relative`'s table; small widths want .5 to 1
+        0.02  # spread at the start, of the learned ones and of `relative`'s table; small widths want .5 to 1
     )
-    pool: Pool = "cls"  # mean: no class token, mean over patches after the final norm
+    pos_embed_at: PosEmbedAt = "stem"  # every_layer: again before each later block, learned ones anew or shared;
+    # `relative` and `rope` act in every layer anyway, and fixed ones have nothing to learn anew
+    patch_norm: bool = False  # a norm after the patch embedding
+    pool: Pool = "cls"  # mean, map: no class token; mean or learned attention over what the final norm puts out
+    num_registers: int = 0  # learned tokens that nobody reads (Darcet et al. 2024)
+    distilled: bool = False  # DeiT's second token and head: both logits in training, their mean in evaluation
+    representation_size: int | None = None  # width of a tanh layer before the head, as in the ImageNet-21k models
+    stem: Stem = "patchify"  # conv: 3×3 stride 2 until a token is a pixel (ViT_C); hybrid: patches of ResNet features
+    hybrid_layers: tuple[int, ...] = (3, 4, 9)  # of stem=hybrid: blocks per stage; (): its 7×7 stem alone
+    hybrid_width: int = 64  # of stem=hybrid: channels of its 7×7 stem
+    norm: Norm = "layernorm"
+    norm_position: NormPosition = "pre"  # post: after each residual sum, none at the end (Vaswani et al. 2017)
     norm_eps: float = 1e-6
+    act: Act = "gelu"  # of mlp=mlp and of pool=map; the gate of swiglu is a SiLU
+    mlp: MlpKind = "mlp"
+    qk_norm: bool = False  # queries and keys normed per head
+    qk_scale: float | None = None  # of the scores; None: 1/√head_dim
+    attention: AttentionKind = "sdpa"  # eager: spelt out in matrix products, with equal results
+    attn_mask: AttnMask = "none"
+    residual: bool = True  # False: each branch replaces its input
+    layer_scale: float | None = None  # start of a learned factor per channel on each branch (Touvron et al. 2021)
     drop_rate: float = 0.0  # after the position embedding, the attention projection and both MLP layers
     attn_drop_rate: float = 0.0
     drop_path_rate: float = 0.0
@@ -155,10 +186,31 @@ class ViTConfig(_Checked):
     init: Init = "timm"
 
     def _check(self) -> None:
-        self._at_least(1, "img_size", "patch_size", "in_chans", "embed_dim", "depth", "num_heads")
-        self._at_least(0, "num_classes", "pos_embed_std")
+        self._at_least(1, "img_size", "patch_size", "in_chans", "embed_dim", "depth", "num_heads", "hybrid_width")
+        self._at_least(0, "num_classes", "pos_embed_std", "num_registers")
         self._above(0, "mlp_ratio", "norm_eps")
         self._rate("drop_rate", "attn_drop_rate", "drop_path_rate")
+        if self.representation_size is not None:
+            self._at_least(1, "representation_size")
+        if self.qk_scale is not None:
+            self._above(0, "qk_scale")
+        if self.layer_scale is not None:
+            self._at_least(0, "layer_scale")
+        self._check_sizes()
+        self._check_positions()
+        self._check_tokens()
+        self._check_stem()
+        if self.mlp == "swiglu" and self.act in {"gelu_tanh", "relu"}:
+            raise ImpossibleConfigError(
+                f"act={self.act} has no place in mlp=swiglu, whose gate is a SiLU: leave act out, or take mlp=mlp"
+            )
+        if not self.residual and self.drop_path_rate:
+            raise ImpossibleConfigError(
+                f"drop_path_rate={self.drop_path_rate} needs residual=True: a dropped branch would leave nothing; "
+                "take drop_path_rate=0"
+            )
+
+    def _check_sizes(self) -> None:
         if self.mlp_dim < 1:
             raise ImpossibleConfigError(
                 f"mlp_ratio={self.mlp_ratio} leaves no channel of embed_dim={self.embed_dim}: "
@@ -175,16 +227,67 @@ class ViTConfig(_Checked):
                 f"num_heads={self.num_heads} does not divide embed_dim={self.embed_dim}: "
                 f"it takes {choices(divisors(self.embed_dim))}"
             )
-        if self.pos_embed == "sincos2d" and self.embed_dim % 4:
+
+    def _check_positions(self) -> None:
+        share = {"sincos2d": 4, "sincos1d": 2, "learned2d": 2}.get(self.pos_embed, 1)
+        if self.embed_dim % share:
             raise ImpossibleConfigError(
-                f"pos_embed=sincos2d needs an embed_dim divisible by 4, not {self.embed_dim}: "
-                f"try {self.embed_dim // 4 * 4 + 4}"
+                f"pos_embed={self.pos_embed} needs an embed_dim divisible by {share}, not {self.embed_dim}: "
+                f"try {self.embed_dim // share * share + share}"
             )
         if self.pos_embed == "rope" and self.head_dim % 4:
+            fitting = [h for h in divisors(self.embed_dim) if self.embed_dim // h % 4 == 0]
             raise ImpossibleConfigError(
                 f"pos_embed=rope needs a head size divisible by 4, not embed_dim/num_heads = {self.head_dim}: "
-                f"try num_heads={choices(h for h in divisors(self.embed_dim) if self.embed_dim // h % 4 == 0)}"
+                + (f"try num_heads={choices(fitting)}" if fitting else "take an embed_dim divisible by 4")
             )
+
+    def _check_tokens(self) -> None:
+        if self.distilled and self.pool != "cls":
+            raise ImpossibleConfigError(
+                f"distilled=True reads its token beside the class token, which pool={self.pool} has not: take pool=cls"
+            )
+        if self.distilled and self.representation_size is not None:
+            raise ImpossibleConfigError(
+                f"representation_size={self.representation_size} stands before one head, distilled=True has two: "
+                "leave one of them out"
+            )
+        if self.attn_mask == "causal" and self.pool == "cls":
+            raise ImpossibleConfigError(
+                "attn_mask=causal would hide all patches from the class token, which comes first: "
+                "take pool=mean or pool=map"
+            )
+
+    def _check_stem(self) -> None:
+        strides = [patch // self.feature_stride for patch in as_pair(self.patch_size)]
+        if self.stem == "conv":
+            patch = as_pair(self.patch_size)[0]
+            if as_pair(self.patch_size) != (patch, patch) or patch < 2 or patch & (patch - 1):
+                raise ImpossibleConfigError(
+                    f"stem=conv halves its input until a token is a pixel, which patch_size={self.patch_size} is not "
+                    "made for: it takes 2, 4, 8, 16 or another power of 2"
+                )
+            if self.embed_dim % (patch // 2):
+                raise ImpossibleConfigError(
+                    f"stem=conv of patch_size={patch} needs an embed_dim divisible by {patch // 2}, "
+                    f"not {self.embed_dim}: try {self.embed_dim // (patch // 2) * (patch // 2) + patch // 2}"
+                )
+        if self.stem == "hybrid":
+            if self.hybrid_layers and min(self.hybrid_layers) < 1:
+                raise ConfigError(
+                    f"hybrid_layers={self.hybrid_layers} is not possible: each stage takes 1 or more blocks"
+                )
+            if self.hybrid_width % 32:
+                raise ImpossibleConfigError(
+                    f"hybrid_width={self.hybrid_width} does not fall into 32 groups: "
+                    f"try {self.hybrid_width // 32 * 32 + 32}"
+                )
+            if any(s * self.feature_stride != p for s, p in zip(strides, as_pair(self.patch_size), strict=True)):
+                raise ImpossibleConfigError(
+                    f"hybrid_layers={self.hybrid_layers} put a feature every {self.feature_stride} pixels, "
+                    f"which does not divide patch_size={self.patch_size}: try patch_size={self.feature_stride}, "
+                    "or fewer stages"
+                )
 
     @property
     def grid_size(self) -> tuple[int, int]:
@@ -198,8 +301,15 @@ class ViTConfig(_Checked):
 
     @property
     def num_prefix_tokens(self) -> int:
-        """Tokens that are not patches: the class token, if there is one."""
-        return 1 if self.pool == "cls" else 0
+        """Tokens that are not patches and stand before them: class token, distillation token, registers."""
+        return (self.pool == "cls") + self.distilled + self.num_registers
+
+    @property
+    def feature_stride(self) -> int:
+        """Pixels of the image between neighbours in the feature map that is cut into patches."""
+        if self.stem == "conv":
+            return as_pair(self.patch_size)[0]
+        return 4 * 2 ** max(len(self.hybrid_layers) - 1, 0) if self.stem == "hybrid" else 1
 
     @property
     def head_dim(self) -> int:
@@ -219,6 +329,10 @@ class ResNetConfig(_Checked):
     block: ResNetBlock | None = None
     width: int = 64  # channels of the first stage; each stage doubles them
     stem: ResNetStem = "imagenet"  # imagenet: 7×7 stride 2 and max-pool; cifar: 3×3 stride 1
+    norm: ResNetNorm = "batchnorm"  # groupnorm: 32 groups, or as many of them as divide the channels
+    residual: bool = True  # False: a plain network, no shortcuts (He et al. 2015, table 2)
+    padding: Padding = "zeros"  # circular: what leaves an image on one side enters on the other
+    variant: ResNetVariant = "plain"  # d: three 3×3 for the 7×7, mean pooling before a shortcut's 1×1 (He et al. 2019)
     img_size: Size = 224
     in_chans: int = 3
     num_classes: int = 1000
@@ -237,6 +351,13 @@ class ResNetConfig(_Checked):
             raise ConfigError(f"depth={self.depth} and layers={self.layers} say it twice: give depth=None with layers")
         if self.layers is not None and (not self.layers or min(self.layers) < 1):
             raise ConfigError(f"layers={self.layers} is not possible: each stage takes 1 or more blocks")
+        if self.variant == "d" and self.stem == "imagenet" and self.width < 2:
+            raise ImpossibleConfigError("variant=d halves the width in its stem: width=1 takes variant=plain")
+        if self.padding == "circular" and self.stem == "imagenet" and min(as_pair(self.img_size)) < 3:
+            raise ImpossibleConfigError(
+                f"padding=circular wraps 3 pixels around in the 7×7 stem, more than img_size={self.img_size} has: "
+                "take stem=cifar"
+            )
 
     @property
     def stages(self) -> tuple[ResNetBlock, tuple[int, ...]]:
@@ -246,12 +367,19 @@ class ResNetConfig(_Checked):
         return RESNET_LAYERS[self.depth or 0]
 
 
+LIBRARIES: Mapping[str, str] = types.MappingProxyType(
+    {"timm": "such as timm:convnext_tiny", "torchvision": "such as torchvision:convnext_tiny"}
+)
+"""Packages whose models have names, with an example; each is the name of the extra that installs it, too."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExternalConfig(_Checked):
-    """A model that somebody else wrote: ``package.module:function``, found also beside the ablation file.
+    """A model that somebody else wrote: ``timm:NAME``, ``torchvision:NAME``, or ``package.module:function``.
 
-    The function is called with ``kwargs``, and with those of ``img_size``, ``in_chans`` and ``num_classes`` that its
-    signature names; it returns a module that maps (batch, in_chans, height, width) to (batch, num_classes).
+    A module is found also beside the ablation file. The function is called with ``kwargs``, and with those of
+    ``img_size``, ``in_chans`` and ``num_classes`` that its signature names; a library's model with those that it
+    takes. What comes back is a module that maps (batch, in_chans, height, width) to (batch, num_classes).
     """
 
     source: str = field(kw_only=False)
@@ -263,8 +391,14 @@ class ExternalConfig(_Checked):
     def _check(self) -> None:
         self._at_least(1, "img_size", "in_chans", "num_classes")
         module, colon, function = self.source.partition(":")
+        if colon and module in LIBRARIES:
+            if not re.fullmatch(r"\w[\w.-]*", function):
+                raise ConfigError(f"source={self.source!r} names no model: write {module}:NAME, {LIBRARIES[module]}")
+            return
         if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-            raise ConfigError(f"source={self.source!r} names no function: write package.module:function")
+            raise ConfigError(
+                f"source={self.source!r} names no model: write timm:NAME, torchvision:NAME or package.module:function"
+            )
 
 
 ModelConfig: TypeAlias = ViTConfig | ResNetConfig | ExternalConfig
@@ -306,6 +440,9 @@ class MeasureConfig(_Checked):
     blocks: int = 12
     cycles: int = 6  # mirrored permutations in a block
     warmup_s: float = 2.0  # at most
+    compile: bool = False  # torch.compile, before anything is timed
+    channels_last: bool = False  # images and convolution weights in NHWC order
+    checkpoint_activations: bool = False  # a training step keeps a block's input alone, and runs the block again
 
     def _check(self) -> None:
         self._at_least(1, "batch_size", "threads", "cycles")

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
-from vitbench.config import TrainConfig, ViTConfig
+from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
 from vitbench.measure import accuracy
+from vitbench.models import build
+from vitbench.models.inspect import attention_maps, mean_attention_distance, position_embedding_similarity
 
 
 def test_the_record_agrees_with_itself():
@@ -24,3 +28,40 @@ def test_the_record_agrees_with_itself():
     assert values["val_accuracy"] == result.arrays["val_accuracy"][-1]
     assert values["train_seconds"] == result.arrays["seconds"][-1]
     assert values["total_seconds"] > values["train_seconds"]
+
+
+TINY = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2)
+
+
+def test_a_trained_vit_keeps_what_it_looks_at(monkeypatch):
+    digits = load("digits")
+    model = build(TINY)
+    found = accuracy.looks(model, digits, "cpu")
+    images = (digits.val.images[:64].float() - digits.mean[:, None, None]) / digits.std[:, None, None]
+    expected = mean_attention_distance(attention_maps(model, images), (4, 4), 1, 2)
+    np.testing.assert_allclose(found["attention_distance"], expected, rtol=1e-6)
+    pairs = {0: 16, 1: 48, 4: 32, 9: 16, 2: 36, 5: 48, 10: 24, 8: 16, 13: 16, 18: 4}  # squared offset → pairs of 16²
+    assert found["uniform_distance"] == pytest.approx(2 * sum(n * d**0.5 for d, n in pairs.items()) / 256)
+    np.testing.assert_allclose(found["pos_similarity"], position_embedding_similarity(model), atol=1e-6)
+    monkeypatch.setattr(accuracy, "WEIGHTS_AT_ONCE", 5 * 2 * 2 * 17**2)  # 12 parts of 5 images and one of 4
+    np.testing.assert_allclose(accuracy.looks(model, digits, "cpu")["attention_distance"], expected, rtol=1e-6)
+    monkeypatch.setattr(accuracy, "SIMILARITIES_UP_TO", 15)
+    assert "pos_similarity" not in accuracy.looks(model, digits, "cpu")
+
+
+def test_looking_changes_no_number_of_the_trial():
+    digits = load("digits")
+    result = accuracy.measure(TINY, TrainConfig(epochs=1), digits, seed=0)
+    assert {"attention_distance", "uniform_distance", "pos_similarity"} <= result.arrays.keys()
+    after = torch.get_rng_state()
+    again = accuracy.measure(TINY, TrainConfig(epochs=1), digits, seed=0)
+    assert torch.equal(torch.get_rng_state(), after)
+    assert again.values["train_loss"] == result.values["train_loss"]
+    assert (again.arrays["attention_distance"] == result.arrays["attention_distance"]).all()
+
+
+def test_other_models_have_nothing_to_look_at():
+    resnet = build(ResNetConfig(depth=18, width=4, stem="cifar", img_size=8, in_chans=1, num_classes=10))
+    assert accuracy.looks(resnet, load("digits"), "cpu") == {}
+    found = accuracy.looks(build(ViTConfig(**{**vars(TINY), "pos_embed": "none"})), load("digits"), "cpu")
+    assert found.keys() == {"attention_distance", "uniform_distance"}

@@ -98,6 +98,9 @@ def test_published_resnets(depth, params, mact):
         assert round(counts.macs / 1e9, 3) == 4.089
 
 
+POS_EMBEDS = ["none", "learned", "learned2d", "sincos1d", "sincos2d", "relative", "rope"]
+
+
 @st.composite
 def vits(draw):
     heads = draw(st.sampled_from([1, 2, 3]))
@@ -113,11 +116,40 @@ def vits(draw):
         num_heads=heads,
         mlp_ratio=draw(st.sampled_from([1.0, 1.7, 4.0])),
         qkv_bias=draw(st.booleans()),
-        pos_embed=draw(st.sampled_from(["none", "learned", "sincos2d", "relative", "rope"])),
+        pos_embed=draw(st.sampled_from(POS_EMBEDS)),
         pool=draw(st.sampled_from(["cls", "mean"])),
         drop_path_rate=draw(st.sampled_from([0.0, 0.2])),
         attn_drop_rate=draw(st.sampled_from([0.0, 0.2])),
     )
+
+
+KNOBS = [
+    *({"pool": "map"}, {"num_registers": 3}, {"distilled": True}, {"distilled": True, "num_classes": 0}),
+    *({"representation_size": 7}, {"representation_size": 7, "pool": "map", "num_classes": 0}),
+    *({"stem": "conv"}, {"stem": "conv", "patch_size": 8, "in_chans": 1}, {"patch_norm": True}),
+    {"stem": "hybrid", "hybrid_layers": (), "hybrid_width": 32},
+    {"stem": "hybrid", "hybrid_layers": (1,), "hybrid_width": 32},
+    {"stem": "hybrid", "hybrid_layers": (2, 1), "hybrid_width": 32, "patch_size": 16},
+    *({"norm": "rmsnorm"}, {"norm": "batchnorm"}, {"norm_position": "post"}, {"residual": False}),
+    *({"act": "gelu_tanh"}, {"act": "relu"}, {"act": "silu"}, {"mlp": "swiglu"}, {"mlp": "swiglu", "pool": "map"}),
+    *({"qk_norm": True}, {"qk_norm": True, "pos_embed": "rope"}, {"qk_scale": 1.0}, {"layer_scale": 0.1}),
+    *({"attention": "eager"}, {"attention": "eager", "pos_embed": "relative"}),
+    *({"attn_mask": "causal", "pool": "mean", "attention": word} for word in ("sdpa", "eager")),
+    {"attn_mask": "causal", "pool": "map", "pos_embed": "relative"},
+    *({"pos_embed": word, "pos_embed_at": at} for word in ("learned2d", "sincos1d") for at in ("stem", "every_layer")),
+    {"pos_embed_at": "every_layer_shared"},
+]
+
+
+@pytest.mark.parametrize("knobs", KNOBS, ids=str)
+def test_every_knob_three_ways(knobs):
+    config = ViTConfig(
+        **{"img_size": 16, "patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 5, **knobs}
+    )
+    counts = count(config)
+    assert len(counts.methods) == 3
+    assert agreed(counts)
+    assert counts.activations == closed_form(config).activations
 
 
 @given(vits())
@@ -129,7 +161,7 @@ def test_vits_three_ways(config):
     assert counts.activations == closed_form(config).activations
 
 
-@pytest.mark.parametrize("pos_embed", ["none", "learned", "sincos2d", "relative", "rope"])
+@pytest.mark.parametrize("pos_embed", POS_EMBEDS)
 @pytest.mark.parametrize("pool", ["cls", "mean"])
 def test_position_embeddings_are_no_products(pos_embed, pool):
     config = ViTConfig(img_size=8, patch_size=2, embed_dim=32, depth=2, num_heads=2, pool=pool, pos_embed=pos_embed)
@@ -149,8 +181,12 @@ def resnets(draw):
     return ResNetConfig(
         **draw(st.sampled_from(stages)),
         stem=draw(st.sampled_from(["imagenet", "cifar"])),
-        img_size=draw(st.tuples(st.integers(1, 40), st.integers(1, 40))),
-        width=draw(st.sampled_from([1, 4, 6])),
+        img_size=draw(st.tuples(st.integers(3, 40), st.integers(3, 40))),
+        width=draw(st.sampled_from([2, 4, 6])),
+        norm=draw(st.sampled_from(["batchnorm", "groupnorm"])),
+        residual=draw(st.booleans()),
+        padding=draw(st.sampled_from(["zeros", "circular"])),
+        variant=draw(st.sampled_from(["plain", "d"])),
         in_chans=draw(st.integers(1, 3)),
         num_classes=draw(st.sampled_from([0, 7])),
     )

@@ -89,14 +89,15 @@ def test_a_padded_sequence_equals_the_unpadded_one(tokens, padding, seed):
     torch.testing.assert_close(attn(x, mask)[:, :tokens], attn(x[:, :tokens]))
 
 
-def test_hand_worked_example():
-    """Issue 3's example is unscaled with 3-wide heads: a fourth channel of zeros, and doubled queries against 1/√4."""
+@pytest.mark.parametrize("eager", [False, True])
+def test_hand_worked_example(eager):
+    """Issue 3's example has 3-wide heads, which a fourth channel of zeros leaves alone, and unscaled scores."""
     x = torch.tensor([[1, 0, 1, 0], [0, 2, 0, 2], [1, 1, 1, 1]], dtype=torch.float64)
     w_k = torch.tensor([[0, 0, 1], [1, 1, 0], [0, 1, 0], [1, 1, 0]], dtype=torch.float64)
     w_q = torch.tensor([[1, 0, 1], [1, 0, 0], [0, 0, 1], [0, 1, 1]], dtype=torch.float64)
     w_v = torch.tensor([[0, 2, 0], [0, 3, 0], [1, 0, 3], [1, 1, 0]], dtype=torch.float64)
-    attn = Attention(4, 1, qkv_bias=False).double()
-    attn.qkv.weight.data = torch.cat([nn.functional.pad(w, (0, 1)).T for w in (2 * w_q, w_k, w_v)])
+    attn = Attention(4, 1, qkv_bias=False, scale=1.0, eager=eager).double()
+    attn.qkv.weight.data = torch.cat([nn.functional.pad(w, (0, 1)).T for w in (w_q, w_k, w_v)])
     attn.proj.weight.data, attn.proj.bias.data = torch.eye(4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
     weights = torch.tensor(
         [
@@ -106,8 +107,43 @@ def test_hand_worked_example():
         ],
         dtype=torch.float64,
     )
+    scores = torch.tensor([[2, 4, 4], [4, 16, 12], [4, 12, 10]], dtype=torch.float64)
     values = torch.tensor([[1, 2, 3], [2, 8, 0], [2, 6, 3]], dtype=torch.float64)
+    seen = attn.with_weights(x[None])[1]
+    torch.testing.assert_close(seen[0, 0], weights, rtol=5e-5, atol=0)
+    torch.testing.assert_close(seen[0, 0], scores.softmax(-1))
     torch.testing.assert_close(attn(x[None])[0, :, :3], weights @ values, rtol=2e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("qk_norm", [None, "layernorm", "rmsnorm", "batchnorm"])
+@pytest.mark.parametrize("position", ["none", "relative", "rope"])
+def test_fused_and_written_out_are_equal_and_weights_sum_to_1(x, position, qk_norm, causal, padded):
+    torch.manual_seed(0)
+    position = {"none": {}, "relative": {"rel_pos": RelativeBias(GRID)}, "rope": {"rope": Rope(GRID)}}[position]
+    fused = Attention(16, 2, qk_norm=qk_norm, causal=causal, scale=0.7, **position).double().eval()
+    for parameter in fused.parameters():
+        nn.init.normal_(parameter)
+    eager = Attention(16, 2, qk_norm=qk_norm, causal=causal, scale=0.7, eager=True, **position).double().eval()
+    eager.load_state_dict(fused.state_dict())
+    mask = torch.tensor([[False, *[True] * 6], [True] * 5 + [False] * 2]) if padded else None
+    out, weights = fused.with_weights(x, mask)
+    torch.testing.assert_close(out, fused(x, mask))
+    torch.testing.assert_close(eager(x, mask), fused(x, mask))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 7, dtype=torch.float64))
+    if causal:
+        assert not weights.triu(1).any()
+    if padded:
+        assert not weights[1, :, :5, 5:].any()
+        assert not weights[0, :, 1:, 0].any()
+
+
+def test_queries_and_keys_are_normed_per_head_and_values_are_not(x):
+    torch.manual_seed(0)
+    attn = Attention(16, 2, qk_norm="layernorm").double()
+    rotate = lambda part: nn.functional.layer_norm(part, (8,), eps=1e-6)  # noqa: E731
+    torch.testing.assert_close(attn(x), plain_attention(attn, x, rotate=rotate))
 
 
 def test_dropout_of_the_weights_acts_in_training_only(x):
@@ -121,6 +157,8 @@ def test_half_precision_keeps_its_type(x):
     for attn in (
         Attention(16, 2, rel_pos=RelativeBias(GRID)),
         Attention(16, 2, rope=Rope(GRID)),
+        Attention(16, 2, rope=Rope(GRID), qk_norm="rmsnorm", causal=True),
+        Attention(16, 2, rel_pos=RelativeBias(GRID), qk_norm="layernorm", eager=True),
     ):
         assert attn.bfloat16()(x.bfloat16()).dtype == torch.bfloat16
         with torch.autocast("cpu", torch.bfloat16):

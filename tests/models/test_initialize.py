@@ -103,6 +103,43 @@ def test_norms_start_at_identity(init):
 
 
 @pytest.mark.parametrize("init", get_args(Init))
+def test_other_tokens_start_as_theirs_do_in_timm(init):
+    model = draw(init, distilled=True, num_registers=4)
+    token = {"timm": 0.02, "classic": 0.02, "moco": 1e-6, "jax": 0}[init]
+    assert std(model.dist_token) == pytest.approx(token, rel=0.2)
+    assert std(model.reg_token) == pytest.approx(1e-6, rel=0.1)
+    assert std(draw(init, pool="map").attn_pool.latent) == pytest.approx(DIM**-0.5, rel=0.2)
+    if init == "jax":
+        assert not model.head_dist.weight.any()
+
+
+@pytest.mark.parametrize("at", ["stem", "every_layer"])
+@pytest.mark.parametrize("kind", ["learned", "learned2d"])
+def test_every_learned_table_has_the_spread_of_the_config(kind, at):
+    model = draw("timm", pos_embed=kind, pos_embed_at=at, pos_embed_std=0.5, depth=3)
+    tables = [p for name, p in model.named_parameters() if "pos_embed" in name]
+    assert len(tables) == (3 if at == "every_layer" else 1) * (3 if kind == "learned2d" else 1)
+    assert all(std(table) == pytest.approx(0.5, rel=0.2) for table in tables)
+
+
+def test_attention_pooling_takes_keys_and_values_apart():
+    pool = draw("jax", pool="map").attn_pool
+    for part in pool.kv.weight.chunk(2):
+        assert_uniform(part, math.sqrt(6 / (DIM + DIM)))
+
+
+@pytest.mark.parametrize("init", get_args(Init))
+def test_convolutions_of_a_stem_start_alike_under_every_init(init):
+    stems = (
+        draw(init, stem="conv").patch_embed.backbone,
+        draw(init, stem="hybrid", hybrid_layers=(1, 1)).patch_embed.backbone,
+    )
+    for module in (m for stem in stems for m in stem.modules() if isinstance(m, torch.nn.Conv2d)):
+        fan_out = module.out_channels * module.kernel_size[0] ** 2
+        assert std(module.weight) == pytest.approx(math.sqrt(2 / fan_out), rel=0.1)
+
+
+@pytest.mark.parametrize("init", get_args(Init))
 def test_a_model_without_head_class_token_or_qkv_bias_works(init):
     model = draw(init, num_classes=0, pool="mean", qkv_bias=False)
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, DIM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vitbench.config import ViTConfig
 from vitbench.errors import UserError
 from vitbench.models.patch_embed import PatchEmbed
 
@@ -12,7 +13,7 @@ from vitbench.models.patch_embed import PatchEmbed
 @pytest.mark.parametrize(("img_size", "patch_size"), [(6, 2), ((4, 6), 2), ((6, 4), (3, 2))])
 def test_a_token_is_a_linear_map_of_its_patch(img_size, patch_size):
     torch.manual_seed(0)
-    embed = PatchEmbed(img_size, patch_size, in_chans=3, embed_dim=5).double()
+    embed = PatchEmbed(ViTConfig(img_size=img_size, patch_size=patch_size, embed_dim=5, num_heads=1)).double()
     x = torch.randn(2, 3, *embed.img_size, dtype=torch.float64)
     weight, bias = embed.proj.weight.flatten(1), embed.proj.bias
     down, across = embed.proj.kernel_size
@@ -25,5 +26,6 @@ def test_a_token_is_a_linear_map_of_its_patch(img_size, patch_size):
 
 
 def test_another_image_size_is_named():
+    config = ViTConfig(img_size=4, patch_size=2, in_chans=1, embed_dim=4, num_heads=1)
     with pytest.raises(UserError, match=r"an image of 8×4 px does not fit this model: it takes 4×4; .*\(8, 4\)"):
-        PatchEmbed(4, 2, in_chans=1, embed_dim=4)(torch.zeros(1, 1, 8, 4))
+        PatchEmbed(config)(torch.zeros(1, 1, 8, 4))

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitbench.config import PosEmbed, ViTConfig
-from vitbench.models.pos_embed import POSITIONS, RelativeBias, Rope, learned_table, sincos2d_table
+from vitbench.models.pos_embed import (
+    POSITIONS,
+    Learned2d,
+    RelativeBias,
+    Rope,
+    learned_table,
+    sincos1d_table,
+    sincos2d_table,
+)
 
 grids = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
@@ -46,6 +54,29 @@ def test_sincos2d_is_simplevits_formula(grid, dim):
     for vector, (row, column) in zip(table[0, 1:], places(grid), strict=True):
         expected = [f(at * omega) for at in (column, row) for f in (math.sin, math.cos) for omega in omegas]
         torch.testing.assert_close(vector, torch.tensor(expected), rtol=1e-5, atol=1e-5)
+
+
+@given(grids, st.sampled_from([2, 6, 16]))
+def test_sincos1d_is_the_formula_of_2017(grid, dim):
+    table = sincos1d_table(config_of(grid, dim=dim))[0]
+    assert not table[0].any()
+    for place, vector in enumerate(table[1:]):
+        angles = [place / 10_000 ** (2 * (i // 2) / dim) for i in range(dim)]
+        expected = [math.cos(a) if i % 2 else math.sin(a) for i, a in enumerate(angles)]
+        torch.testing.assert_close(vector, torch.tensor(expected), rtol=1e-4, atol=1e-5)
+
+
+@given(grids, st.sampled_from(["cls", "mean"]))
+def test_learned2d_joins_a_column_and_a_row(grid, pool):
+    module = Learned2d(config_of(grid, pool=pool))
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    table = module()[0]
+    prefix = int(pool == "cls")
+    assert (module.prefix is not None) == prefix
+    assert torch.equal(table[:prefix], module.prefix) if prefix else len(table) == grid[0] * grid[1]
+    for vector, (row, column) in zip(table[prefix:], places(grid), strict=True):
+        assert torch.equal(vector, torch.cat((module.columns[column], module.rows[row])))
 
 
 def test_sincos2d_tells_all_patches_apart():

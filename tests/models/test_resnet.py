@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -120,6 +121,81 @@ def test_a_block_carries_its_input_around(block):
     nn.init.zeros_((last.bn2 if block == "basic" else last.bn3).weight)
     x = torch.rand(2, 16 if block == "bottleneck" else 4, 8, 8)
     assert torch.equal(last(x), x)
+
+
+def test_the_d_variant_has_timms_names():
+    """Beside torchvision's: a stem of three convolutions, and pooling before a shortcut's 1×1."""
+    with torch.device("meta"):
+        plain, d = (set(ResNet(ResNetConfig(depth=50, variant=word)).state_dict()) for word in ("plain", "d"))
+    assert {"conv1.0.weight", "conv1.3.weight", "conv1.6.weight", "conv1.4.running_var"} < d
+    assert {name for name in plain - d if "downsample" not in name} == {"conv1.weight"}
+    assert {name for name in d if name.startswith("layer2.0.downsample")} == {
+        "layer2.0.downsample.1.weight",
+        *(f"layer2.0.downsample.2.{part}" for part in NORM),
+    }
+
+
+@pytest.mark.parametrize("side", [7, 8])
+def test_the_d_variants_shortcut_skips_no_pixel(side):
+    config = ResNetConfig(depth=None, layers=(1, 1), block="basic", width=4, stem="cifar", img_size=side)
+    torch.manual_seed(0)
+    seen = {}
+    for word in ("plain", "d"):
+        shortcut = ResNet(replace(config, variant=word)).eval().get_submodule("layer2.0.downsample")
+        x = torch.randn(1, 4, side, side, requires_grad=True)
+        out = shortcut(x)
+        assert out.shape[-1] == (side + 1) // 2
+        out.square().sum().backward()
+        seen[word] = (x.grad != 0).all().item()
+    assert seen == {"plain": False, "d": True}
+
+
+@pytest.mark.parametrize("norm", ["batchnorm", "groupnorm"])
+@pytest.mark.parametrize("variant", ["plain", "d"])
+@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_circular_padding_forgets_where_things_are(stem, variant, norm, block):
+    """Shifts by the network's stride change no output; with zeros around the image they do."""
+    config = ResNetConfig(
+        depth=None,
+        layers=(1, 1),
+        block=block,
+        width=4,
+        stem=stem,
+        variant=variant,
+        norm=norm,
+        img_size=32,
+        num_classes=3,
+    )
+    stride = 8 if stem == "imagenet" else 2
+    x = torch.randn(2, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    moved = x.roll((stride, 2 * stride), dims=(2, 3))
+    for padding, same in (("circular", True), ("zeros", False)):
+        torch.manual_seed(0)
+        model = ResNet(replace(config, padding=padding)).double().eval()
+        assert torch.allclose(model(x), model(moved), rtol=1e-8) == same
+
+
+@pytest.mark.parametrize(("width", "groups"), [(64, 32), (48, 16), (6, 2), (5, 1)])
+def test_group_norm_takes_as_many_of_32_groups_as_divide_the_channels(width, groups):
+    model = ResNet(ResNetConfig(depth=18, width=width, stem="cifar", img_size=8, norm="groupnorm", num_classes=2))
+    assert model.bn1.num_groups == groups
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    x = torch.randn(3, 3, 8, 8)
+    torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-4, atol=1e-5)  # an image sees no other
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_without_residuals_a_network_has_no_shortcuts(block):
+    config = ResNetConfig(
+        depth=None, layers=(2, 1), block=block, width=4, stem="cifar", img_size=8, residual=False, num_classes=2
+    )
+    torch.manual_seed(0)
+    model = ResNet(config)
+    assert not any("downsample" in name for name, _ in model.named_parameters())
+    last = model.get_submodule("layer1.1")
+    nn.init.zeros_((last.bn2 if block == "basic" else last.bn3).weight)
+    assert not last(torch.rand(2, 16 if block == "bottleneck" else 4, 8, 8)).any()
 
 
 def test_initial_weights_are_torchvisions():

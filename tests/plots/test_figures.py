@@ -50,6 +50,23 @@ def made(count, *, clustered=False):
     return table, seeds, curves, compared
 
 
+def looks(names):
+    """Distances of 12 blocks of 3 heads, two seeds, and similarities of grids of several sizes."""
+    rng = np.random.default_rng(3)
+    block, head, seed = np.indices((12, 3, 2)).reshape(3, -1)
+    one = pd.DataFrame({"block": block + 1, "head": head + 1, "seed": seed, "uniform_px": 90.0})
+    distances = pd.concat([one.assign(variant=n, distance_px=rng.uniform(4, 120, len(one))) for n in names])
+    tiles = []
+    for number, name in enumerate(names):
+        rows, columns = [(2, 2), (14, 14), (7, 3), (32, 32), (1, 9)][number % 5]
+        down, across = (np.linspace(0, n - 1, min(n, 7)).round().astype(int) for n in (rows, columns))
+        at = np.stack(np.meshgrid(down, across, range(rows), range(columns), indexing="ij")).reshape(4, -1)
+        apart = np.hypot(at[0] - at[2], at[1] - at[3])
+        places = dict(zip(("row", "column", "other_row", "other_column"), at + 1, strict=True))
+        tiles.append(pd.DataFrame({"variant": name, **places, "similarity": 1 - apart / (1 + apart.max())}))
+    return distances, pd.concat(tiles)
+
+
 def figures(count, **rest):
     table, seeds, curves, compared = made(count, **rest)
     names, baseline = list(table["variant"]), table["variant"][0]
@@ -58,6 +75,10 @@ def figures(count, **rest):
     yield "macs", plots.tradeoff(table, "macs", label="MACs per image", baseline=baseline)
     yield "curves", plots.learning_curves(curves, variants=names[:-2], baseline=baseline)
     yield "ratios", plots.latency_ratios(compared, variants=names, baseline=baseline, noise=(0.99, 1.01))
+    some = names[:9]
+    distances, similarities = looks(some)
+    yield "distance", plots.attention_distance(distances, variants=some, baseline=baseline)
+    yield "similarity", plots.position_similarity(similarities, variants=some)
 
 
 def words(figure):
@@ -93,7 +114,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path):
         for name, figure in figures(5):
             plots.save(figure, tmp_path / folder / name)
     files = sorted((tmp_path / "one").iterdir())
-    assert len(files) == 10
+    assert len(files) == 14
     for file in files:
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
         assert b"<dc:date>" not in file.read_bytes()
@@ -113,6 +134,36 @@ def test_every_point_bears_its_name():
     figure = plots.tradeoff(table, "macs", label="MACs", baseline=table["variant"][0])
     texts = {text.replace("\n", "") for text, _ in words(figure)}
     assert {f"variant_{i}" for i in range(10) if i % 4 != 1} <= texts
+
+
+def test_every_head_is_a_dot():
+    distances, _ = looks(["a", "b"])
+    figure = plots.attention_distance(distances, variants=["a", "b"], baseline="a")
+    for axes, name in zip(figure.axes, ("a", "b"), strict=True):
+        (dots,) = axes.collections
+        own = distances[distances["variant"] == name]
+        assert sorted(dots.get_offsets().tolist()) == sorted(own[["block", "distance_px"]].to_numpy().tolist())
+        assert axes.lines[0].get_ydata()[0] == 90  # what attending to all alike would give
+
+
+def test_every_similarity_stands_in_its_tile():
+    """Tile (i, j), cell (k, m), a tenth of the way in: the value of that row of the frame, in whatever order."""
+    names = [f"v{i}" for i in range(5)]
+    _, similarities = looks(names)
+    figure = plots.position_similarity(similarities.sample(frac=1, random_state=0), variants=names)
+    for axes, name in zip(figure.axes, names, strict=False):
+        own = similarities[similarities["variant"] == name]
+        picture = axes.images[0].get_array()
+        right, low = (dict(zip([int(t.get_text()) for t in labels], at, strict=True)) for labels, at in (
+            (axes.get_xticklabels(), axes.get_xticks()), (axes.get_yticklabels(), axes.get_yticks())))  # fmt: skip
+        rows, columns = own["other_row"].max(), own["other_column"].max()
+        for r in own.sample(40, random_state=1, replace=True).to_dict("records"):
+            down = low[r["row"]] - 0.5 + 4 * (r["other_row"] - (rows + 1) / 2)
+            across = right[r["column"]] - 0.5 + 4 * (r["other_column"] - (columns + 1) / 2)
+            assert picture[round(down), round(across)] == r["similarity"]
+    assert {image.get_clim() for axes in figure.axes[:5] for image in axes.images} == {
+        (similarities.similarity.min(), 1)
+    }
 
 
 def test_hostile_names_are_drawn_as_they_are(tmp_path):
@@ -136,4 +187,7 @@ def test_one_variant_alone_can_be_drawn():
     plots.accuracy(table[:1], seeds, baseline=name)
     plots.tradeoff(table[:1], "latency_ms", label="ms", baseline=name)
     plots.learning_curves(curves, variants=[name], baseline=name)
+    distances, similarities = looks([name])
+    plots.attention_distance(distances, variants=[name], baseline=name)
+    plots.position_similarity(similarities, variants=[name])
     plots.latency_ratios(compared[:0], variants=[name], baseline=name, noise=None)

@@ -162,6 +162,13 @@ class Made:
                       "train_seconds": 15.0, "epochs": epochs, "steps": epochs * 17}  # fmt: skip
             self.append("accuracy", variant, seed=seed, values=values, artifacts=[f"{name}.npz"] if curves else [])
 
+    def looks(self, variant: str, seed: int, **arrays: Any) -> None:
+        """Adds arrays to the artifact of an accuracy trial that has one."""
+        path = self.folder / "artifacts" / f"{variant.encode().hex()[:24]}-{seed}.npz"
+        with np.load(path) as known:
+            arrays = {**known, **arrays}
+        np.savez(path, **arrays)
+
     def fail(self, kind: str, variant: str, status: str, reason: str, **rest: Any) -> None:
         self.append(kind, variant, status=status, reason=reason, **rest)
 

@@ -145,3 +145,45 @@ def test_a_lost_artifact_costs_its_curve_only(tmp_path):
     with pytest.warns(UserWarning, match="cannot be read"):
         curves = tables.learning_curves(tables.read_study(tmp_path))
     assert len(curves) == (5 * 6 - 1) * 30
+
+
+def looking(folder):
+    """Two ViTs that kept what they look at, the second without position vectors, and a ResNet that has nothing."""
+    made = Made(folder, [{"name": "a"}, {"name": "b"}, {"name": "resnet", "family": "ResNet"}])
+    for name in ("a", "b", "resnet"):
+        made.accuracy(name, [0.5, 0.6], epochs=2)
+    for seed in (1, 0):
+        made.looks("a", seed, attention_distance=np.array([[1.0, 2.0], [3.0, 4.0]]) + seed, uniform_distance=5.0,
+                   pos_similarity=np.arange(9 * 2 * 9 * 2).reshape(9, 2, 9, 2) / 1000 + seed)  # fmt: skip
+    made.looks("b", 1, attention_distance=np.array([[7.0]]), uniform_distance=8.0)
+    return made
+
+
+def test_attention_distances(tmp_path):
+    looking(tmp_path)
+    frame = tables.attention_distances(tables.read_study(tmp_path))
+    assert list(frame.columns) == ["variant", "seed", "block", "head", "distance_px", "uniform_px"]
+    assert frame.to_numpy().tolist() == [
+        ["a", 0, 1, 1, 1, 5], ["a", 0, 1, 2, 2, 5], ["a", 0, 2, 1, 3, 5], ["a", 0, 2, 2, 4, 5],
+        ["a", 1, 1, 1, 2, 5], ["a", 1, 1, 2, 3, 5], ["a", 1, 2, 1, 4, 5], ["a", 1, 2, 2, 5, 5],
+        ["b", 1, 1, 1, 7, 8],
+    ]  # fmt: skip
+
+
+def test_position_similarities_are_the_lowest_seed_s_and_of_some_tiles(tmp_path):
+    looking(tmp_path)
+    frame = tables.position_similarities(tables.read_study(tmp_path), tiles=3)
+    assert list(frame.columns) == ["variant", "row", "column", "other_row", "other_column", "similarity"]
+    assert set(frame["variant"]) == {"a"}
+    assert len(frame) == 3 * 2 * 9 * 2
+    assert sorted(frame["row"].unique()) == [1, 5, 9]
+    whole = np.arange(9 * 2 * 9 * 2).reshape(9, 2, 9, 2) / 1000
+    for row in frame.to_dict("records"):
+        at = tuple(int(row[name]) - 1 for name in ("row", "column", "other_row", "other_column"))
+        assert row["similarity"] == whole[at]
+
+
+def test_records_from_before_have_nothing_to_look_at(tmp_path):
+    study = tables.read_study(pos_embed(tmp_path).folder)
+    assert tables.attention_distances(study).empty
+    assert tables.position_similarities(study).empty

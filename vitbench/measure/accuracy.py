@@ -2,6 +2,7 @@
 
 One seed gives one number, and its spread over seeds is the unit of every comparison; the images within one run are not
 independent repetitions. The whole per-image outcome is kept, so that two checkpoints can be compared image by image.
+Of a vision transformer it also keeps what the trained model looks at: see ``looks``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,28 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
 
-from vitbench.config import ModelConfig, TrainConfig
+from vitbench.config import ModelConfig, TrainConfig, as_pair
 from vitbench.data.dataset import Dataset
+from vitbench.models import VisionTransformer
+from vitbench.models.inspect import (
+    attention_maps,
+    mean_attention_distance,
+    patch_distances,
+    position_embedding_similarity,
+)
 from vitbench.train.loop import Epoch, train
+
+LOOKED_AT = 64
+"""Images of the validation split, its first, over which attention distances are averaged."""
+
+WEIGHTS_AT_ONCE = 2**24
+"""Attention weights held at a time: 64 MiB."""
+
+SIMILARITIES_UP_TO = 1024
+"""Patches of the largest grid whose similarities are kept; their number grows as its square."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,7 @@ def measure(
     """
     start = time.perf_counter()
     result = train(model_config, train_config, dataset, seed=seed, device=device, on_epoch=on_epoch)
+    total_seconds = time.perf_counter() - start
     last = result.curve[-1]
     return Accuracy(
         values={
@@ -53,7 +73,7 @@ def measure(
             "num_test": len(result.correct),
             "correct": int(result.correct.sum()),
             "train_seconds": last.seconds,
-            "total_seconds": time.perf_counter() - start,  # evaluations too
+            "total_seconds": total_seconds,  # evaluations too
             "epochs": len(result.curve),
             "steps": result.steps,
         },
@@ -65,5 +85,37 @@ def measure(
             "val_accuracy": np.array([point.val_accuracy for point in result.curve]),
             "seconds": np.array([point.seconds for point in result.curve]),
             "predictions": result.predictions,
+            **looks(result.model, dataset, device),
         },
     )
+
+
+def looks(model: nn.Module, dataset: Dataset, device: str) -> dict[str, npt.NDArray[Any]]:
+    """What a trained vision transformer looks at; of any other model nothing.
+
+    Returns:
+        ``attention_distance`` (layers, heads), in pixels of the data set's images, and ``uniform_distance`` (), what it
+        would be if every patch attended to all alike; ``pos_similarity`` (rows, columns, rows, columns), where the
+        positions have vectors and are not too many.
+    """
+    if not isinstance(model, VisionTransformer):
+        return {}
+    config = model.config
+    (height, width), (rows, columns) = as_pair(config.img_size), config.grid_size
+    patch_px = height / rows, width / columns
+    raw = dataset.val.images[:LOOKED_AT]
+    images = (raw.float() - dataset.mean[:, None, None]) / dataset.std[:, None, None]
+    tokens = config.num_prefix_tokens + config.num_patches
+    at_once = max(1, WEIGHTS_AT_ONCE // (config.depth * config.num_heads * tokens**2))
+    parts = torch.split(images.to(device), at_once)
+    distances = [
+        mean_attention_distance(attention_maps(model, part), (rows, columns), config.num_prefix_tokens, patch_px)
+        for part in parts
+    ]
+    found = {
+        "attention_distance": np.average(distances, axis=0, weights=[len(part) for part in parts]),
+        "uniform_distance": patch_distances((rows, columns), patch_px).mean(),
+    }
+    if config.num_patches <= SIMILARITIES_UP_TO and (similarity := position_embedding_similarity(model)) is not None:
+        found["pos_similarity"] = similarity.astype(np.float32)
+    return found

@@ -136,14 +136,21 @@ def compare(
         torch.set_num_threads(threads_before)
     metric = replace(verdicts.LATENCY, target=target)
     logs = {name: session.log_ratios(name) for name in models if name != baseline}
-    scope = {
-        "device": str(device),
+    scope = scope_of(session, subjects[baseline], threads=threads)
+    return Comparison(session, verdicts.family(logs, metric, valid=session.valid), scope)
+
+
+def scope_of(session: Session, baseline: Subject, *, threads: int) -> dict[str, Any]:
+    """To what the session's numbers apply."""
+    on_cpu = torch.device(baseline.device).type == "cpu"
+    example = baseline.example
+    return {
+        "device": str(baseline.device),
         "dtype": str(example.dtype).removeprefix("torch.") if isinstance(example, Tensor) else "not a tensor",
-        "batch_size": subjects[baseline].batch_size,
+        "batch_size": baseline.batch_size,
         "threads": threads,
-        "mode": mode,
+        "mode": session.mode,
         "placement": "own",
         "blocks": len(session.blocks),
-        "grade": host.grade(session.pressure, session.cpu_share if device.type == "cpu" else 1.0),
+        "grade": host.grade(session.pressure, session.cpu_share if on_cpu else 1.0),
     }
-    return Comparison(session, verdicts.family(logs, metric, valid=session.valid), scope)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vitbench.config import Norm
+from vitbench.models.norm import NORMS
 from vitbench.models.pos_embed import RelativeBias, Rope
 
 
 class Attention(nn.Module):
-    """softmax(q kᵀ / √head_dim) v in ``num_heads`` heads (Vaswani et al. 2017), fused where torch can.
+    """softmax(q kᵀ · scale) v in ``num_heads`` heads (Vaswani et al. 2017), fused where torch can.
 
     Args:
+        qk_norm: norms queries and keys per head, before any rotation; None: no norm.
+        scale: of the scores; None: 1/√head_dim.
+        eager: spells attention out in matrix products; equal results, more memory.
+        causal: a token attends to none after it.
         rel_pos: a bias added to the scores, if any.
         rope: a rotation of queries and keys, if any.
     """
@@ -23,6 +30,11 @@ class Attention(nn.Module):
         num_heads: int,
         *,
         qkv_bias: bool = True,
+        qk_norm: Norm | None = None,
+        norm_eps: float = 1e-6,
+        scale: float | None = None,
+        eager: bool = False,
+        causal: bool = False,
         attn_drop_rate: float = 0.0,
         drop_rate: float = 0.0,
         rel_pos: RelativeBias | None = None,
@@ -30,8 +42,13 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.scale = scale
+        self.eager = eager
+        self.causal = causal
         self.attn_drop_rate = attn_drop_rate
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.q_norm = NORMS[qk_norm](dim // num_heads, norm_eps) if qk_norm else None
+        self.k_norm = NORMS[qk_norm](dim // num_heads, norm_eps) if qk_norm else None
         self.rel_pos = rel_pos
         self.rope = rope
         self.proj = nn.Linear(dim, dim)
@@ -45,27 +62,77 @@ class Attention(nn.Module):
         It is True for the tokens that are there, False for padding, and needs one True a row. Padding is attended to
         by none; what comes out in its own place means nothing.
         """
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
-        if self.rope is None:
-            q, k, v = qkv.unbind(2)  # not after a permute: its gradient then stacks straight into the layout of qkv
-        else:
-            qk, v = self.rope(qkv[:, :, :2]), qkv[:, :, 2]
-            q, k = qk.unbind(2)
+        if self.eager:
+            return self.with_weights(x, mask)[0]
+        q, k, v = self._qkv(x)
+        score_mask = self._score_mask(q, mask)
         out = F.scaled_dot_product_attention(
             q.transpose(1, 2),
             k.transpose(1, 2),
             v.transpose(1, 2),
-            attn_mask=self._score_mask(q, mask),
+            attn_mask=score_mask,
             dropout_p=self.attn_drop_rate if self.training else 0.0,
+            is_causal=self.causal and score_mask is None,
+            scale=self.scale,
         )
         return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2)))
 
+    def with_weights(
+        self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
+    ) -> tuple[Float[Tensor, "batch tokens dim"], Float[Tensor, "batch heads tokens tokens"]]:
+        """What ``forward`` puts out, and the weights from each query (row) to each key: rows sum to 1.
+
+        Works whichever way ``forward`` takes. The weights are those before dropout.
+        """
+        q, k, v = self._qkv(x)
+        scores = q.transpose(1, 2) @ k.permute(0, 2, 3, 1)
+        scores = scores * (q.shape[-1] ** -0.5 if self.scale is None else self.scale)
+        score_mask = self._score_mask(q, mask)
+        if score_mask is None and self.causal:
+            score_mask = _causal(q)
+        if score_mask is not None:
+            allowed = score_mask.dtype == torch.bool
+            scores = scores.masked_fill(~score_mask, float("-inf")) if allowed else scores + score_mask
+        weights = scores.softmax(-1)
+        out = F.dropout(weights, self.attn_drop_rate, self.training).to(v.dtype) @ v.transpose(1, 2)
+        return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), weights
+
+    def _qkv(self, x: Float[Tensor, "batch tokens dim"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (batch, tokens, heads, head)."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k, v = qkv.unbind(2)
+            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)  # under autocast a norm is in float32
+            if self.rope is not None:
+                q, k = self.rope(torch.stack((q, k), dim=2)).unbind(2)
+        elif self.rope is None:
+            q, k, v = qkv.unbind(2)  # not after a permute: its gradient then stacks straight into the layout of qkv
+        else:
+            qk, v = self.rope(qkv[:, :, :2]), qkv[:, :, 2]
+            q, k = qk.unbind(2)
+        return q, k, v
+
     def _score_mask(
         self, q: Float[Tensor, "batch tokens heads head"], mask: Bool[Tensor, "batch tokens"] | None
-    ) -> Bool[Tensor, "batch 1 1 tokens"] | Float[Tensor, "#batch heads tokens tokens"] | None:
-        """What the scores are masked with: keys that count, or a bias, -inf where a key does not count."""
+    ) -> Bool[Tensor, "#batch 1 #tokens tokens"] | Float[Tensor, "#batch heads tokens tokens"] | None:
+        """What the scores are masked with: keys that count, or a bias, -inf where a key does not count.
+
+        None where there is nothing but a causal mask, which the fused kernel makes itself.
+        """
         keep = None if mask is None else mask[:, None, None]
+        if self.causal and (keep is not None or self.rel_pos is not None):
+            order = _causal(q)
+            if keep is None:
+                keep = order
+            else:  # padding before the first real token sees itself alone, not nothing, of which a softmax is no number
+                keep = order & (keep | torch.eye(order.shape[-1], dtype=torch.bool, device=order.device))
         if self.rel_pos is None:
             return keep
         bias = self.rel_pos().to(q.dtype)[None]
         return bias if keep is None else bias.masked_fill(~keep, float("-inf"))
+
+
+def _causal(q: Float[Tensor, "batch tokens heads head"]) -> Bool[Tensor, "1 1 tokens tokens"]:
+    """True from each token to itself and those before it."""
+    tokens = q.shape[1]
+    return torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).tril()[None, None]

@@ -1,4 +1,4 @@
-"""Models that somebody else wrote: ``package.module:function`` → ``nn.Module``."""
+"""Models that somebody else wrote: ``timm:NAME``, ``torchvision:NAME``, ``package.module:function`` → ``nn.Module``."""
 
 from __future__ import annotations
 
@@ -10,20 +10,43 @@ from typing import Any
 
 from torch import nn
 
-from vitbench.config import ExternalConfig
+from vitbench.config import LIBRARIES, ExternalConfig
 from vitbench.errors import UserError, unknown
+from vitbench.models.libraries import build_from_library, library_with
 
 
 def build_external(config: ExternalConfig) -> nn.Module:
-    """Imports the function and calls it with ``kwargs``.
+    """Imports the library or the function and calls it with ``kwargs``.
 
-    Those of ``img_size``, ``in_chans`` and ``num_classes`` that its signature names are passed too, unless ``kwargs``
-    has them. The module is looked for on ``sys.path``. What the function itself raises is not caught.
+    Those of ``img_size``, ``in_chans`` and ``num_classes`` that it takes (a function: that its signature names) are
+    passed too, unless ``kwargs`` has them. A module is looked for on ``sys.path``. What the function itself raises is
+    not caught.
 
     Raises:
-        UserError: no such module or function, the module cannot be imported, the function does not take these
-            arguments, or returns no ``nn.Module``.
+        UserError: no such package, module, function or model, it cannot be imported, does not take these arguments, or
+            returns no ``nn.Module``.
     """
+    named_in_library = config.source.partition(":")[0] in LIBRARIES
+    model = build_from_library(config) if named_in_library else _call(config)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{config.source} returned {type(model).__name__}, not a torch.nn.Module: return the model")
+    return model
+
+
+def check_source(config: ExternalConfig) -> None:
+    """Imports what the model comes from, without building it.
+
+    Raises:
+        UserError: no such package, module, function or model.
+    """
+    if config.source.partition(":")[0] in LIBRARIES:
+        library_with(config.source)
+    else:
+        _find(config.source)
+
+
+def _call(config: ExternalConfig) -> Any:
+    """What the function returns."""
     function = _find(config.source)
     signature = _signature(function)
     offered = {name: getattr(config, name) for name in ("img_size", "in_chans", "num_classes")}
@@ -37,10 +60,7 @@ def build_external(config: ExternalConfig) -> nn.Module:
                 f"{config.source} cannot be called with {', '.join(kwargs) or 'no arguments'}: {error}; "
                 f"it takes {signature}: set them in ExternalConfig(kwargs={{…}})"
             ) from error
-    model = function(**kwargs)
-    if not isinstance(model, nn.Module):
-        raise UserError(f"{config.source} returned {type(model).__name__}, not a torch.nn.Module: return the model")
-    return model
+    return function(**kwargs)
 
 
 def _find(source: str) -> Callable[..., Any]:

@@ -8,6 +8,8 @@
 | moco    | Xavier, q k v apart   | Xavier            | normal 1e-6 | as linear| facebookresearch/moco-v3             |
 
 Biases start at 0 (patches under ``timm``: torch's default; MLP biases under ``jax``: normal 1e-6), norms at 1 and 0.
+The distillation token starts as the class token does, registers normal 1e-6, the query of attention pooling normal
+with the spread 1/√dim, all as in timm; a stem's convolutions as ``stem`` says.
 In all four the learned position embeddings, ``pos_embed`` and the tables of relative biases, are normal with the
 spread ``pos_embed_std``; its default .02 is that of the sources, and of Swin for the biases. Where a source truncates
 these at ±2, as ``trunc_normal_`` does, nothing is cut in effect.
@@ -16,6 +18,7 @@ these at ±2, as ``trunc_normal_`` does, nothing is cut in effect.
 from __future__ import annotations
 
 import math
+import re
 import types
 from collections.abc import Callable, Mapping
 
@@ -33,9 +36,9 @@ def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _xavier_qkv_apart(weight: Float[Tensor, "outputs inputs"], *, fused: bool) -> None:
+def _xavier_apart(weight: Float[Tensor, "outputs inputs"], maps: int) -> None:
     """Xavier uniform; a fused qkv counts as the three square maps it is, not as one of three times the fan-out."""
-    for part in weight.detach().chunk(3) if fused else (weight,):
+    for part in weight.detach().chunk(maps):
         nn.init.xavier_uniform_(part)
 
 
@@ -59,7 +62,7 @@ def _jax(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear) and ".mlp." in name:
             nn.init.normal_(module.bias, std=1e-6)
-        elif isinstance(module, nn.Linear) and name == "head":
+        elif isinstance(module, nn.Linear) and name in {"head", "head_dist"}:
             nn.init.zeros_(module.weight)
     patches = _patches(model)
     std = patches.weight[0].numel() ** -0.5 / JAX_TRUNCATED_STD
@@ -80,7 +83,7 @@ def _moco(model: nn.Module) -> None:
 def _xavier(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
-            _xavier_qkv_apart(module.weight, fused=name.endswith(".qkv"))
+            _xavier_apart(module.weight, maps={"qkv": 3, "kv": 2}.get(name.rpartition(".")[2], 1))
             _zero_bias(module)
 
 
@@ -91,9 +94,15 @@ def _patches(model: nn.Module) -> nn.Conv2d:
 
 
 def _token(model: nn.Module, std: float) -> None:
-    token = getattr(model, "cls_token", None)
-    if token is not None:
-        nn.init.normal_(token, std=std)
+    for name in ("cls_token", "dist_token"):
+        token = getattr(model, name, None)
+        if token is not None:
+            nn.init.normal_(token, std=std)
+
+
+def is_position(name: str) -> bool:
+    """Whether a parameter of this dotted name is a learned position embedding, of whichever kind and layer."""
+    return re.search(r"(?:^|\.)(?:pos_embed(?:$|\.)|relative_position_bias_table$)", name) is not None
 
 
 INITS: Mapping[Init, Callable[[nn.Module], None]] = types.MappingProxyType(
@@ -106,5 +115,9 @@ def initialize(model: nn.Module, config: ViTConfig) -> None:
     """Draws all initial weights of a vision transformer from torch's global generator, in place."""
     INITS[config.init](model)
     for name, parameter in model.named_parameters():
-        if name.endswith(("pos_embed", "relative_position_bias_table")):
+        if is_position(name):
             nn.init.normal_(parameter, std=config.pos_embed_std)
+        elif name == "reg_token":
+            nn.init.normal_(parameter, std=1e-6)
+        elif name == "attn_pool.latent":
+            nn.init.normal_(parameter, std=config.embed_dim**-0.5)

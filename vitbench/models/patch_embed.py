@@ -5,21 +5,29 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import Size, as_pair
+from vitbench.config import ViTConfig, as_pair
 from vitbench.errors import UserError
+from vitbench.models.norm import NORMS
+from vitbench.models.stem import build_stem
 
 
 class PatchEmbed(nn.Module):
-    """Patches in reading order: row by row, left to right.
+    """Patches in reading order: row by row, left to right; of the image, or of a stem's features (``backbone``).
 
     The tokens come out as a view with the layout of the convolution (channels outermost); who needs them contiguous
     copies once, together with whatever else it does (``VisionTransformer`` while adding the class token).
+    ``patch_norm`` norms each of them, under the name that timm's ``PatchEmbed`` has for it.
     """
 
-    def __init__(self, img_size: Size, patch_size: Size, in_chans: int, embed_dim: int) -> None:
+    def __init__(self, config: ViTConfig) -> None:
         super().__init__()
-        self.img_size = as_pair(img_size)
-        self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=as_pair(patch_size), stride=as_pair(patch_size))
+        self.img_size = as_pair(config.img_size)
+        self.backbone = build_stem(config)
+        inputs = config.in_chans if self.backbone is None else self.backbone.num_features
+        patch_h, patch_w = as_pair(config.patch_size)
+        patch = patch_h // config.feature_stride, patch_w // config.feature_stride
+        self.proj = nn.Conv2d(inputs, config.embed_dim, kernel_size=patch, stride=patch)
+        self.norm = NORMS[config.norm](config.embed_dim, config.norm_eps) if config.patch_norm else None
 
     def forward(self, x: Float[Tensor, "batch in_chans height width"]) -> Float[Tensor, "batch patches dim"]:
         if x.shape[-2:] != self.img_size:
@@ -28,4 +36,7 @@ class PatchEmbed(nn.Module):
                 f"an image of {x.shape[-2]}×{x.shape[-1]} px does not fit this model: it takes {height}×{width}; "
                 f"build one with img_size=({x.shape[-2]}, {x.shape[-1]})"
             )
-        return self.proj(x).flatten(2).transpose(1, 2)
+        if self.backbone is not None:
+            x = self.backbone(x)
+        x = self.proj(x).flatten(2).transpose(1, 2)
+        return x if self.norm is None else self.norm(x)

@@ -1,7 +1,8 @@
 """Position embeddings of a vision transformer: what tells its tokens where they are.
 
-``POSITIONS`` has a row for each word that ``ViTConfig.pos_embed`` takes. A kind may add a table to the tokens at the
-stem, add a bias to the attention scores of every layer, or rotate the queries and keys of every layer.
+``POSITIONS`` has a row for each word that ``ViTConfig.pos_embed`` takes. A kind may add a table to the tokens (at the
+stem, or before every layer), add a bias to the attention scores of every layer, or rotate the queries and keys of
+every layer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,40 @@ def grid_positions(grid_size: tuple[int, int]) -> tuple[Float[Tensor, " patches"
 def learned_table(config: ViTConfig) -> nn.Parameter:
     """A learned vector for every token, prefix tokens included: timm's ``pos_embed``, (1, tokens, dim)."""
     return nn.Parameter(torch.zeros(1, config.num_prefix_tokens + config.num_patches, config.embed_dim))
+
+
+class Learned2d(nn.Module):
+    """A learned vector for each column and each row, half of the channels each (ViT, appendix D.4).
+
+    Column first, as sincos2d has it. Prefix tokens have no place in the grid and learn a whole vector, as in 1-D.
+    """
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        (height, width), half = config.grid_size, config.embed_dim // 2
+        self.columns = nn.Parameter(torch.zeros(width, half))
+        self.rows = nn.Parameter(torch.zeros(height, half))
+        prefix = config.num_prefix_tokens
+        self.prefix = nn.Parameter(torch.zeros(prefix, config.embed_dim)) if prefix else None
+
+    def forward(self) -> Float[Tensor, "1 tokens dim"]:
+        height, width = len(self.rows), len(self.columns)
+        columns = self.columns.expand(height, -1, -1)
+        rows = self.rows[:, None].expand(-1, width, -1)
+        patches = torch.cat((columns, rows), dim=-1).flatten(0, 1)
+        return (patches if self.prefix is None else torch.cat((self.prefix, patches)))[None]
+
+
+def sincos1d_table(config: ViTConfig) -> Float[Tensor, "1 tokens dim"]:
+    """Fixed sines and cosines of the place in reading order (Vaswani et al. 2017, section 3.5).
+
+    Channel 2i is the sine, 2i + 1 the cosine, of place · 10000^(-2i / dim). Prefix tokens get zeros.
+    """
+    half = config.embed_dim // 2
+    omega = 10_000.0 ** -(torch.arange(half) / half)
+    angles = torch.arange(config.num_patches, dtype=torch.float32).outer(omega)
+    patches = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
+    return torch.cat((patches.new_zeros(config.num_prefix_tokens, config.embed_dim), patches))[None]
 
 
 def sincos2d_table(config: ViTConfig) -> Float[Tensor, "1 tokens dim"]:
@@ -103,7 +138,7 @@ class Rope(nn.Module):
 class Position:
     """What one kind of position embedding adds to the model, and where."""
 
-    table: Callable[[ViTConfig], Tensor] | None = None  # added to the tokens at the stem
+    table: Callable[[ViTConfig], Tensor | Learned2d] | None = None  # added to the tokens
     bias: Callable[[ViTConfig], RelativeBias] | None = None  # one a layer, on its attention scores
     rope: Callable[[ViTConfig], Rope] | None = None  # one for all layers, on their queries and keys
 
@@ -112,6 +147,8 @@ POSITIONS: Mapping[PosEmbed, Position] = types.MappingProxyType(
     {
         "none": Position(),
         "learned": Position(table=learned_table),
+        "learned2d": Position(table=Learned2d),
+        "sincos1d": Position(table=sincos1d_table),
         "sincos2d": Position(table=sincos2d_table),
         "relative": Position(bias=RelativeBias),
         "rope": Position(rope=Rope),

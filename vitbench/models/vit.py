@@ -1,114 +1,144 @@
-"""The vision transformer (Dosovitskiy et al. 2021) with pre-norm blocks, under timm's parameter names."""
+"""The vision transformer (Dosovitskiy et al. 2021) and what people change about it, under timm's parameter names."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vitbench.config import ViTConfig
-from vitbench.models.attention import Attention
-from vitbench.models.drop_path import DropPath, drop_path_rates
-from vitbench.models.initialize import initialize
+from vitbench.errors import UserError
+from vitbench.models.block import Block
+from vitbench.models.drop_path import drop_path_rates
+from vitbench.models.initialize import initialize, is_position
+from vitbench.models.norm import NORMS
 from vitbench.models.patch_embed import PatchEmbed
-from vitbench.models.pos_embed import POSITIONS, Rope
-
-
-class Mlp(nn.Module):
-    """Two linear maps with an exact GELU between them, dropout after each."""
-
-    def __init__(self, dim: int, hidden: int, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, dim)
-        self.drop = nn.Dropout(drop_rate)
-
-    def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
-
-
-class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)), each branch under stochastic depth."""
-
-    def __init__(self, config: ViTConfig, drop_path_rate: float = 0.0, rope: Rope | None = None) -> None:
-        super().__init__()
-        bias = POSITIONS[config.pos_embed].bias
-        self.norm1 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.attn = Attention(
-            config.embed_dim,
-            config.num_heads,
-            qkv_bias=config.qkv_bias,
-            attn_drop_rate=config.attn_drop_rate,
-            drop_rate=config.drop_rate,
-            rel_pos=bias(config) if bias else None,
-            rope=rope,
-        )
-        self.norm2 = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.mlp = Mlp(config.embed_dim, config.mlp_dim, config.drop_rate)
-        self.drop_path = DropPath(drop_path_rate)
-
-    def forward(
-        self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
-    ) -> Float[Tensor, "batch tokens dim"]:
-        x = x + self.drop_path(self.attn(self.norm1(x), mask))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+from vitbench.models.pooling import AttentionPool
+from vitbench.models.pos_embed import POSITIONS
 
 
 class VisionTransformer(nn.Module):
     """Images (batch, in_chans, height, width) to logits (batch, num_classes), or features (batch, dim) of 0 classes.
 
-    With ``pool="cls"`` the head reads the class token; with ``pool="mean"`` there is no class token and it reads the
-    mean over the patches. Either way the final norm acts on the tokens before they are pooled (timm's default for
-    mean pooling instead norms the mean, as ``fc_norm``).
+    Tokens stand in the order class token, distillation token, registers, patches. With ``pool="cls"`` the head reads
+    the class token; with ``mean`` and ``map`` there is none, and it reads the mean over the patches, or what attention
+    with a learned query makes of all tokens. The final norm acts on the tokens before they are pooled (timm's default
+    for mean pooling instead norms the mean, as ``fc_norm``); post-norm blocks have none.
+
+    With ``distilled`` a second head reads the distillation token: in training mode both logits come out as a tuple,
+    class token first, in evaluation mode their mean.
 
     Raises:
-        UserError: the image has another size than the config says.
+        UserError: the image has another size than the config says; or a mask comes with batch norm in training.
     """
 
-    pos_embed: Tensor | None
+    pos_embed: Tensor | nn.Module | None
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.config = config
+        dim = config.embed_dim
         position = POSITIONS[config.pos_embed]
         rope = position.rope(config) if position.rope else None
         rates = drop_path_rates(config.drop_path_rate, config.depth, config.drop_path_schedule)
 
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim)) if config.pool == "cls" else None
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if config.pool == "cls" else None
+        self.dist_token = nn.Parameter(torch.zeros(1, 1, dim)) if config.distilled else None
+        self.reg_token = nn.Parameter(torch.zeros(1, config.num_registers, dim)) if config.num_registers else None
         table = position.table(config) if position.table else None
-        if isinstance(table, nn.Parameter):
+        if table is None or isinstance(table, (nn.Parameter, nn.Module)):
             self.pos_embed = table
         else:
             self.register_buffer("pos_embed", table)
-        self.patch_embed = PatchEmbed(config.img_size, config.patch_size, config.in_chans, config.embed_dim)
+        self.patch_embed = PatchEmbed(config)
         self.pos_drop = nn.Dropout(config.drop_rate)
         self.blocks = nn.ModuleList(Block(config, rate, rope) for rate in rates)
-        self.norm = nn.LayerNorm(config.embed_dim, eps=config.norm_eps)
-        self.head = nn.Linear(config.embed_dim, config.num_classes) if config.num_classes else nn.Identity()
+        self.positions_again = table is not None and config.pos_embed_at != "stem"
+        if position.table and config.pos_embed_at == "every_layer" and "pos_embed" not in self._buffers:
+            for block in self.blocks[1:]:  # the first one's stand at the stem
+                block.pos_embed = position.table(config)
+        self.norm = nn.Identity() if config.norm_position == "post" else NORMS[config.norm](dim, config.norm_eps)
+        self.attn_pool = AttentionPool(config) if config.pool == "map" else None
+        width = config.representation_size
+        self.pre_logits = None if width is None else nn.Sequential(OrderedDict(fc=nn.Linear(dim, width), act=nn.Tanh()))
+        self.head = nn.Linear(width or dim, config.num_classes) if config.num_classes else nn.Identity()
+        self.head_dist = None
+        if config.distilled:
+            self.head_dist = nn.Linear(dim, config.num_classes) if config.num_classes else nn.Identity()
         initialize(self, config)
 
-    def forward(self, x: Float[Tensor, "batch in_chans height width"]) -> Float[Tensor, "batch outputs"]:
+    def forward(
+        self, x: Float[Tensor, "batch in_chans height width"], mask: Bool[Tensor, "batch patches"] | None = None
+    ) -> Float[Tensor, "batch outputs"] | tuple[Float[Tensor, "batch outputs"], Float[Tensor, "batch outputs"]]:
+        """``mask`` is True for patches that are there, False for padding, which changes no output.
+
+        It needs one True a row. A stem of convolutions sees padding beside it; blank it there.
+        """
+        if mask is not None:
+            mask = self._mask_tokens(mask)
         x = self.embed(x)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.pool(x))
+        for layer, block in enumerate(self.blocks):
+            if layer and self.positions_again:
+                x = x + self._positions(block.pos_embed)
+            x = block(x, mask)
+        if self.head_dist is not None:
+            tokens = self._normed(x, slice(2))
+            first, second = self.head(tokens[:, 0]), self.head_dist(tokens[:, 1])
+            return (first, second) if self.training else (first + second) / 2
+        return self.head(self.pool(x, mask))
 
     def embed(self, x: Float[Tensor, "batch in_chans height width"]) -> Float[Tensor, "batch tokens dim"]:
-        """Patches with their class token and positions: what the first block receives."""
+        """Patches with the tokens before them and their positions: what the first block receives."""
         patches = self.patch_embed(x)
-        prefix = () if self.cls_token is None else (self.cls_token.expand(len(patches), -1, -1),)
+        prefix = [
+            token.expand(len(patches), -1, -1)
+            for token in (self.cls_token, self.dist_token, self.reg_token)
+            if token is not None
+        ]
         tokens = torch.cat((*prefix, patches), dim=1)  # the one copy, which also makes the tokens contiguous
-        tokens = tokens.to(self.norm.weight.dtype)  # under autocast every kind carries its residuals in full precision
+        # under autocast every kind carries its residuals in full precision
+        tokens = tokens.to(self.patch_embed.proj.weight.dtype)
         if self.pos_embed is not None:
-            tokens += self.pos_embed  # in place: nobody else holds these tokens
+            tokens += self._positions(None)  # in place: nobody else holds these tokens
         return self.pos_drop(tokens)
 
-    def pool(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch dim"]:
-        """What the head reads. A norm acts on each token alone, so the class token needs no other one normed."""
-        return self.norm(x[:, 0]) if self.cls_token is not None else self.norm(x).mean(dim=1)
+    def pool(
+        self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
+    ) -> Float[Tensor, "batch features"]:
+        """What the head reads, from what the last block puts out."""
+        if self.cls_token is not None:
+            x = self._normed(x, 0)
+        elif self.attn_pool is not None:
+            x = self.attn_pool(self.norm(x), mask)
+        else:
+            prefix = self.config.num_prefix_tokens
+            x = self._normed(x, slice(prefix, None)) if prefix else self.norm(x)
+            if mask is None:
+                x = x.mean(dim=1)
+            else:
+                there = mask[:, prefix:, None]
+                x = x.masked_fill(~there, 0).sum(dim=1) / there.sum(dim=1)
+        return x if self.pre_logits is None else self.pre_logits(x)
+
+    def _normed(self, x: Tensor, read: int | slice) -> Tensor:
+        """The tokens that are read, after the final norm; no other needs it, unless the norm looks across tokens."""
+        return self.norm(x)[:, read] if self.config.norm == "batchnorm" else self.norm(x[:, read])
+
+    def _positions(self, own: Tensor | nn.Module | None) -> Tensor:
+        """A block's own table, or the model's where it has none: (1, tokens, dim)."""
+        table = self.pos_embed if own is None else own
+        assert table is not None
+        return table if isinstance(table, Tensor) else table()
+
+    def _mask_tokens(self, mask: Bool[Tensor, "batch patches"]) -> Bool[Tensor, "batch tokens"]:
+        """With the tokens before the patches, which are always there."""
+        if self.training and self.config.norm == "batchnorm":
+            raise UserError("a padding mask and norm=batchnorm do not train together: padding would count in the means")
+        return torch.cat((mask.new_ones(len(mask), self.config.num_prefix_tokens), mask), dim=1)
 
     def no_weight_decay(self) -> set[str]:
         """Names of tokens and position embeddings, which weight decay would pull to nowhere in particular."""
-        names = ("cls_token", "pos_embed", "relative_position_bias_table")
-        return {name for name, _ in self.named_parameters() if name.endswith(names)}
+        tokens = {"cls_token", "dist_token", "reg_token", "attn_pool.latent"}
+        return {name for name, _ in self.named_parameters() if name in tokens or is_position(name)}

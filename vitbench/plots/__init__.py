@@ -11,14 +11,36 @@ from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.plots.drawing import save
-    from vitbench.plots.figures import accuracy, latency_ratios, learning_curves, tradeoff
+    from vitbench.plots.figures import (
+        accuracy,
+        attention_distance,
+        latency_ratios,
+        learning_curves,
+        position_similarity,
+        tradeoff,
+    )
 
-__all__ = ["accuracy", "latency_ratios", "learning_curves", "save", "tradeoff"]
+__all__ = [
+    "accuracy",
+    "attention_distance",
+    "latency_ratios",
+    "learning_curves",
+    "position_similarity",
+    "save",
+    "tradeoff",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
         "drawing": ("save",),
-        "figures": ("accuracy", "latency_ratios", "learning_curves", "tradeoff"),
+        "figures": (
+            "accuracy",
+            "attention_distance",
+            "latency_ratios",
+            "learning_curves",
+            "position_similarity",
+            "tradeoff",
+        ),
     },
 )

@@ -6,12 +6,14 @@ The same frames give the same bytes, as long as matplotlib and seaborn stay the 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -21,6 +23,10 @@ from vitbench.tables.layout import STATUS_WORDS
 
 DIRECTIONS = {"better": 0, "faster": 0, "worse": 1, "slower": 1}
 """Verdict → swatch; every other verdict is drawn grey and hollow."""
+
+
+CELL = 4
+"""Pixels a side of a patch in a tile of ``position_similarity``: gaps between tiles may be narrower than a patch."""
 
 
 def accuracy(table: pd.DataFrame, seeds: pd.DataFrame, *, baseline: str, chance: float | None = None) -> Figure:
@@ -115,17 +121,11 @@ def learning_curves(curves: pd.DataFrame, *, variants: Sequence[str], baseline: 
         baseline: the variant repeated in every picture.
     """
     with drawing.style():
-        columns = min(3, len(variants))
-        lines = math.ceil(len(variants) / columns)
-        figure = Figure(figsize=(WIDTH, 0.5 + 1.75 * lines), layout="constrained")
-        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        figure, grid = _multiples(len(variants))
         reference = curves[curves["variant"] == baseline]
-        for axes, variant in itertools.zip_longest(grid, variants):
-            if variant is None:
-                axes.set_axis_off()
-                continue
+        for axes, variant in zip(grid, variants, strict=True):
             own = curves[curves["variant"] == variant]
-            style = {"x": "epoch", "y": "val_accuracy", "ax": axes, "legend": False}
+            style: dict[str, Any] = {"x": "epoch", "y": "val_accuracy", "ax": axes, "legend": False}
             if variant != baseline and len(reference):
                 sns.lineplot(reference, **style, errorbar=None, color=MUTED, lw=1.1, ls=(0, (4, 2)))
             sns.lineplot(own, **style, units="seed", estimator=None, color=SWATCHES[0], lw=0.7, alpha=0.4)
@@ -135,10 +135,78 @@ def learning_curves(curves: pd.DataFrame, *, variants: Sequence[str], baseline: 
             axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
             drawing.percent_axis(axes.yaxis)
-        for axes in grid[max(0, len(variants) - columns) : len(variants)]:
-            axes.tick_params(labelbottom=True)
         figure.supxlabel("Epoch", size=9.5)
         figure.supylabel("Validation accuracy (%)", size=9.5)
+    return figure
+
+
+def attention_distance(distances: pd.DataFrame, *, variants: Sequence[str], baseline: str) -> Figure:
+    """How far each head looks, by depth: a small picture a variant, each head of each seed a dot, a line their mean.
+
+    Args:
+        distances: ``variant, block, distance_px, uniform_px``; the last is drawn dotted, as what to compare with.
+        variants: the pictures, in order.
+        baseline: the variant whose mean is repeated, dashed, in every picture.
+    """
+    with drawing.style():
+        figure, grid = _multiples(len(variants))
+        reference = distances[distances["variant"] == baseline]
+        for axes, variant in zip(grid, variants, strict=True):
+            own = distances[distances["variant"] == variant]
+            style: dict[str, Any] = {"x": "block", "y": "distance_px", "ax": axes, "legend": False}
+            axes.axhline(own["uniform_px"].iloc[0], color=MUTED, lw=1, ls=":", zorder=1)
+            if variant != baseline and len(reference):
+                sns.lineplot(reference, **style, errorbar=None, color=MUTED, lw=1.1, ls=(0, (4, 2)))
+            sns.lineplot(own, **style, errorbar=None, color=SWATCHES[0], lw=1.2)
+            sns.scatterplot(own, **style, color=SWATCHES[0], s=14, alpha=0.6, linewidth=0, zorder=3)
+            axes.set_title("\n".join(drawing.wrapped(drawing.short(variant, 60), 22)))
+            axes.set(xlabel="", ylabel="")
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        grid[0].set_xlim(0.5, distances["block"].max() + 0.5)
+        figure.supxlabel("Block", size=9.5)
+        figure.supylabel("Mean attention distance (px)", size=9.5)
+    return figure
+
+
+def position_similarity(similarities: pd.DataFrame, *, variants: Sequence[str]) -> Figure:
+    """How alike position embeddings are: a small picture a variant, a tile a patch, in it the similarity with all.
+
+    One scale serves all pictures, from the least similarity of any to 1. Its colours grow steadily in lightness, which
+    every kind of sight can tell.
+
+    Args:
+        similarities: ``variant, row, column, other_row, other_column, similarity`` (cosine, -1 to 1).
+        variants: the pictures, in order.
+    """
+    with drawing.style():
+        titles = [drawing.wrapped(drawing.short(variant, 60), 20) for variant in variants]
+        figure, grid = _multiples(len(variants), columns=3, share=False, height=1.95 + 0.14 * max(map(len, titles)))
+        least = similarities["similarity"].min()
+        for number, (axes, variant) in enumerate(zip(grid, variants, strict=True)):
+            own = similarities[similarities["variant"] == variant]
+            names = ["row", "other_row", "column", "other_column"]
+            rows, down, columns, across = (sorted(own[name].unique()) for name in names)
+            values = own.sort_values(names)["similarity"].to_numpy(float)
+            tiles = values.reshape(len(rows), len(down), len(columns), len(across)).repeat(CELL, 1).repeat(CELL, 3)
+            high, wide = tiles.shape[1], tiles.shape[3]
+            gap = math.ceil(0.12 * max(high, wide))
+            framed = np.pad(tiles, ((0, 0), (0, gap), (0, 0), (0, gap)), constant_values=np.nan)
+            picture = framed.reshape(len(rows) * (high + gap), len(columns) * (wide + gap))[:-gap, :-gap]
+            image = axes.imshow(picture, interpolation="none", cmap="viridis", vmin=least, vmax=1)
+            axes.set_xticks([i * (wide + gap) + (wide - 1) / 2 for i in range(len(columns))], columns)
+            axes.set_yticks([i * (high + gap) + (high - 1) / 2 for i in range(len(rows))], rows)
+            axes.tick_params(length=0, labelsize=8)
+            axes.grid(visible=False)
+            axes.spines[:].set_visible(False)
+            axes.set_title("\n".join(titles[number]), size=8.5)
+            axes.set_anchor("W")  # a narrow one leaves its title the room to its right
+            axes.set_xlabel("Patch column" if number + 3 >= len(grid) else "", size=9)
+            axes.set_ylabel("Patch row" if number % 3 == 0 else "", size=9)
+        lines = math.ceil(len(grid) / 3)
+        bar = figure.colorbar(image, ax=grid, shrink=0.8 / lines, anchor=(0, 1), panchor=False, aspect=24, pad=0.02)
+        bar.set_label("Cosine similarity", size=9)
+        bar.ax.tick_params(labelsize=8)
     return figure
 
 
@@ -177,3 +245,18 @@ def latency_ratios(
         axes.margins(x=0.08)
         axes.set(xlabel=f"Latency relative to {drawing.short(baseline)} (1 = equal, left is faster)", ylabel="")
     return figure
+
+
+def _multiples(
+    count: int, *, columns: int | None = None, share: bool = True, height: float = 1.75
+) -> tuple[Figure, list[Axes]]:
+    """So many small pictures, up to three abreast; those that share axes have their numbers at the outer ones."""
+    columns = columns or min(3, count)
+    lines = math.ceil(count / columns)
+    figure = Figure(figsize=(WIDTH, 0.5 + height * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=share, sharey=share, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    for axes in grid[max(0, count - columns) : count]:
+        axes.tick_params(labelbottom=True)
+    return figure, list(grid[:count])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,7 +12,7 @@ from vitbench import plots
 from vitbench.plots.drawing import LOG_FROM
 from vitbench.report.phrases import span
 from vitbench.tables.compare import noise_floor
-from vitbench.tables.frames import accuracy_seeds, learning_curves
+from vitbench.tables.frames import accuracy_seeds, attention_distances, learning_curves, position_similarities
 from vitbench.tables.layout import column, percent
 from vitbench.tables.study import Study
 
@@ -43,6 +43,25 @@ CURVES = """
     Validation accuracy after each epoch: thin lines are seeds, the thick one their mean, the dashed one the baseline's
     mean. Nothing was chosen by them: every accuracy above is of the test split after the last epoch."""
 
+DISTANCE = """
+    How far each head looks, as in figure 7 of the ViT paper: the distance in the image from a patch to the patches that
+    it attends to, weighted by attention, averaged over the first {images} validation images after training. Each dot is
+    one head of one seed, the line is their mean in each block, the dashed line the baseline's. The dotted line is what
+    attending to all patches alike would give: a head below it looks nearby, as a small convolution does, a head above
+    it looks away. Dots far apart in one block: its heads look near and far at once."""
+SIMILARITY = """
+    Position embeddings after training, one seed, as in figure 7 of the ViT paper. The tile in row i and column j is the
+    whole grid of patches once more; a cell of it is the lighter, the more that patch's embedding resembles the one of
+    patch (i, j) (the cosine of the angle between them; 1 with itself). A light spot that moves with the tile: near
+    patches have near embeddings. A light cross: patches of the same row or column do. One light cell alone: the
+    embedding tells patches apart and knows no neighbours."""
+LOOKED_AT = 64
+"""Images that a trial looks at, as ``measure.accuracy`` has it, which imports torch."""
+
+TURNS = "Of rope it compares the turns that it gives to queries and keys, which no training changes."
+SOME = "Of a large grid only some patches have a tile: the numbers at its side say which."
+ABSENT = "Not shown, because no patch has a vector of its own there, or too many patches do: {names}."
+
 
 def draw(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[Picture]:
     """Every figure that has something to show."""
@@ -66,6 +85,48 @@ def draw(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[
             alt=f"Validation accuracy by epoch of {len(drawn)} variants, one small picture each.",
             figure=plots.learning_curves(curves, variants=drawn, baseline=study.baseline),
         )
+    yield from _attention(study)
+
+
+def _attention(study: Study) -> Iterator[Picture]:
+    """What the trained ViTs look at, where the trials kept it."""
+    distances = attention_distances(study)
+    if len(distances):
+        drawn = list(distances["variant"].unique())
+        ends = f"from {distances['distance_px'].min():.2g} to {distances['distance_px'].max():.2g} px"
+        validation = (study.plan.get("data") or {}).get("num_val", LOOKED_AT)
+        yield Picture(
+            name="attention_distance",
+            title="How far the heads look",
+            caption=_prose(DISTANCE).format(images=min(LOOKED_AT, validation)),
+            alt=f"Mean attention distance by block of {len(drawn)} variants, every head a dot, {ends}.",
+            figure=plots.attention_distance(distances, variants=drawn, baseline=study.baseline),
+        )
+    similarities = position_similarities(study)
+    if len(similarities):
+        drawn = list(similarities["variant"].unique())
+        least = similarities.groupby("variant", sort=False)["similarity"].min()
+        yield Picture(
+            name="position_similarity",
+            title="How alike the positions are",
+            caption=" ".join(_similarity_caption(study, similarities, set(distances["variant"]) - set(drawn))),
+            alt=f"Cosine similarity of the position embeddings of {len(drawn)} variants, a tile a patch. "
+            f"Least similarity: {', '.join(f'{name} {value:.2f}' for name, value in least.items())}.",
+            figure=plots.position_similarity(similarities, variants=drawn),
+        )
+
+
+def _similarity_caption(study: Study, similarities: pd.DataFrame, absent: Collection[str]) -> Iterator[str]:
+    """How to read it, and what is particular about what it shows."""
+    yield _prose(SIMILARITY)
+    shown = set(similarities["variant"])
+    if any((v.config or {}).get("pos_embed") == "rope" for v in study.variants if v.name in shown):
+        yield TURNS
+    grids = similarities.groupby("variant")[["row", "column", "other_row", "other_column"]].nunique()
+    if (grids["row"] < grids["other_row"]).any() or (grids["column"] < grids["other_column"]).any():
+        yield SOME
+    if absent:
+        yield ABSENT.format(names=", ".join(v.name for v in study.variants if v.name in absent))
 
 
 def _accuracy(study: Study, table: pd.DataFrame, scored: pd.DataFrame) -> Picture:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench.ablation import Variant
-from vitbench.config import ModelConfig, as_pair
-from vitbench.errors import UserError, unknown
+from vitbench.config import LIBRARIES, ModelConfig
 from vitbench.records import digest
 from vitbench.run.job import On
 from vitbench.run.trial import WINDOW_S, WINDOWS, Trial
@@ -44,8 +45,9 @@ def survey(wanted: Mapping[str, Any], _on: On) -> dict[str, Any]:
         UserError: no such data set, or no such device here.
     """
     from vitbench.data import describe
+    from vitbench.measure.prepare import available
 
-    device = _device(wanted["device"])
+    device = available(wanted["device"])
     return {
         "device": device,
         "torch": _torch_facts(device),
@@ -55,27 +57,19 @@ def survey(wanted: Mapping[str, Any], _on: On) -> dict[str, Any]:
 
 
 def _source_version(source: str) -> str | None:
-    """A digest of the file that an external model stands in; None where there is none: its trials will say so."""
+    """What tells one state of an external model's code from another; None where there is none: its trials will say so.
+
+    The version of a library, else a digest of the file that the model stands in.
+    """
+    package = source.partition(":")[0]
+    if package in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
     try:
-        spec = importlib.util.find_spec(source.partition(":")[0])
+        spec = importlib.util.find_spec(package)
     except ImportError:
         return None
     return None if spec is None or not spec.has_location else digest(Path(str(spec.origin)).read_bytes().hex())
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    if wanted not in {"auto", "cpu", "cuda"}:
-        raise UserError(unknown("device", wanted, ("auto", "cpu", "cuda")))
-    if wanted == "cpu":
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    if wanted == "auto":
-        return "cpu"
-    why = "sees no GPU" if torch.version.cuda else "is built without CUDA"
-    raise UserError(f"device 'cuda' is not available: torch {torch.__version__} {why}; type --device cpu")
 
 
 def _torch_facts(device: str) -> dict[str, Any]:
@@ -125,21 +119,14 @@ def cost(trial: Trial, _on: On) -> list[Measured]:
 
 
 def memory(trial: Trial, _on: On) -> list[Measured]:
-    import torch
-
     from vitbench.measure import memory as peak
-    from vitbench.models import build
+    from vitbench.measure.prepare import modelled
 
     (variant,) = trial.variants
-    config, measure = _model(variant), variant.measure
+    measure = variant.measure
     values: dict[str, Any] = {"batch_size": measure.batch_size}
-    model: nn.Module | ModelConfig = config
-    example = None
-    if measure.dtype != "float32":
-        dtype = getattr(torch, measure.dtype)
-        model = build(config).to(dtype)
-        example = torch.zeros(1, config.in_chans, *as_pair(config.img_size), dtype=dtype)
     for name, training in (("inference", False), ("training", True)):
+        model, example = modelled(_model(variant), measure, training=training)
         found = peak(model, batch_size=measure.batch_size, training=training, example=example)
         values[name] = dataclasses.asdict(found)
     return [Measured(variant.name, values)]
@@ -171,7 +158,8 @@ def train_step(trial: Trial, on: On) -> list[Measured]:
 def _session(trial: Trial, on: On) -> list[Measured]:
     from vitbench.measure.session import run_session
 
-    subjects, baseline = _subjects(trial, on), trial.variants[0]
+    mode: Mode = "train_step" if trial.kind == "train_step" else "forward"
+    subjects, baseline = _subjects(trial, on, mode), trial.variants[0]
     settings = baseline.measure
     session = run_session(
         subjects,
@@ -180,7 +168,7 @@ def _session(trial: Trial, on: On) -> list[Measured]:
         cycles=settings.cycles,
         warmup_s=settings.warmup_s,
         seed=int((trial.session or "0")[:8], 16),
-        mode=_mode(trial),
+        mode=mode,
     )
     about = {
         "seed": session.seed,
@@ -208,7 +196,8 @@ def _raw(samples: Samples) -> tuple[dict[str, Any], dict[str, Any]]:
 def throughput(trial: Trial, on: On) -> list[Measured]:
     from vitbench.measure.throughput import measure
 
-    rates = measure(_subjects(trial, on), window_s=WINDOW_S, windows=WINDOWS, seed=int((trial.session or "0")[:8], 16))
+    subjects, seed = _subjects(trial, on, "forward"), int((trial.session or "0")[:8], 16)
+    rates = measure(subjects, window_s=WINDOW_S, windows=WINDOWS, seed=seed)
     sizes = {variant.name: variant.measure.batch_size for variant in trial.variants}
     return [
         Measured(name, {"batch_size": sizes[name], "window_s": WINDOW_S}, {"rate": {"unit": "img/s", "values": rate}})
@@ -222,16 +211,12 @@ def probe(trial: Trial, on: On) -> None:
 
     from vitbench.measure.subject import check, place
 
-    ((name, subject),) = _subjects(trial, lambda _: None).items()
     modes: tuple[Mode, ...] = ("forward", "train_step")
     for mode in modes:
         on(mode)
+        ((name, subject),) = _subjects(trial, lambda _: None, mode).items()
         with torch.inference_mode(mode == "forward"):
             check(name, place(name, subject, mode, 0))
-
-
-def _mode(trial: Trial) -> Mode:
-    return "train_step" if trial.kind == "train_step" else "forward"
 
 
 def _model(variant: Variant) -> ModelConfig:
@@ -240,51 +225,32 @@ def _model(variant: Variant) -> ModelConfig:
     return variant.model
 
 
-def _subjects(trial: Trial, on: On) -> dict[str, Subject]:
+def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
     """Model and fixed input of every variant; what is being called stands on the board at any moment."""
     import torch
 
-    from vitbench.models import build
+    from vitbench.measure.prepare import prepared
 
     torch.set_num_threads(trial.variants[0].measure.threads)
     subjects: dict[str, Subject] = {}
     for variant in trial.variants:
         on(variant.name)
-        config, measure = _model(variant), variant.measure
-        dtype = getattr(torch, measure.dtype)
-        torch.manual_seed(0)
-        shape = (measure.batch_size, config.in_chans, *as_pair(config.img_size))
-        example = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(trial.device, dtype)
-        subjects[variant.name] = _watched(
-            build(config).to(trial.device, dtype), example, trial.device, variant.name, on
-        )
+        training = mode == "train_step"
+        model, images = prepared(_model(variant), variant.measure, device=trial.device, training=training)
+        subjects[variant.name] = _watched(model, images, trial.device, variant, on)
     return subjects
 
 
-def _watched(model: nn.Module, example: Any, device: str, name: str, on: On) -> Subject:
-    """A subject that says whose turn it is: on the first call of each placement, and before each timed call."""
+def _watched(model: nn.Module, images: Any, device: str, variant: Variant, on: On) -> Subject:
+    """A subject that says whose turn it is: before the first call of each placement, and before each timed one."""
     from vitbench.measure.subject import Subject
 
     class Watched(Subject):
+        def announce(self) -> None:
+            on(variant.name)
+
         def synchronize(self) -> None:
-            on(name)
+            on(variant.name)
             super().synchronize()
 
-    model.register_forward_pre_hook(_FirstCall(lambda: on(name)))
-    return Watched(model, example, device)
-
-
-class _FirstCall:
-    """A hook that acts once in each copy of a module and then is gone, so that no timed call meets it."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self.act = act
-
-    def __call__(self, module: nn.Module, _args: Any) -> None:
-        self.act()
-        hooks = module._forward_pre_hooks  # noqa: SLF001  # a copied module's hooks have no handle
-        for key in [key for key, hook in hooks.items() if hook is self]:
-            del hooks[key]
-
-    def __deepcopy__(self, _memo: Any) -> _FirstCall:
-        return self
+    return Watched(model, images, device, variant.measure.compile)

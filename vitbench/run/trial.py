@@ -34,6 +34,12 @@ CONTROLLED: tuple[Kind, ...] = ("latency", "train_step")
 WINDOW_S, WINDOWS = 2.0, 2
 """Throughput: seconds of back-to-back calls in a window, and windows a variant."""
 
+MODELLED_BY = ("batch_size", "dtype", "checkpoint_activations")
+"""Measurement settings on which memory depends."""
+
+CALLED_UNDER = ("batch_size", "dtype", "threads", "compile", "channels_last")
+"""Measurement settings on which a forward call depends."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
@@ -87,11 +93,11 @@ class Trial:
         if self.kind == "cost":
             return {}
         if self.kind == "memory":
-            return {"device": self.device, "batch_size": measure["batch_size"], "dtype": measure["dtype"]}
+            return {"device": self.device} | {key: measure[key] for key in MODELLED_BY}
         if self.kind == "accuracy":
             return {"device": self.device, "threads": 1}
         if self.kind == "throughput":
-            shared = {key: measure[key] for key in ("batch_size", "dtype", "threads")}
+            shared = {key: measure[key] for key in CALLED_UNDER}
             return {"device": self.device, **shared, "window_s": WINDOW_S, "windows": WINDOWS}
         return {"device": self.device, **measure}
 

@@ -11,7 +11,17 @@ from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.tables.compare import UnpairedError, comparisons, noise_floor, paired_units
-    from vitbench.tables.frames import accuracy_seeds, latency_blocks, learning_curves, load, table, timings, write_csv
+    from vitbench.tables.frames import (
+        accuracy_seeds,
+        attention_distances,
+        latency_blocks,
+        learning_curves,
+        load,
+        position_similarities,
+        table,
+        timings,
+        write_csv,
+    )
     from vitbench.tables.layout import COLUMNS, Column, columns_for
     from vitbench.tables.study import Study, read_study
 
@@ -21,6 +31,7 @@ __all__ = [
     "Study",
     "UnpairedError",
     "accuracy_seeds",
+    "attention_distances",
     "columns_for",
     "comparisons",
     "latency_blocks",
@@ -28,6 +39,7 @@ __all__ = [
     "load",
     "noise_floor",
     "paired_units",
+    "position_similarities",
     "read_study",
     "table",
     "timings",
@@ -38,7 +50,17 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "compare": ("UnpairedError", "comparisons", "noise_floor", "paired_units"),
-        "frames": ("accuracy_seeds", "latency_blocks", "learning_curves", "load", "table", "timings", "write_csv"),
+        "frames": (
+            "accuracy_seeds",
+            "attention_distances",
+            "latency_blocks",
+            "learning_curves",
+            "load",
+            "position_similarities",
+            "table",
+            "timings",
+            "write_csv",
+        ),
         "layout": ("COLUMNS", "Column", "columns_for"),
         "study": ("Study", "read_study"),
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +102,50 @@ def learning_curves(study: Study) -> pd.DataFrame:
     parts = []
     fields = ["epoch", "seconds", "train_loss", "val_accuracy"]
     for v in study.variants:
-        for record in sorted(study.of("accuracy", v.name), key=lambda r: r.seed or 0):
-            arrays = study.arrays(record)
+        for record, arrays in _trained(study, v.name):
             if all(name in arrays for name in fields):
                 frame = pd.DataFrame({name: arrays[name] for name in fields})
                 parts.append(frame.assign(variant=v.name, seed=record.seed))
     columns = ["variant", "seed", *fields]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def attention_distances(study: Study) -> pd.DataFrame:
+    """How far each head of each trained ViT looks: ``variant, seed, block, head, distance_px, uniform_px``.
+
+    Blocks and heads count from 1; ``uniform_px`` is what attending to all patches alike would give.
+    """
+    parts = []
+    for v in study.variants:
+        for record, arrays in _trained(study, v.name):
+            if "attention_distance" in arrays:
+                distances = arrays["attention_distance"]
+                block, head = np.indices(distances.shape).reshape(2, -1) + 1
+                frame = pd.DataFrame({"block": block, "head": head, "distance_px": distances.ravel()})
+                uniform = float(arrays.get("uniform_distance", math.nan))
+                parts.append(frame.assign(variant=v.name, seed=record.seed, uniform_px=uniform))
+    columns = ["variant", "seed", "block", "head", "distance_px", "uniform_px"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def position_similarities(study: Study, tiles: int = 7) -> pd.DataFrame:
+    """Cosine similarity of position embeddings: ``variant, row, column, other_row, other_column, similarity``.
+
+    Rows and columns of patches count from 1. It is of each variant's lowest seed. ``row`` and ``column`` are at most
+    ``tiles`` of the grid's, evenly spaced; the others are all.
+    """
+    parts = []
+    for v in study.variants:
+        found = next((a["pos_similarity"] for _, a in _trained(study, v.name) if "pos_similarity" in a), None)
+        if found is not None:
+            down, across = (np.linspace(0, n - 1, min(n, tiles)).round().astype(int) for n in found.shape[:2])
+            shown = found[down][:, across]
+            at = np.indices(shown.shape).reshape(4, -1)
+            places = {"row": down[at[0]] + 1, "column": across[at[1]] + 1}
+            others = {"other_row": at[2] + 1, "other_column": at[3] + 1}
+            parts.append(pd.DataFrame({"variant": v.name, **places, **others, "similarity": shown.ravel()}))
+    columns = ["variant", "row", "column", "other_row", "other_column", "similarity"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
 def latency_blocks(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
@@ -135,6 +172,12 @@ def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _trained(study: Study, variant: str) -> Iterator[tuple[Record, dict[str, np.ndarray]]]:
+    """The accuracy records of a variant with their arrays, by seed."""
+    for record in sorted(study.of("accuracy", variant), key=lambda r: r.seed or 0):
+        yield record, study.arrays(record)
 
 
 def _indexed(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:

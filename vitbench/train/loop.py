@@ -24,6 +24,7 @@ from vitbench.config import ModelConfig, TrainConfig
 from vitbench.data.dataset import Dataset, Split
 from vitbench.models import build
 from vitbench.train import augment
+from vitbench.train.loss import cross_entropy
 from vitbench.train.optimizer import adamw, learning_rate
 
 EVALUATE_AT_ONCE = 512
@@ -124,7 +125,7 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with _autocast(config, device):
-                    loss = functional.cross_entropy(model(x), y, label_smoothing=config.label_smoothing)
+                    loss = cross_entropy(model(x), y, config.label_smoothing)
                 torch.autograd.backward(loss)
                 if config.clip_grad_norm:
                     nn.utils.clip_grad_norm_(parameters, config.clip_grad_norm, foreach=True)

@@ -1,0 +1,105 @@
+"""Position embeddings on another grid: the methods against scipy and torch, and what is kept."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+import torch.nn.functional as F  # noqa: N812
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.models.weights import written
+from tests.models.weights.written import CONFIG, GRID, PATCH, Reference
+from vitbench.config import ViTConfig
+from vitbench.errors import UserError
+from vitbench.models import build
+from vitbench.models.weights import load_weights, save_weights
+from vitbench.models.weights.resizing import METHODS, resize_grid
+
+OLD, NEW = GRID**2, (GRID + 2) ** 2
+
+
+def table(side, dim=6, seed=0):
+    return torch.randn(1, side * side, dim, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("old", "new"), [(14, 24), (7, 12), (24, 14), (3, 8)])
+def test_bilinear_with_aligned_corners_is_scipys_zoom(old, new):
+    grid = table(old).numpy().reshape(old, old, -1)
+    zoomed = scipy.ndimage.zoom(grid, (new / old, new / old, 1), order=1)
+    ours = resize_grid(table(old), (old, old), (new, new), "bilinear_align_corners")
+    np.testing.assert_allclose(ours.numpy().reshape(new, new, -1), zoomed, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(old=st.tuples(st.integers(1, 9), st.integers(1, 9)), new=st.tuples(st.integers(1, 9), st.integers(1, 9)))
+def test_a_constant_and_the_old_grid_come_back(method, old, new):
+    constant = torch.full((1, old[0] * old[1], 2), 1.5)
+    torch.testing.assert_close(resize_grid(constant, old, new, method), torch.full((1, new[0] * new[1], 2), 1.5))
+    drawn = torch.randn(1, old[0] * old[1], 2)
+    torch.testing.assert_close(resize_grid(drawn, old, old, method), drawn)
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bilinear_align_corners"])
+def test_rows_stay_rows(method):
+    rows = torch.arange(3.0)[:, None].expand(3, 5).reshape(1, 15, 1)
+    out = resize_grid(rows, (3, 5), (6, 4), method).reshape(6, 4)
+    torch.testing.assert_close(out, out[:, :1].expand_as(out))
+    assert (out[1:, 0] >= out[:-1, 0]).all()
+
+
+DEFAULTS = {  # what each library's own code calls (FACTS §4), written out once more
+    "timm": (written.timm, {"mode": "bicubic", "antialias": True}),
+    "deit": (lambda ref: {"model": written.timm(ref)}, {"mode": "bicubic", "align_corners": False}),
+    "hf": (written.hugging_face, {"mode": "bicubic", "align_corners": False}),
+    "torchvision": (written.torchvision, {"mode": "bicubic", "align_corners": True}),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_by_default_each_format_is_resized_as_its_own_code_does(tmp_path, name):
+    writer, arguments = DEFAULTS[name]
+    reference = Reference()
+    torch.save(writer(reference), tmp_path / "w.pth")
+    model = build(ViTConfig(**CONFIG | {"img_size": PATCH * (GRID + 2)}))
+    report = load_weights(model, tmp_path / "w.pth")
+    positions = reference.positions.detach()
+    grid = positions[:, 1:].reshape(1, GRID, GRID, -1).permute(0, 3, 1, 2)
+    expected = F.interpolate(grid, size=(GRID + 2, GRID + 2), **arguments).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(model.pos_embed[:, 1:].detach(), expected)
+    assert model.pos_embed[:, :1].equal(positions[:, :1])  # the class token's place is none in the grid
+    assert report.resized["pos_embed"].startswith("3×3 → 5×5, ")
+
+
+@pytest.mark.parametrize("big_vision", [False, True])
+def test_jax_files_are_zoomed(tmp_path, big_vision):
+    arrays = written.jax_arrays(big_vision=big_vision)
+    np.savez(tmp_path / "w.npz", **arrays)
+    model = build(ViTConfig(**CONFIG | {"img_size": PATCH * (GRID + 2)}))
+    report = load_weights(model, tmp_path / "w.npz")
+    positions = arrays["pos_embedding" if big_vision else "Transformer/posembed_input/pos_embedding"]
+    grid = positions[0, -OLD:].reshape(GRID, GRID, -1)
+    zoomed = scipy.ndimage.zoom(grid, (5 / 3, 5 / 3, 1), order=1).reshape(NEW, -1)
+    np.testing.assert_allclose(model.pos_embed[0, 1:].detach().numpy(), zoomed, atol=1e-5)
+    assert report.resized == {"pos_embed": "3×3 → 5×5, bilinear_align_corners"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_method_can_be_asked_for(tmp_path, method):
+    torch.save(written.timm(Reference()), tmp_path / "w.pth")
+    model = build(ViTConfig(**CONFIG | {"img_size": (PATCH * 2, PATCH * 5)}))
+    assert load_weights(model, tmp_path / "w.pth", resize=method).resized["pos_embed"] == f"3×3 → 2×5, {method}"
+
+
+def test_an_unknown_method_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'bicubic_antialias'"):
+        load_weights(build(ViTConfig(**CONFIG)), tmp_path / "w.pth", resize="bicubic_antialia")
+
+
+def test_a_square_number_of_patches_is_a_square_grid_unless_the_file_says_otherwise(tmp_path):
+    oblong = ViTConfig(**CONFIG | {"img_size": (PATCH, PATCH * 9)})
+    torch.save(written.timm(Reference()), tmp_path / "w.pth")
+    report = load_weights(build(oblong), tmp_path / "w.pth")
+    assert report.resized == {"pos_embed": "3×3 → 1×9, bicubic_antialias"}
+    save_weights(build(oblong), tmp_path / "w.safetensors")
+    assert not load_weights(build(oblong), tmp_path / "w.safetensors").resized

@@ -1,0 +1,185 @@
+"""Ours ÷ the fastest peer, timed side by side: ``nox -s peers``. Ratios are for looking at; nothing is asserted.
+
+All models of a row run interleaved in one session of vitbench's own estimator: one thread, float32, eager. The fastest
+peer of a row is the one of the lowest estimate in that very session. Memory is modelled, and is compared with the
+leanest peer. vit-pytorch's ViT has a few parameters fewer than the others: no bias for queries, keys and values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from tests.parity.peers import import_torchvision
+from vitbench import build, zoo
+from vitbench.config import ModelConfig, ViTConfig
+from vitbench.measure import compare, memory
+from vitbench.measure.subject import Mode
+from vitbench.stats.estimates import Interval, ratio_interval
+
+OURS = "vitbench"
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    config: ModelConfig
+    batch_size: int
+
+
+ROWS = (
+    Row("ViT-Ti/16, 224 px", zoo("vit_tiny_patch16_224"), 2),
+    Row("ViT-B/32, 224 px", zoo("vit_base_patch32_224"), 4),
+    Row(
+        "ViT d192 L9, 32 px patch 4",
+        ViTConfig(img_size=32, patch_size=4, embed_dim=192, depth=9, num_heads=3, num_classes=10),
+        32,
+    ),
+    Row("ResNet-50, 224 px", zoo("resnet50"), 2),
+)
+
+
+class Logits(nn.Module):
+    """A Hugging Face model that puts out a tensor."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).logits
+
+
+def timm_vit(config: ViTConfig) -> nn.Module:
+    import timm
+
+    return timm.models.VisionTransformer(
+        img_size=config.img_size,
+        patch_size=config.patch_size,
+        embed_dim=config.embed_dim,
+        depth=config.depth,
+        num_heads=config.num_heads,
+        num_classes=config.num_classes,
+    )
+
+
+def torchvision_vit(config: ViTConfig) -> nn.Module:
+    return import_torchvision().models.VisionTransformer(
+        image_size=config.img_size,
+        patch_size=config.patch_size,
+        num_layers=config.depth,
+        num_heads=config.num_heads,
+        hidden_dim=config.embed_dim,
+        mlp_dim=config.mlp_dim,
+        num_classes=config.num_classes,
+    )
+
+
+def hugging_face_vit(config: ViTConfig) -> nn.Module:
+    import transformers
+
+    return Logits(
+        transformers.ViTForImageClassification(
+            transformers.ViTConfig(
+                image_size=config.img_size,
+                patch_size=config.patch_size,
+                hidden_size=config.embed_dim,
+                num_hidden_layers=config.depth,
+                num_attention_heads=config.num_heads,
+                intermediate_size=config.mlp_dim,
+                num_labels=config.num_classes,
+            )
+        )
+    )
+
+
+def vit_pytorch_vit(config: ViTConfig) -> nn.Module:
+    import vit_pytorch
+
+    return vit_pytorch.ViT(
+        image_size=config.img_size,
+        patch_size=config.patch_size,
+        num_classes=config.num_classes,
+        dim=config.embed_dim,
+        depth=config.depth,
+        heads=config.num_heads,
+        dim_head=config.head_dim,
+        mlp_dim=config.mlp_dim,
+    )
+
+
+VITS: Mapping[str, Callable[[ViTConfig], nn.Module]] = types.MappingProxyType(
+    {
+        "timm": timm_vit,
+        "torchvision": torchvision_vit,
+        "Hugging Face": hugging_face_vit,
+        "vit-pytorch": vit_pytorch_vit,
+    }
+)
+
+
+def models_of(config: ModelConfig) -> dict[str, nn.Module]:
+    """Ours and every peer's, all random."""
+    torch.manual_seed(0)
+    ours = {OURS: build(config)}
+    if isinstance(config, ViTConfig):
+        return ours | {name: make(config) for name, make in VITS.items()}
+    import timm
+
+    return ours | {
+        "torchvision": import_torchvision().models.resnet50(weights=None),
+        "timm": timm.create_model("resnet50"),
+    }
+
+
+def ours_over_peers(models: Mapping[str, nn.Module], x: Tensor, mode: Mode, budget_s: float, seed: int) -> str:
+    """The ratio to every peer with its 95 % interval, the fastest peer first."""
+    result = compare(models, x, baseline=OURS, mode=mode, budget_s=budget_s, seed=seed)
+    ratios: dict[str, Interval] = {
+        name: ratio_interval(-result.session.log_ratios(name)) for name in models if name != OURS
+    }
+    fastest_first = sorted(ratios.items(), key=lambda item: -item[1].value)
+    words = ", ".join(f"{name} {r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for name, r in fastest_first)
+    control = "held" if result.valid else "FAILED: the ratios do not count"
+    return (
+        f"{words}  (noise grade {result.grade}, {len(result.session.blocks)} blocks, "
+        f"noise floor ±{100 * result.session.noise_floor:.1f}%, A/A control {control})"
+    )
+
+
+def memory_ratios(models: Mapping[str, nn.Module], x: Tensor) -> str:
+    """The ratio of peak bytes in a training step to every peer's, the leanest first."""
+    peaks = {name: memory(model, len(x), training=True, example=x).bytes for name, model in models.items()}
+    leanest_first = sorted((peak, name) for name, peak in peaks.items() if name != OURS)
+    words = ", ".join(f"{name} {peaks[OURS] / peak:.4f}" for peak, name in leanest_first)
+    return f"{words}  (ours {peaks[OURS] / 2**20:.1f} MiB)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="nox -s peers --", description=__doc__)
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds for each session (default 60)")
+    parser.add_argument("--seed", type=int, default=0, help="of placements, orders and labels (default 0)")
+    parser.add_argument("--only", default="", help="rows whose name holds this")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    import_torchvision()  # before timm and transformers try to
+    print("Ours ÷ peer, the fastest peer first; under 1 is faster than it. 95 % intervals.")
+    for row in ROWS:
+        if arguments.only not in row.name:
+            continue
+        models = models_of(row.config)
+        x = torch.randn(row.batch_size, row.config.in_chans, row.config.img_size, row.config.img_size)
+        print(f"\n{row.name}, batch {row.batch_size}", flush=True)
+        for mode in get_args(Mode):
+            print(f"  {mode:<11}", ours_over_peers(models, x, mode, arguments.budget, arguments.seed), flush=True)
+        print(f"  {'memory':<11}", memory_ratios(models, x), flush=True)
+
+
+if __name__ == "__main__":
+    main()

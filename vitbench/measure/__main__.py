@@ -1,0 +1,212 @@
+"""``python -m vitbench.measure MODEL [MODEL …]``: what named models cost, side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from vitbench import cli
+from vitbench.catalog import names
+from vitbench.config import Dtype, MeasureConfig, ModelConfig
+from vitbench.errors import UserError, choices
+
+if TYPE_CHECKING:
+    from vitbench.measure.side_by_side import SideBySide
+
+PROG = "python -m vitbench.measure"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+LOG_WIDTH = 180
+WORDS = ("Model", "Verdict", "Status")
+"""Headings of columns that are set to the left."""
+
+SHOWN = ("params", "macs", "activations", "peak_memory_inference_mib", "peak_memory_training_mib")
+"""Columns that stand in a table for readers as they are; csv and json have all."""
+
+
+def _option(metavar: str, default: str) -> Any:
+    """How ``--help`` shows an option that need not be given."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Parameters, MACs, memory, latency and throughput of named models, side by side.
+
+    The first is what the others are compared with. They are timed in one session, interleaved, together with a copy of
+    the first: where that copy is found to differ, no verdict is given. Nothing is downloaded; weights are random.
+    """
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, _option("MODEL [MODEL …]", "none")] = ()
+    """A zoo name (vit_base_patch16_224, resnet50), timm:NAME, torchvision:NAME, or package.module:function."""
+    img_size: Annotated[int | None, _option("PX", "each model's own")] = None
+    """Side of the images."""
+    batch_size: int = 8
+    """Images in a call."""
+    threads: int = 1
+    """Of torch, on the CPU."""
+    dtype: Dtype = "float32"
+    """Of weights and images."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    budget: float = 10.0
+    """Seconds of the joint timing; large models take at least six short blocks."""
+    format: Literal["table", "csv", "json", "markdown", "latex"] = "table"
+    """csv and json: full precision, every column. What the numbers apply to goes to stderr, except under a table."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all measured, 1 with models that failed, 2 a request that cannot be met, 130 interrupted."""
+    return cli.run(lambda: measure(cli.parse(Options, argv, prog=PROG)))
+
+
+def measure(options: Options) -> int:
+    """Measures and prints.
+
+    Raises:
+        UserError: the request cannot be met.
+    """
+    if not options.models:
+        raise UserError(f"which models? {choices(names())} exist, and timm:NAME: type {PROG} {names()[0]} resnet50")
+    if not options.budget > 0:
+        raise UserError(f"--budget {options.budget:g} leaves no time: it takes more than 0 seconds")
+    settings = MeasureConfig(batch_size=options.batch_size, threads=options.threads, dtype=options.dtype)
+    if "torch" not in sys.modules:
+        os.environ.update(dict.fromkeys(THREADS, str(options.threads)))  # read when a numerical library is imported
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # module:function is looked for here too, under `vitbench measure` as under -m
+
+    from vitbench.measure.prepare import available
+    from vitbench.measure.side_by_side import config_of, side_by_side
+
+    device = available(options.device)
+    models: dict[str, ModelConfig] = {}
+    for name in options.models:
+        copies = sum(known.partition(" #")[0] == name for known in models)
+        models[f"{name} #{copies + 1}" if copies else name] = config_of(name, options.img_size)
+    found = side_by_side(
+        models, settings, device=device, budget_s=options.budget, progress=_progress if sys.stderr.isatty() else _silent
+    )
+    _print(found, options.format)
+    return 1 if found.failed else 0
+
+
+def _silent(_: str) -> None:
+    """No terminal, no progress."""
+
+
+def _progress(text: str) -> None:
+    """One line that is written over and over."""
+    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _print(found: SideBySide, form: str) -> None:
+    table = found.table()
+    if form == "csv":
+        print(table.to_csv(index=False, lineterminator="\n"), end="")
+    elif form == "json":
+        rows = json.loads(table.to_json(orient="records", double_precision=15))
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        heads, cells = _grid(found)
+        {"markdown": _markdown, "latex": _latex, "table": _terminal}[form](heads, cells)
+    notes = sys.stdout if form == "table" else sys.stderr
+    print("\n".join(_notes(found)), file=notes)
+
+
+def _grid(found: SideBySide) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells as readers see them; what is alike in all rows, and reasons, are left to the notes."""
+    from vitbench.tables.layout import MISSING, absent, column
+
+    rows = found.table().to_dict("records")
+    failed = any(row["status"] != "ok" for row in rows)
+    heads = ["Model", "Image (px)", *(column(name).title for name in SHOWN)]
+    heads += ["Latency (ms)", "Ratio to the first", "Verdict", column("throughput_img_s").title]
+    cells = []
+    for row in rows:
+        line = [row["variant"], row["img_size"], *(column(name).show(row[name]) for name in SHOWN)]
+        for name in ("latency_ms", "latency_ratio"):
+            show, low, high = column(name).show, row[f"{name}_low"], row[f"{name}_high"]
+            span = "" if absent(low) or absent(high) else f" [{show(low)}, {show(high)}]"
+            line.append(show(row[name]) + span)
+        verdict = row["latency_ratio_verdict"]
+        line += [MISSING if absent(verdict) else verdict, column("throughput_img_s").show(row["throughput_img_s"])]
+        if failed:
+            line.append(row["status"])
+        cells.append(line)
+    return [*heads, *["Status"] * failed], cells
+
+
+def _notes(found: SideBySide) -> list[str]:
+    """What the numbers apply to, and how far they can be trusted."""
+    lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in found.scope.items())]
+    lines += [f"{name} {row['status']}: {row['reason']}" for name, row in found.rows.items() if row["status"] != "ok"]
+    compared = found.compared
+    if compared is None:
+        return [*lines, "nothing could be timed"]
+    control = "held" if compared.valid else "FAILED: no verdict is given; try again when the machine is quieter"
+    lines.append(f"A/A control {control}; noise floor ±{100 * compared.session.noise_floor:.1f}%")
+    if compared.grade == "D":
+        lines.append("noise grade D: absolute latencies are withheld, ratios stand")
+    first = next(iter(found.rows))
+    if compared.session.baseline != first:
+        lines.append(f"{first} could not be timed: ratios are to {compared.session.baseline}")
+    return lines
+
+
+def _terminal(heads: list[str], cells: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        justify: Literal["left", "right"] = "left" if head in WORDS else "right"
+        wraps = head == "Verdict" or (console.width < LOG_WIDTH and head != "Model")
+        high = head.replace(", ", ",\n").replace(" (", "\n(").replace(" per ", "\nper ").replace(" to ", "\nto ")
+        table.add_column(high, no_wrap=not wraps, justify=justify)
+    for line in cells:
+        table.add_row(*map(escape, line))
+    console.print(table)
+    console.print()
+
+
+def _markdown(heads: list[str], cells: list[list[str]]) -> None:
+    for line in (heads, ["---"] * len(heads), *cells):
+        print("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |")
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "–": "--",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "\N{NARROW NO-BREAK SPACE}": r"\,",
+}
+LATEX |= {sign: rf"\{sign}" for sign in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+LATEX |= {"[": "{[}", "]": "{]}"}  # a row that begins with a bracket would be an argument of the line break before it
+
+
+def _latex(heads: list[str], cells: list[list[str]]) -> None:
+    """A ``tabular`` with booktabs' rules."""
+    columns = "".join("l" if head in WORDS else "r" for head in heads)
+    rows = [
+        " & ".join("".join(LATEX.get(sign, sign) for sign in cell) for cell in line) + r" \\"
+        for line in (heads, *cells)
+    ]
+    frame = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rows[0], r"\midrule", *rows[1:]]
+    print("\n".join([*frame, r"\bottomrule", r"\end{tabular}"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

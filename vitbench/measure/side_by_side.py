@@ -1,0 +1,284 @@
+"""Named models side by side: what each costs, holds, takes, and by how much it differs from the first.
+
+Counts and memory are exact; latencies come from one joint session (``session``), so that the ratios hold up on a busy
+machine; throughput from windows of its own. A model that cannot be measured is a row with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vitbench.catalog import zoo
+from vitbench.config import ExternalConfig, MeasureConfig, ModelConfig, Size, as_pair, with_values
+from vitbench.errors import UserError
+from vitbench.measure.flops import count
+from vitbench.measure.latency import Comparison, scope_of
+from vitbench.measure.peak_memory import memory
+from vitbench.measure.prepare import modelled, prepared
+from vitbench.measure.session import Session, run_session
+from vitbench.measure.subject import Subject, SubjectError, check, first_line, place
+from vitbench.measure.throughput import measure as throughput
+from vitbench.models.external import check_source
+from vitbench.models.libraries import native_img_size
+from vitbench.stats import LATENCY, family, mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIB = 2**20
+WINDOW_S, WINDOWS = 2.0, 2
+"""Throughput: seconds of back-to-back calls in a window, and windows a model."""
+
+MINIMUM_BLOCKS = 6
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc")
+
+Progress = Callable[[str], None]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """What was found, one row a model; ``compared`` is None where nothing could be timed."""
+
+    rows: Mapping[str, Row]
+    compared: Comparison | None
+    scope: dict[str, Any]
+
+    @property
+    def failed(self) -> int:
+        """Models that could not be measured in full."""
+        return sum(row["status"] != "ok" for row in self.rows.values())
+
+    def table(self) -> pd.DataFrame:
+        """One row a model in the order asked for; columns as in an ablation's ``table.csv``, the scope behind them."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {name: pd.Series([row.get(name) for row in self.rows.values()], dtype=kind) for name, kind in COLUMNS}
+        )
+
+
+_WHOLE, _NUMBER, _WORD = "Int64", "float64", "object"
+COLUMNS: tuple[tuple[str, Any], ...] = (
+    ("variant", _WORD),
+    ("img_size", _WORD),
+    ("batch_size", _WHOLE),
+    ("status", _WORD),
+    *((name, _WHOLE) for name in ("params", "macs", "flops", "activations")),
+    *((name, _NUMBER) for name in ("latency_ms", "latency_ms_low", "latency_ms_high", "throughput_img_s")),
+    *((name, _NUMBER) for name in ("peak_memory_inference_mib", "peak_memory_training_mib")),
+    *((f"latency_ratio{part}", _NUMBER) for part in ("", "_low", "_high", "_level")),
+    ("latency_ratio_verdict", _WORD),
+    ("device", _WORD),
+    ("dtype", _WORD),
+    ("threads", _WHOLE),
+    ("grade", _WORD),
+    ("reason", _WORD),
+)
+"""Name and type of every column."""
+
+
+def config_of(name: str, img_size: Size | None = None) -> ModelConfig:
+    """The config of a zoo name, ``timm:NAME``, ``torchvision:NAME`` or ``package.module:function``.
+
+    Args:
+        name: of the model.
+        img_size: in pixels; None: what the model is published for, or 224.
+
+    Raises:
+        UserError: no such model (with the nearest name), nothing to import it from, or an image that it cannot take.
+    """
+    config = ExternalConfig(name) if ":" in name else zoo(name)
+    if isinstance(config, ExternalConfig):
+        check_source(config)
+        img_size = native_img_size(name) if img_size is None else img_size
+    return config if img_size is None else with_values(config, {"img_size": img_size})
+
+
+def side_by_side(
+    models: Mapping[str, ModelConfig],
+    settings: MeasureConfig,
+    *,
+    device: str = "cpu",
+    budget_s: float = 10.0,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> SideBySide:
+    """Measures all models, the first of which that can be timed is what the others are compared with.
+
+    Args:
+        models: name → config.
+        settings: batch size, dtype, threads, and the rest; blocks and cycles are at most what is run.
+        device: ``cpu`` or ``cuda``.
+        budget_s: seconds of the joint timing. At least 6 blocks of one cycle are run, however long they take.
+        seed: of placements and orders.
+        progress: told what comes next, outside all timing.
+    """
+    scope = {"device": device, "dtype": settings.dtype, "threads": settings.threads}
+    rows: dict[str, Row] = {
+        name: {
+            "variant": name,
+            "img_size": "x".join(map(str, dict.fromkeys(as_pair(config.img_size)))),
+            "batch_size": settings.batch_size,
+            "status": "ok",
+            **scope,
+        }
+        for name, config in models.items()
+    }
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        subjects: dict[str, Subject] = {}
+        for name, config in models.items():
+            progress(f"{name}: counting")
+            _attempt(rows[name], "cost", partial(_costs, config))
+            progress(f"{name}: memory")
+            for training in (False, True):
+                _attempt(rows[name], "memory", partial(_memory, config, settings, training=training))
+            progress(f"{name}: first call")
+            subject = _attempt(rows[name], "forward", partial(_subject, name, config, settings, device))
+            if subject is not None:
+                subjects[name] = subject["subject"]
+        timing = _Timing(subjects, rows, settings, budget_s, seed, progress)
+        compared = timing.latency()
+        timing.throughput()
+    finally:
+        torch.set_num_threads(threads_before)
+        progress("")
+    if compared is None:
+        return SideBySide(rows, None, scope)
+    for row in rows.values():
+        row["grade"] = compared.grade
+    return SideBySide(rows, compared, compared.scope)
+
+
+def _attempt(row: Row, what: str, measure: Callable[[], Row]) -> Row | None:
+    """Adds what was found to the row, or says why not."""
+    try:
+        found = measure()
+    except Exception as error:  # noqa: BLE001  # other people's models fail in every way, and each is a result
+        _fail(row, what, error)
+        return None
+    row.update({name: value for name, value in found.items() if name != "subject"})
+    return found
+
+
+def _fail(row: Row, what: str, error: Exception) -> None:
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    short = isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY)
+    said = error.reason if isinstance(error, SubjectError) else first_line(error)
+    reason = f"{what}: {said}" if isinstance(error, UserError) else f"{what}: {type(error).__name__}: {said}"
+    row["status"] = "oom" if short or row["status"] == "oom" else "failed"
+    earlier = row.get("reason")
+    row["reason"] = reason if earlier is None else earlier if said in earlier else f"{earlier}; {reason}"
+
+
+def _costs(config: ModelConfig) -> Row:
+    counts = count(config)
+    return {name: getattr(counts, name) for name in ("params", "macs", "flops", "activations")}
+
+
+def _memory(config: ModelConfig, settings: MeasureConfig, *, training: bool) -> Row:
+    model, example = modelled(config, settings, training=training)
+    peak = memory(model, batch_size=settings.batch_size, training=training, example=example)
+    return {f"peak_memory_{'training' if training else 'inference'}_mib": peak.bytes / MIB}
+
+
+def _subject(name: str, config: ModelConfig, settings: MeasureConfig, device: str) -> Row:
+    """A subject that has been called once."""
+    model, images = prepared(config, settings, device=device)
+    subject = Subject(model, images, device, settings.compile)
+    with torch.inference_mode():
+        check(name, place(name, subject, "forward", 0))
+    return {"subject": subject}
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """The subjects that can be called, and the rows that what they take is written into."""
+
+    subjects: dict[str, Subject]
+    rows: dict[str, Row]
+    settings: MeasureConfig
+    budget_s: float
+    seed: int
+    progress: Progress
+
+    def latency(self) -> Comparison | None:
+        """Times the subjects together; whoever ends a session is removed from them, and it is run again."""
+        while self.subjects:
+            baseline = next(iter(self.subjects))
+            try:
+                session = self._session(baseline)
+            except SubjectError as error:
+                self._remove(error, "latency")
+                continue
+            logs = {name: session.log_ratios(name) for name in self.subjects if name != baseline}
+            scope = scope_of(session, self.subjects[baseline], threads=self.settings.threads)
+            compared = Comparison(session, family(logs, LATENCY, valid=session.valid), scope)
+            for name in self.subjects:
+                self.rows[name].update(_timed(compared, name, baseline))
+            return compared
+        return None
+
+    def _session(self, baseline: str) -> Session:
+        """As many cycles in a block as let the fewest blocks end within the budget."""
+        settings, budget_s = self.settings, self.budget_s
+
+        def run(blocks: int, cycles: int, minimum: int) -> Session:
+            return run_session(
+                self.subjects,
+                baseline=baseline,
+                blocks=blocks,
+                cycles=cycles,
+                seed=self.seed,
+                warmup_s=min(settings.warmup_s, budget_s / (2 * len(self.subjects))),
+                budget_s=budget_s,
+                minimum_blocks=minimum,
+                on_block=lambda done, planned: self.progress(f"latency: block {done} of {planned}"),
+            )
+
+        self.progress("latency: warm-up")
+        trial = run(1, 1, 1)
+        cycle_s = sum(2 * float(s.wall.mean()) * s.loops for s in [*trial.samples.values(), trial.control])
+        cycles = int(min(settings.cycles, max(1, budget_s / MINIMUM_BLOCKS / cycle_s)))
+        return run(settings.blocks, cycles, min(MINIMUM_BLOCKS, settings.blocks))
+
+    def throughput(self) -> None:
+        """Fills in images per second."""
+        self.progress("throughput")
+        while self.subjects:
+            try:
+                rates = throughput(self.subjects, window_s=WINDOW_S, windows=WINDOWS, seed=self.seed)
+            except SubjectError as error:
+                self._remove(error, "throughput")
+                continue
+            for name, rate in rates.items():
+                self.rows[name]["throughput_img_s"] = mean_interval(rate).value
+            return
+
+    def _remove(self, error: SubjectError, what: str) -> None:
+        del self.subjects[error.subject]
+        _fail(self.rows[error.subject], what, error)
+
+
+def _timed(compared: Comparison, name: str, baseline: str) -> Row:
+    """Cells of the joint timing; no absolute latency at grade D."""
+    row: Row = {}
+    if compared.grade != "D":
+        latency = compared.latency_ms(name)
+        row |= {"latency_ms": latency.value, "latency_ms_low": latency.low, "latency_ms_high": latency.high}
+    if name == baseline:
+        return row | {"latency_ratio": 1.0, "latency_ratio_verdict": "baseline"}
+    ratio = compared.ratios[name]
+    bounds = {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
+    level = ratio.level if ratio.n > 1 else math.nan
+    return row | bounds | {"latency_ratio_level": level, "latency_ratio_verdict": ratio.verdict.text}

@@ -1,0 +1,58 @@
+"""An opened checkpoint: the names and shapes of its tensors, known before any of them is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+from vitbench.config import ResNetConfig, ViTConfig
+from vitbench.errors import UserError
+
+MAX_BYTES = 32 * 2**30
+"""A file whose tensors take more than this is refused unread: four times ViT-G/14 in float32."""
+
+Kind: TypeAlias = Literal["torch", "safetensors", "npz"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a file says it holds.
+
+    ``tensors`` are on the meta device, with shape and dtype and no storage; ``read`` returns the named ones for real.
+    So everything is checked against a model, and nothing allocated, before the first weight is read.
+    """
+
+    path: Path
+    kind: Kind
+    tensors: Mapping[str, Tensor]
+    read: Callable[[Iterable[str]], dict[str, Tensor]]
+    wrapper: str | None = None  # the key under which a torch file keeps its weights, if it has one
+    beside: Mapping[str, str] = field(default_factory=dict)  # what else is in the file → why it is no weight
+    ours: bool = False  # written by save_weights
+    config: ViTConfig | ResNetConfig | None = None  # of our own models
+
+
+def damaged(path: Path, why: object) -> UserError:
+    """The one sentence for a file that cannot be read to its end."""
+    reason = str(why).strip().split("\n", 1)[0].rstrip(".:")
+    return UserError(
+        f"{path} is truncated or damaged ({reason or type(why).__name__}): download or copy it again; "
+        ".pth, .safetensors and .npz files are read"
+    )
+
+
+def refuse_large(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuses a file that says it holds more than ``MAX_BYTES``.
+
+    Raises:
+        UserError: it does.
+    """
+    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if total > MAX_BYTES:
+        raise UserError(
+            f"{path} says it holds {total / 2**30:.1f} GiB of tensors: more than {MAX_BYTES / 2**30:g} GiB is not read"
+        )

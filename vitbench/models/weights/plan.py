@@ -1,0 +1,245 @@
+"""What of a checkpoint goes where in a model: decided on shapes, before a number is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitbench.config import ResNetConfig, ViTConfig
+from vitbench.errors import UserError, choices, unknown
+from vitbench.models.weights.checkpoint import Checkpoint, damaged
+from vitbench.models.weights.differences import differences
+from vitbench.models.weights.formats import Converted, convert, number_of_heads
+from vitbench.models.weights.inferring import infer
+from vitbench.models.weights.published import nearest_name
+from vitbench.models.weights.report import LoadReport
+from vitbench.models.weights.resizing import resize_grid
+from vitbench.models.weights.rules import Format
+from vitbench.models.weights.shapes import prefix_rows
+
+HEADS = ("head.", "head_dist.", "fc.")
+"""Classifiers: what ``replace_head`` may leave as it is."""
+
+
+class Plan:
+    """What goes where, made on shapes alone; then the numbers, read once."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, form: Format, converted: Converted, target: Mapping[str, Tensor], config: Any
+    ) -> None:
+        self.checkpoint, self.form, self.target, self.config = checkpoint, form, target, config
+        self.converted = converted
+        self.offered = dict(converted.tensors)  # what the file has for the model, by name
+        self.dropped = dict(checkpoint.beside) | converted.dropped
+        self.missing: dict[str, str] = {}
+        self.resized: dict[str, str] = {}
+        self.other_classes = ""  # the sentence for it, where the head was not to be replaced
+        self.grids: tuple[tuple[int, int], tuple[int, int], str] | None = None
+        self.tables: set[str] = set()  # position embeddings that go to another grid or get other prefix rows
+        self.rows = (0, 0)  # of prefix tokens in the position embedding: the file's, the model's
+
+    def leave(self, drop: Collection[str]) -> None:
+        """Drops what the caller asked to drop."""
+        for start in drop:
+            names = [name for name in self.offered if name == start or name.startswith(f"{start}.")]
+            if not names:
+                raise UserError(unknown(f"tensor of {self.checkpoint.path} to drop", start, self._beginnings()))
+            self._drop(names, "it was asked to be left out")
+
+    def fit_head(self, *, replace_head: bool) -> None:
+        """Leaves the model's classifier alone if it has other classes than the file's and the caller said so."""
+        ours = {name for name in self.target if name.startswith(HEADS)}
+        theirs = {name for name in self.offered if name.startswith(HEADS)}
+        here, there = _classes(self.target, ours), _classes(self.offered, theirs)
+        if here == there:
+            return
+        if not replace_head:
+            self.other_classes = (
+                f"{self.checkpoint.path} is for {there} classes and the model for {here}: "
+                f"build it with num_classes={there}, or keep the model's own head with replace_head=True"
+            )
+        reason = f"the file has {there} classes, the model {here}"
+        self._drop(theirs, reason)
+        self.missing |= dict.fromkeys(sorted(ours), reason)
+
+    def fit_positions(self, method: str) -> None:
+        """Notes how the position embedding goes from the file's grid to the model's."""
+        theirs, ours = self.offered.get("pos_embed"), self.target.get("pos_embed")
+        if theirs is None or ours is None or not isinstance(self.config, ViTConfig):
+            return
+        if self.config.pos_embed != "learned":
+            if isinstance(self.checkpoint.config, ViTConfig) and self.checkpoint.config.pos_embed != "learned":
+                self._drop(["pos_embed"], "the model computes its own")
+                return
+            raise UserError(
+                f"{self.checkpoint.path} has a position embedding and the model computes its own "
+                f"(pos_embed={self.config.pos_embed}): build it with pos_embed='learned'"
+            )
+        if theirs.ndim != 3 or len(theirs) != 1:
+            return  # no table at all: check() names it
+        new = self.config.grid_size
+        self.rows = (self._prefix_rows(theirs.shape[1], new), ours.shape[1] - math.prod(new))
+        if self.rows[0] > self.rows[1] > 0:
+            return  # other tokens: check() names them
+        old = self._grid(theirs.shape[1] - self.rows[0], new)
+        if self.rows[0] > self.rows[1]:
+            self.dropped["the first positions"] = f"the model has no token for {self.rows[0]} of them"
+        self.grids = (old, new, method)
+        self.tables = {name for name, table in self.offered.items() if _is_table(name) and table.shape == theirs.shape}
+        for name in self.tables:
+            self.offered[name] = theirs.new_empty(1, self.rows[1] + math.prod(new), theirs.shape[2])
+            if old != new:
+                self.resized[name] = f"{old[0]}×{old[1]} → {new[0]}×{new[1]}, {method}"
+
+    def _prefix_rows(self, rows: int, new: tuple[int, int]) -> int:
+        """Rows of the file's positions that are of no patch."""
+        if isinstance(self.checkpoint.config, ViTConfig):
+            theirs = self.checkpoint.config
+            if rows != theirs.num_prefix_tokens + theirs.num_patches:
+                raise damaged(self.checkpoint.path, f"its {rows} positions are not those of its config")
+            return theirs.num_prefix_tokens
+        tokens = ("cls_token", "dist_token", "reg_token")
+        everything = sum(t.shape[1] for n, t in self.converted.tensors.items() if n in tokens)
+        if new[0] != new[1] and rows == everything + math.prod(new):
+            return everything
+        return prefix_rows(self.converted.tensors, math.prod(new))
+
+    def _grid(self, patches: int, new: tuple[int, int]) -> tuple[int, int]:
+        """The grid of the file: square, as all that are published, unless only the model's fits."""
+        if isinstance(self.checkpoint.config, ViTConfig):
+            return self.checkpoint.config.grid_size
+        side = math.isqrt(max(patches, 0))
+        if side**2 == patches:
+            return side, side
+        if patches == math.prod(new):
+            return new
+        raise UserError(
+            f"{self.checkpoint.path} has positions of {patches} patches, which make no square: "
+            "the grid that they belong to cannot be told"
+        )
+
+    def check(self) -> None:
+        """Every tensor has its place, its shape and its kind of numbers.
+
+        Raises:
+            UserError: not so; it names them, and the published name that would fit.
+        """
+        optional = {n for n in self.target if n.endswith("num_batches_tracked")}  # torchvision's oldest files lack it
+        if isinstance(self.config, ViTConfig) and self.config.pos_embed != "learned":
+            optional.add("pos_embed")  # computed
+        wanting = [n for n in self.target if n not in self.offered and n not in self.missing]
+        self.missing |= {name: "the file has none to load; it stays" for name in wanting if name in optional}
+        extra = [name for name in self.offered if name not in self.target]
+        lacking = [name for name in wanting if name not in optional]
+        both = [name for name in self.offered if name in self.target]
+        unlike = [
+            f"{name} ({_shape(self.offered[name])} in the file, {_shape(self.target[name])} in the model)"
+            for name in both
+            if self.offered[name].shape != self.target[name].shape
+        ]
+        if extra or lacking or unlike:
+            raise UserError(self._misfit(extra, lacking, unlike))
+        if self.other_classes:
+            raise UserError(self.other_classes)
+        kinds = [n for n in both if self.offered[n].is_floating_point() != self.target[n].is_floating_point()]
+        if kinds:
+            raise UserError(f"{self.checkpoint.path}: {_some(kinds)} hold {self.offered[kinds[0]].dtype}: not weights")
+        heads = number_of_heads(self.checkpoint.tensors)
+        if heads and isinstance(self.config, ViTConfig) and heads != self.config.num_heads:
+            raise UserError(
+                f"{self.checkpoint.path} has {heads} heads and the model {self.config.num_heads}: "
+                f"build it with num_heads={heads}"
+            )
+
+    def _misfit(self, extra: list[str], lacking: list[str], unlike: list[str]) -> str:
+        parts = [
+            f"{words} {_some(names)}"
+            for words, names in (
+                ("other shapes:", unlike),
+                ("only in the file:", extra),
+                ("only in the model:", lacking),
+            )
+            if names
+        ]
+        return f"{self.checkpoint.path} ({self.form.name}) does not fit the model; {'; '.join(parts)}; {self._remedy()}"
+
+    def _remedy(self) -> str:
+        try:
+            inferred = infer(self.checkpoint, self.form, self.converted).config
+        except UserError as error:
+            return str(error)
+        name = nearest_name(inferred)
+        head = f", num_classes={inferred.num_classes}" if name else ""
+        which = f"zoo({name!r}){head}" if name else f"config_from_checkpoint({str(self.checkpoint.path)!r})"
+        return f"a model of {which} would take it"
+
+    def values(self) -> dict[str, Tensor]:
+        """The numbers, in the model's shapes."""
+        wanted = {source for name in self.offered for source in self.converted.sources[name]}
+        real = convert(self.form, self.checkpoint.read(sorted(wanted))).tensors
+        values = {n: self._positions(real[n]) if n in self.tables else real[n] for n in self.offered}
+        if any(value.shape != self.target[name].shape for name, value in values.items()):
+            raise damaged(self.checkpoint.path, "its tensors are not of the shapes it says")
+        return values
+
+    def _positions(self, table: Tensor) -> Tensor:
+        if self.grids is None:
+            return table
+        old, new, method = self.grids
+        theirs, ours = self.rows
+        prefix, patches = table[:, :theirs], table[:, theirs:]
+        if theirs != ours:  # tokens that join after the positions are added have none: zero
+            none = table.new_zeros(1, max(ours - theirs, 0), table.shape[2])
+            prefix = torch.cat((prefix[:, :ours], none), dim=1)
+        if old != new:
+            patches = resize_grid(patches, old, new, method).to(table.dtype)
+        return torch.cat((prefix, patches), dim=1)
+
+    def report(self) -> LoadReport:
+        return LoadReport(
+            format=self.form.name,
+            loaded=tuple(self.offered),
+            resized=self.resized,
+            dropped=self.dropped,
+            missing=self.missing,
+            warnings=tuple(self._rounded()) + tuple(self._differences()),
+        )
+
+    def _rounded(self) -> Iterable[str]:
+        for dtype in {t.dtype for n, t in self.offered.items() if t.dtype.itemsize > self.target[n].dtype.itemsize}:
+            yield f"the file's numbers are {dtype}, the model's are shorter: they were rounded"
+
+    def _differences(self) -> Iterable[str]:
+        if isinstance(self.config, (ViTConfig, ResNetConfig)):
+            yield from differences(self.checkpoint, self.form, self.converted, self.config, set(self.offered))
+
+    def _drop(self, names: Iterable[str], reason: str) -> None:
+        for name in sorted(names):
+            del self.offered[name]
+            self.dropped |= dict.fromkeys(self.converted.sources[name], reason)
+
+    def _beginnings(self) -> list[str]:
+        return list(dict.fromkeys(name.partition(".")[0] for name in self.offered))
+
+
+def _is_table(name: str) -> bool:
+    """Whether it is a position embedding: the model's or a block's own."""
+    return name.rpartition(".")[2] == "pos_embed"
+
+
+def _classes(tensors: Mapping[str, Tensor], heads: Iterable[str]) -> int:
+    return next((len(tensors[name]) for name in sorted(heads) if name.endswith("weight")), 0)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape))
+
+
+def _some(names: Collection[str], most: int = 3) -> str:
+    listed = list(names)
+    more = len(listed) - most
+    return choices(listed[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,88 @@
+"""safetensors: a JSON header of names, dtypes, shapes and offsets, then the bytes. Nothing in it can run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vitbench.config import ResNetConfig, ViTConfig, from_dict
+from vitbench.errors import ConfigError, UserError
+from vitbench.models.weights.checkpoint import Checkpoint, damaged
+
+OURS_KEY = "vitbench.weights"
+"""What our own files are known by; its value is the version of their layout."""
+
+CONFIG_KEY = "vitbench.config"
+"""Where they keep the config of their model, as JSON: of our own models alone, as a config of somebody else's names a
+function to call, and no file may choose what that is."""
+
+OUR_MODELS = (ViTConfig.__name__, ResNetConfig.__name__)
+
+DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
+    {
+        "F64": torch.float64,
+        "F32": torch.float32,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "I16": torch.int16,
+        "I8": torch.int8,
+        "U8": torch.uint8,
+        "BOOL": torch.bool,
+    }
+)
+
+
+def open_safetensors(path: Path) -> Checkpoint:
+    """Reads the header. The library itself checks that the offsets cover the file exactly.
+
+    Raises:
+        UserError: the file is damaged, or holds a type of number that no vision model has.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            shapes = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+    except SafetensorError as error:
+        raise damaged(path, error) from error
+    for name, (_, dtype) in shapes.items():
+        if dtype not in DTYPES:
+            raise UserError(f"{path}: {name} is of type {dtype}, and {', '.join(DTYPES)} are read")
+    tensors = {name: torch.empty(shape, dtype=DTYPES[dtype], device="meta") for name, (shape, dtype) in shapes.items()}
+
+    def read(names: Iterable[str]) -> dict[str, Tensor]:
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in names}
+        except SafetensorError as error:
+            raise damaged(path, error) from error
+
+    return Checkpoint(
+        path=path,
+        kind="safetensors",
+        tensors=tensors,
+        read=read,
+        ours=OURS_KEY in metadata,
+        config=_config(path, metadata),
+    )
+
+
+def _config(path: Path, metadata: Mapping[str, str]) -> ViTConfig | ResNetConfig | None:
+    if CONFIG_KEY not in metadata:
+        return None
+    try:
+        values = json.loads(metadata[CONFIG_KEY])
+        config = from_dict(values) if values["type"] in OUR_MODELS else None
+    except (ValueError, TypeError, KeyError, RecursionError, ConfigError) as error:
+        raise UserError(f"{path}: the config that it says vitbench wrote cannot be built: {error}") from error
+    if not isinstance(config, (ViTConfig, ResNetConfig)):
+        raise UserError(f"{path}: the config that it says vitbench wrote is none of {', '.join(OUR_MODELS)}")
+    return config
