@@ -1,6 +1,6 @@
 """Which norm, and where?
 
-    python -m vitbench.ablate norm        # about 5 minutes on two CPU cores
+    python -m vitbench.ablate norm        # about 4 minutes on two CPU cores
 
 Expected: layer and RMS norm lie close together, RMS norm is cheaper; batch norm suffers where batches are small (here
 32); post-norm trains worse than pre-norm without a longer warm-up.

@@ -1,6 +1,6 @@
 """Which regularisation helps a small ViT on small data?
 
-    python -m vitbench.ablate regularization        # about 5 minutes on two CPU cores
+    python -m vitbench.ablate regularization        # about 6 minutes on two CPU cores
 
 Expected: stochastic depth and dropout regularise; DeiT found dropout of no use beside its other means (table 8: 81.3
 with, 81.8 without).

@@ -1,6 +1,6 @@
 """Do residual connections prevent degradation with depth?
 
-    python -m vitbench.ablate residual        # about 5 minutes on two CPU cores
+    python -m vitbench.ablate residual        # about 3 minutes on two CPU cores
 
 Expected: without residuals a deeper network is worse than a shallow one (He et al. 2015, table 2, ImageNet top-1
 error: plain-18 27.94, plain-34 28.54; ResNet-18 27.88, ResNet-34 25.03).

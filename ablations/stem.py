@@ -1,6 +1,6 @@
 """Patches cut out, or features of a few convolutions?
 
-    python -m vitbench.ablate stem        # about 4 minutes on two CPU cores
+    python -m vitbench.ablate stem        # about 2 minutes on two CPU cores
 
 Expected: early convolutions help (Xiao et al. 2021, table 2, ImageNet top-1 error after 100 epochs: patches 33.2,
 convolutions 28.6); hybrids win where compute is small (ViT paper, table 6).

