@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -193,6 +193,7 @@ def resnets(draw):
 
 
 @given(resnets())
+@example(ResNetConfig(depth=18, width=2, norm="groupnorm", img_size=3, num_classes=0))  # one pixel, two channels
 @settings(max_examples=12, deadline=None)
 def test_resnets_three_ways(config):
     counts = count(config)

@@ -176,7 +176,7 @@ def test_circular_padding_forgets_where_things_are(stem, variant, norm, block):
         assert torch.allclose(model(x), model(moved), rtol=1e-8) == same
 
 
-@pytest.mark.parametrize(("width", "groups"), [(64, 32), (48, 16), (6, 2), (5, 1)])
+@pytest.mark.parametrize(("width", "groups"), [(64, 32), (32, 16), (48, 16), (6, 2), (5, 1), (2, 1)])
 def test_group_norm_takes_as_many_of_32_groups_as_divide_the_channels(width, groups):
     model = ResNet(ResNetConfig(depth=18, width=width, stem="cifar", img_size=8, norm="groupnorm", num_classes=2))
     assert model.bn1.num_groups == groups

@@ -25,7 +25,9 @@ def _conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 def _norm(config: ResNetConfig, channels: int) -> nn.Module:
     if config.norm == "batchnorm":
         return nn.BatchNorm2d(channels)
-    return nn.GroupNorm(math.gcd(32, channels), channels)
+    groups = math.gcd(32, channels)
+    lonely = groups == channels > 1  # a group of one channel has nothing to be normed by where it is one pixel
+    return nn.GroupNorm(groups // 2 if lonely else groups, channels)
 
 
 class CircularMaxPool(nn.MaxPool2d):
