@@ -116,11 +116,13 @@ class Sweep:
         start, busy = time.monotonic(), 0.0
         queue = deque(trials)
         running: dict[int, Trial] = {}
-        while running or (queue and not self._over):
+        while True:
             while queue and len(running) < at_once and not self._over:
                 trial = queue.popleft()
                 running[self.executor.submit(job_of(trial, self.timeout_s))] = trial
                 self._start(trial)
+            if not running:
+                break
             for key, result in self._wait():
                 trial = running.pop(key)
                 records = self._write(trial, result)
