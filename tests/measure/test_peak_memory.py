@@ -25,18 +25,19 @@ SMALL = ViTConfig(img_size=32, patch_size=4, embed_dim=96, depth=3, num_heads=3,
 
 
 def vit_inference_bytes(config: ViTConfig, batch: int, parameters: int) -> int:
-    """The peak is inside any block's MLP, at its activation function. Alive are then, in units of a token's width:
+    """The peak is inside any block's MLP, at its second map. Alive are then, in units of a token's width:
 
     1. the tokens that entered the block, held by the loop over blocks;
     2. the tokens with attention's output added, to be added to once more;
     3. what the norm made of them, held by the call of the MLP;
-    and, ``mlp_ratio`` wide each, what goes into the activation function and what comes out; beside them all weights
-    and the images. (Attention needs less: 1, norm, q k v, output.)
+    4. what the second map puts out;
+    and, ``mlp_ratio`` wide, what goes into it: the activation function works in place. Beside them all weights and the
+    images. (Attention needs less: 1, norm, q k v, output.)
     """
     tokens = config.num_patches + config.num_prefix_tokens
     height, width = as_pair(config.img_size)
     images = batch * config.in_chans * height * width
-    return 4 * (parameters + images + batch * tokens * (3 * config.embed_dim + 2 * config.mlp_dim))
+    return 4 * (parameters + images + batch * tokens * (4 * config.embed_dim + config.mlp_dim))
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])

@@ -1,13 +1,15 @@
 """Ours ÷ the fastest peer, timed side by side: ``nox -s peers``. Ratios are for looking at; nothing is asserted.
 
-All models of a row run interleaved in one session of vitbench's own estimator: one thread, float32, eager. The fastest
-peer of a row is the one of the lowest estimate in that very session. Memory is modelled, and is compared with the
-leanest peer. vit-pytorch's ViT has a few parameters fewer than the others: no bias for queries, keys and values.
+All models of a row run interleaved in one session of vitbench's own estimator: on one thread of the CPU in float32, and
+where there is one, on a CUDA device in bfloat16. The fastest peer of a row is the one of the lowest estimate in that very
+session; compiled, ours runs beside one peer alone. Memory is that of a training step, modelled, and compared with the
+leanest peer's. vit-pytorch's ViT is given the bias for queries, keys and values that the others have: the same model.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from tests.parity.peers import import_torchvision
 from vitbench import build, zoo
-from vitbench.config import ModelConfig, ViTConfig
+from vitbench.config import ModelConfig, ViTConfig, as_pair
 from vitbench.measure import compare, memory
 from vitbench.measure.subject import Mode
 from vitbench.stats.estimates import Interval, ratio_interval
@@ -28,9 +30,14 @@ OURS = "vitbench"
 
 @dataclass(frozen=True)
 class Row:
+    """One model on one device. Compiled it stands beside the peers of ``compiled_against``."""
+
     name: str
     config: ModelConfig
     batch_size: int
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+    compiled_against: tuple[str, ...] = ("timm",)
 
 
 ROWS = (
@@ -41,7 +48,8 @@ ROWS = (
         ViTConfig(img_size=32, patch_size=4, embed_dim=192, depth=9, num_heads=3, num_classes=10),
         32,
     ),
-    Row("ResNet-50, 224 px", zoo("resnet50"), 2),
+    Row("ResNet-50, 224 px", zoo("resnet50"), 2, compiled_against=("torchvision",)),
+    Row("ViT-B/16, 224 px", zoo("vit_base_patch16_224"), 64, "cuda", torch.bfloat16),
 )
 
 
@@ -102,7 +110,7 @@ def hugging_face_vit(config: ViTConfig) -> nn.Module:
 def vit_pytorch_vit(config: ViTConfig) -> nn.Module:
     import vit_pytorch
 
-    return vit_pytorch.ViT(
+    model = vit_pytorch.ViT(
         image_size=config.img_size,
         patch_size=config.patch_size,
         num_classes=config.num_classes,
@@ -112,6 +120,9 @@ def vit_pytorch_vit(config: ViTConfig) -> nn.Module:
         dim_head=config.head_dim,
         mlp_dim=config.mlp_dim,
     )
+    for attention, _ in model.transformer.layers:
+        attention.to_qkv = nn.Linear(config.embed_dim, 3 * config.embed_dim)
+    return model
 
 
 VITS: Mapping[str, Callable[[ViTConfig], nn.Module]] = types.MappingProxyType(
@@ -138,9 +149,11 @@ def models_of(config: ModelConfig) -> dict[str, nn.Module]:
     }
 
 
-def ours_over_peers(models: Mapping[str, nn.Module], x: Tensor, mode: Mode, budget_s: float, seed: int) -> str:
+def ours_over_peers(
+    models: Mapping[str, nn.Module], x: Tensor, mode: Mode, *, compiled: bool, budget_s: float, seed: int
+) -> str:
     """The ratio to every peer with its 95 % interval, the fastest peer first."""
-    result = compare(models, x, baseline=OURS, mode=mode, budget_s=budget_s, seed=seed)
+    result = compare(models, x, baseline=OURS, mode=mode, compile=compiled, budget_s=budget_s, seed=seed)
     ratios: dict[str, Interval] = {
         name: ratio_interval(-result.session.log_ratios(name)) for name in models if name != OURS
     }
@@ -165,20 +178,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s peers --", description=__doc__)
     parser.add_argument("--budget", type=float, default=60.0, help="seconds for each session (default 60)")
     parser.add_argument("--seed", type=int, default=0, help="of placements, orders and labels (default 0)")
-    parser.add_argument("--only", default="", help="rows whose name holds this")
+    parser.add_argument("--only", default="", help="lines whose names hold all these words, by commas: d192,compiled")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     import_torchvision()  # before timm and transformers try to
     print("Ours ÷ peer, the fastest peer first; under 1 is faster than it. 95 % intervals.")
     for row in ROWS:
-        if arguments.only not in row.name:
+        if row.device == "cuda" and not torch.cuda.is_available():
+            print(f"\n{row.name} on {row.device}: not measured, there is no such device")
             continue
-        models = models_of(row.config)
-        x = torch.randn(row.batch_size, row.config.in_chans, row.config.img_size, row.config.img_size)
-        print(f"\n{row.name}, batch {row.batch_size}", flush=True)
-        for mode in get_args(Mode):
-            print(f"  {mode:<11}", ours_over_peers(models, x, mode, arguments.budget, arguments.seed), flush=True)
-        print(f"  {'memory':<11}", memory_ratios(models, x), flush=True)
+        title = f"{row.name}, batch {row.batch_size}, {row.device}, {str(row.dtype).removeprefix('torch.')}"
+        models = {name: model.to(row.device, row.dtype) for name, model in models_of(row.config).items()}
+        x = torch.randn(row.batch_size, row.config.in_chans, *as_pair(row.config.img_size)).to(row.device, row.dtype)
+        lines: dict[str, Callable[[], str]] = {
+            f"{title}, {'compiled' if compiled else 'eager'}, {mode}": functools.partial(
+                ours_over_peers,
+                {n: m for n, m in models.items() if not compiled or n in (OURS, *row.compiled_against)},
+                x,
+                mode,
+                compiled=compiled,
+                budget_s=arguments.budget,
+                seed=arguments.seed,
+            )
+            for compiled in (False, True)
+            for mode in get_args(Mode)
+        }
+        lines[f"{title}, memory"] = functools.partial(memory_ratios, models, x)
+        for name, line in lines.items():
+            if all(word in name for word in arguments.only.split(",")):
+                print(f"{name}: {line()}", flush=True)
 
 
 if __name__ == "__main__":

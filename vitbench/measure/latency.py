@@ -98,6 +98,7 @@ def compare(
     seed: int = 0,
     mode: Mode = "forward",
     threads: int = 1,
+    compile: bool = False,  # noqa: A002  # as in MeasureConfig
     timer: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
     """Times models side by side on one input, against a baseline.
@@ -108,10 +109,11 @@ def compare(
         example: the input, (batch, …) where it is a tensor; its device is where everything runs.
         baseline: the name that the others are compared with.
         target: half-width, as a fraction, above which a difference that was not found is called inconclusive.
-        budget_s: seconds; at least 6 blocks are timed, at most 12.
+        budget_s: seconds; at least 6 blocks of one cycle are timed, however long they take, at most 12 of six.
         seed: of placements, orders and labels.
         mode: ``forward``, or a whole ``train_step``.
         threads: of torch, set for this call; two threads on a busy two-core machine were 35 times slower than one.
+        compile: all through ``torch.compile``, each with code of its own; compiling does not count against the budget.
         timer: seconds; injected by tests.
 
     Raises:
@@ -119,7 +121,7 @@ def compare(
         SubjectError: a model raised, or put out NaN or infinity; it names the model.
     """
     device = example.device if isinstance(example, Tensor) else torch.device("cpu")
-    subjects = {name: Subject(model, example, device) for name, model in models.items()}
+    subjects = {name: Subject(model, example, device, compile) for name, model in models.items()}
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

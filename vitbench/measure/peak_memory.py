@@ -5,7 +5,7 @@ tracker notes when each storage is born and dies. The result is a property of mo
 depend on the machine, its load or its allocator, and repeats to the byte. Left out are the workspaces inside kernels
 and the allocator's rounding: nothing on the ViTs tried (equal to the allocator's peak to the byte), 0.3 to 3 % on
 ResNet-18 and 50, up to 17 % on tiny ones, whose CPU convolutions reorder their input first.
-Example: ViT-B/16 at 224 px and batch 1 needs 337 MiB for one image, 330 of them parameters.
+Example: ViT-B/16 at 224 px and batch 1 needs 335 MiB for one image, 330 of them parameters.
 """
 
 # torch leaves dispatch modes untyped:

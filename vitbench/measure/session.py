@@ -103,6 +103,15 @@ class Session:
         return float(sum(s.cpu.sum() for s in everyone) / sum(s.wall.sum() for s in everyone))
 
 
+@dataclass(frozen=True)
+class _Warm:
+    """What warming up tells of a subject."""
+
+    cold_ms: float  # the first call
+    loops: int  # calls that make a sample of a millisecond
+    sample_s: float
+
+
 def _timed(name: str, call: Call, subject: Subject, loops: int, timer: Timer) -> tuple[float, float, int]:
     """Wall and thread CPU seconds per call, and involuntary switches, of ``loops`` calls in a row."""
     repeat = itertools.repeat(None, loops)
@@ -120,11 +129,8 @@ def _timed(name: str, call: Call, subject: Subject, loops: int, timer: Timer) ->
     return wall / loops, cpu / loops, switches
 
 
-def _warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Timer) -> tuple[float, int]:
-    """The first call's milliseconds, and how many calls make a sample of a millisecond.
-
-    At least 3 calls, until the medians of the last 3 and of the 3 before agree within 5 %, or the time is over.
-    """
+def _warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Timer) -> _Warm:
+    """At least 3 calls, until the medians of the last 3 and of the 3 before agree within 5 %, or the time is over."""
     cold = _timed(name, call, subject, 1, timer)[0]
     start = timer()
     calls = [_timed(name, call, subject, 1, timer)[0] for _ in range(3)]
@@ -133,7 +139,9 @@ def _warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Ti
         if len(calls) >= 6 and abs(last - before) <= 0.05 * before:
             break
         calls.append(_timed(name, call, subject, 1, timer)[0])
-    return 1e3 * cold, max(1, math.ceil(LOOP_BELOW_S / statistics.median(calls[-3:])))
+    call_s = statistics.median(calls[-3:])
+    loops = max(1, math.ceil(LOOP_BELOW_S / call_s))
+    return _Warm(1e3 * cold, loops, loops * call_s)
 
 
 def _check(subjects: Mapping[str, Subject], baseline: str, blocks: int, cycles: int) -> None:
@@ -166,11 +174,13 @@ def run_session(
         subjects: name → model and input. Thread settings are the caller's business.
         baseline: the name that the others are compared with.
         blocks: fresh placements, at most.
-        cycles: mirrored permutations in a block: each subject is timed 2·cycles times.
+        cycles: mirrored permutations in a block, at most: each subject is timed 2·cycles times.
         seed: of placements, orders and labels.
         mode: ``forward``, or a whole ``train_step``: forward, cross-entropy, backward, AdamW.
         warmup_s: seconds of warm-up a subject, at most.
-        budget_s: no block is begun that would end later, once there are ``minimum_blocks``; None: all are run.
+        budget_s: blocks have as many cycles as let ``minimum_blocks`` of them end in this time, one at least; and no
+            further block is begun that would end later. First calls, which may compile, do not count. None: all are
+            run.
         minimum_blocks: under a budget.
         control: stands in for the baseline's clone; a slowed one shows that the control fires.
         timer: seconds; injected by tests.
@@ -183,13 +193,20 @@ def run_session(
     _check(subjects, baseline, blocks, cycles)
     start = timer()
     rng = np.random.default_rng(seed)
+    if budget_s is not None:
+        warmup_s = min(warmup_s, budget_s / (2 * len(subjects)))
     with torch.inference_mode(mode == "forward"):
         warm = {
             name: _warm_up(name, place(name, subject, mode, seed), subject, warmup_s, timer)
             for name, subject in subjects.items()
         }
     everyone = {**subjects, CONTROL: control or subjects[baseline]}
-    loops = {name: warm[baseline if name == CONTROL else name][1] for name in everyone}
+    start += sum(subject.cold_ms for subject in warm.values()) / 1e3
+    warm[CONTROL] = warm[baseline]
+    loops = {name: warm[name].loops for name in everyone}
+    if budget_s is not None:
+        cycle_s = 2 * sum(warm[name].sample_s for name in everyone)
+        cycles = min(cycles, max(1, int((budget_s - timer() + start) / minimum_blocks / cycle_s)))
     rows: dict[str, list[list[tuple[float, float, int]]]] = {name: [] for name in everyone}
     log: list[Block] = []
     for index in range(blocks):
@@ -211,7 +228,6 @@ def run_session(
 
     def samples(name: str) -> Samples:
         wall, cpu, switches = np.moveaxis(np.array(rows[name]), -1, 0)
-        cold_ms = warm[baseline if name == CONTROL else name][0]
-        return Samples(wall, cpu, switches.astype(np.int64), loops[name], cold_ms, everyone[name].batch_size)
+        return Samples(wall, cpu, switches.astype(np.int64), loops[name], warm[name].cold_ms, everyone[name].batch_size)
 
     return Session(baseline, mode, seed, {name: samples(name) for name in subjects}, samples(CONTROL), log)

@@ -21,7 +21,7 @@ from vitbench.measure.flops import count
 from vitbench.measure.latency import Comparison, scope_of
 from vitbench.measure.peak_memory import memory
 from vitbench.measure.prepare import modelled, prepared
-from vitbench.measure.session import Session, run_session
+from vitbench.measure.session import run_session
 from vitbench.measure.subject import Subject, SubjectError, check, first_line, place
 from vitbench.measure.throughput import measure as throughput
 from vitbench.models.external import check_source
@@ -217,7 +217,18 @@ class _Timing:
         while self.subjects:
             baseline = next(iter(self.subjects))
             try:
-                session = self._session(baseline)
+                self.progress("latency: warm-up")
+                session = run_session(
+                    self.subjects,
+                    baseline=baseline,
+                    blocks=self.settings.blocks,
+                    cycles=self.settings.cycles,
+                    seed=self.seed,
+                    warmup_s=self.settings.warmup_s,
+                    budget_s=self.budget_s,
+                    minimum_blocks=min(MINIMUM_BLOCKS, self.settings.blocks),
+                    on_block=lambda done, planned: self.progress(f"latency: block {done} of {planned}"),
+                )
             except SubjectError as error:
                 self._remove(error, "latency")
                 continue
@@ -228,29 +239,6 @@ class _Timing:
                 self.rows[name].update(_timed(compared, name, baseline))
             return compared
         return None
-
-    def _session(self, baseline: str) -> Session:
-        """As many cycles in a block as let the fewest blocks end within the budget."""
-        settings, budget_s = self.settings, self.budget_s
-
-        def run(blocks: int, cycles: int, minimum: int) -> Session:
-            return run_session(
-                self.subjects,
-                baseline=baseline,
-                blocks=blocks,
-                cycles=cycles,
-                seed=self.seed,
-                warmup_s=min(settings.warmup_s, budget_s / (2 * len(self.subjects))),
-                budget_s=budget_s,
-                minimum_blocks=minimum,
-                on_block=lambda done, planned: self.progress(f"latency: block {done} of {planned}"),
-            )
-
-        self.progress("latency: warm-up")
-        trial = run(1, 1, 1)
-        cycle_s = sum(2 * float(s.wall.mean()) * s.loops for s in [*trial.samples.values(), trial.control])
-        cycles = int(min(settings.cycles, max(1, budget_s / MINIMUM_BLOCKS / cycle_s)))
-        return run(settings.blocks, cycles, min(MINIMUM_BLOCKS, settings.blocks))
 
     def throughput(self) -> None:
         """Fills in images per second."""

@@ -72,6 +72,18 @@ SPLIT = (
 )
 
 
+_ALL = "latency, training step, throughput, memory"
+MEASURED_UNDER: Mapping[str, tuple[str, str]] = {
+    "dtype": ("Data type", _ALL),
+    "batch_size": ("Batch size", _ALL),
+    "threads": ("Threads", _ALL),
+    "compile": ("Compiled", "latency, training step, throughput"),
+    "channels_last": ("Channels last", "latency, training step, throughput"),
+    "checkpoint_activations": ("Activations recomputed", "training step, memory of training"),
+}
+"""Measurement setting → its name, and what depends on it. One that is off is not named, unless an axis varies it."""
+
+
 def scope(study: Study) -> list[tuple[str, str]]:
     """To what the numbers apply."""
     data: Mapping[str, Any] = study.plan.get("data") or {}
@@ -84,10 +96,11 @@ def scope(study: Study) -> list[tuple[str, str]]:
         rows.append(("Chance", f"{100 * data['chance']:.3g}% of the test split, by naming its most frequent class"))
     rows.append(("Split and seeds", SPLIT))
     rows.append(("Device", f"{study.settings.get('device', 'unknown')}{_machine(study)}"))
-    for field, title in (("dtype", "Data type"), ("batch_size", "Batch size"), ("threads", "Threads")):
-        if field in measure:
-            varies = ", varied by an axis" if f"measure.{field}" in (study.plan.get("axes") or {}) else ""
-            rows.append((title, f"{measure[field]}{varies} (latency, training step, throughput, memory)"))
+    axes = study.plan.get("axes") or {}
+    for field, (title, where) in MEASURED_UNDER.items():
+        varies = f"measure.{field}" in axes
+        if field in measure and (varies or measure[field] is not False):
+            rows.append((title, f"{measure[field]}{', varied by an axis' if varies else ''} ({where})"))
     return rows + list(_session(study))
 
 
