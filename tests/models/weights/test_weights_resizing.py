@@ -103,3 +103,50 @@ def test_a_square_number_of_patches_is_a_square_grid_unless_the_file_says_otherw
     assert report.resized == {"pos_embed": "3×3 → 1×9, bicubic_antialias"}
     save_weights(build(oblong), tmp_path / "w.safetensors")
     assert not load_weights(build(oblong), tmp_path / "w.safetensors").resized
+
+
+SMALL = {"img_size": 12, "patch_size": 4, "in_chans": 1, "num_classes": 3, "embed_dim": 8, "depth": 2, "num_heads": 2}
+
+
+def moved(tmp_path, new_size, method, **knobs):
+    """Our own model of 3×3 patches, saved and loaded into one of another grid: both, and the report."""
+    torch.manual_seed(0)
+    old = build(ViTConfig(**SMALL, **knobs))
+    for parameter in old.parameters():
+        torch.nn.init.normal_(parameter)
+    save_weights(old, tmp_path / "w.safetensors")
+    new = build(ViTConfig(**(SMALL | {"img_size": new_size}), **knobs))
+    return old, new, load_weights(new, tmp_path / "w.safetensors", resize=method)
+
+
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_vector_a_row_and_a_column_is_resized_as_the_whole_table_that_they_make(tmp_path, method, pool):
+    old, new, report = moved(tmp_path, (20, 8), method, pos_embed="learned2d", pool=pool)
+    prefix = old.config.num_prefix_tokens
+    whole = resize_grid(old.pos_embed()[:, prefix:], (3, 3), (5, 2), method)
+    torch.testing.assert_close(new.pos_embed()[:, prefix:], whole)
+    torch.testing.assert_close(new.pos_embed()[:, :prefix], old.pos_embed()[:, :prefix])
+    assert set(report.resized) == {"pos_embed.columns", "pos_embed.rows"}
+
+
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_a_bias_that_is_linear_in_the_offset_stays_so(tmp_path, pool):
+    knobs = {"pos_embed": "relative", "pool": pool}
+    torch.manual_seed(0)
+    old, new = build(ViTConfig(**SMALL, **knobs)), build(ViTConfig(**(SMALL | {"img_size": (20, 16)}), **knobs))
+
+    def slope(height, width):
+        down, across = torch.linspace(-1, 1, 2 * height - 1), torch.linspace(-1, 1, 2 * width - 1)
+        return (2 * down[:, None] - 3 * across).flatten()
+
+    tail = torch.tensor([5.0, 6.0, 7.0]) if pool == "cls" else torch.empty(0)
+    for block in old.blocks:
+        block.attn.rel_pos.relative_position_bias_table.data = torch.cat((slope(3, 3), tail))[:, None].repeat(1, 2)
+    save_weights(old, tmp_path / "w.safetensors")
+    report = load_weights(new, tmp_path / "w.safetensors", resize="bilinear_align_corners")
+    for block in new.blocks:
+        torch.testing.assert_close(
+            block.attn.rel_pos.relative_position_bias_table[:, 0], torch.cat((slope(5, 4), tail)), atol=1e-5, rtol=0
+        )
+    assert set(report.resized.values()) == {"5×5 → 9×7, bilinear_align_corners"}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from vitbench.config import ResNetConfig, ViTConfig
@@ -15,11 +13,10 @@ from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.models.weights.differences import differences
 from vitbench.models.weights.formats import Converted, convert, number_of_heads
 from vitbench.models.weights.inferring import infer
+from vitbench.models.weights.positions import Positions
 from vitbench.models.weights.published import nearest_name
 from vitbench.models.weights.report import LoadReport
-from vitbench.models.weights.resizing import resize_grid
 from vitbench.models.weights.rules import Format
-from vitbench.models.weights.shapes import prefix_rows
 
 HEADS = ("head.", "head_dist.", "fc.")
 """Classifiers: what ``replace_head`` may leave as it is."""
@@ -36,11 +33,8 @@ class Plan:
         self.offered = dict(converted.tensors)  # what the file has for the model, by name
         self.dropped = dict(checkpoint.beside) | converted.dropped
         self.missing: dict[str, str] = {}
-        self.resized: dict[str, str] = {}
         self.other_classes = ""  # the sentence for it, where the head was not to be replaced
-        self.grids: tuple[tuple[int, int], tuple[int, int], str] | None = None
-        self.tables: set[str] = set()  # position embeddings that go to another grid or get other prefix rows
-        self.rows = (0, 0)  # of prefix tokens in the position embedding: the file's, the model's
+        self.positions = Positions(checkpoint, converted)
 
     def leave(self, drop: Collection[str]) -> None:
         """Drops what the caller asked to drop."""
@@ -67,60 +61,9 @@ class Plan:
         self.missing |= dict.fromkeys(sorted(ours), reason)
 
     def fit_positions(self, method: str) -> None:
-        """Notes how the position embedding goes from the file's grid to the model's."""
-        theirs, ours = self.offered.get("pos_embed"), self.target.get("pos_embed")
-        if theirs is None or ours is None or not isinstance(self.config, ViTConfig):
-            return
-        if self.config.pos_embed != "learned":
-            if isinstance(self.checkpoint.config, ViTConfig) and self.checkpoint.config.pos_embed != "learned":
-                self._drop(["pos_embed"], "the model computes its own")
-                return
-            raise UserError(
-                f"{self.checkpoint.path} has a position embedding and the model computes its own "
-                f"(pos_embed={self.config.pos_embed}): build it with pos_embed='learned'"
-            )
-        if theirs.ndim != 3 or len(theirs) != 1:
-            return  # no table at all: check() names it
-        new = self.config.grid_size
-        self.rows = (self._prefix_rows(theirs.shape[1], new), ours.shape[1] - math.prod(new))
-        if self.rows[0] > self.rows[1] > 0:
-            return  # other tokens: check() names them
-        old = self._grid(theirs.shape[1] - self.rows[0], new)
-        if self.rows[0] > self.rows[1]:
-            self.dropped["the first positions"] = f"the model has no token for {self.rows[0]} of them"
-        self.grids = (old, new, method)
-        self.tables = {name for name, table in self.offered.items() if _is_table(name) and table.shape == theirs.shape}
-        for name in self.tables:
-            self.offered[name] = theirs.new_empty(1, self.rows[1] + math.prod(new), theirs.shape[2])
-            if old != new:
-                self.resized[name] = f"{old[0]}×{old[1]} → {new[0]}×{new[1]}, {method}"
-
-    def _prefix_rows(self, rows: int, new: tuple[int, int]) -> int:
-        """Rows of the file's positions that are of no patch."""
-        if isinstance(self.checkpoint.config, ViTConfig):
-            theirs = self.checkpoint.config
-            if rows != theirs.num_prefix_tokens + theirs.num_patches:
-                raise damaged(self.checkpoint.path, f"its {rows} positions are not those of its config")
-            return theirs.num_prefix_tokens
-        tokens = ("cls_token", "dist_token", "reg_token")
-        everything = sum(t.shape[1] for n, t in self.converted.tensors.items() if n in tokens)
-        if new[0] != new[1] and rows == everything + math.prod(new):
-            return everything
-        return prefix_rows(self.converted.tensors, math.prod(new))
-
-    def _grid(self, patches: int, new: tuple[int, int]) -> tuple[int, int]:
-        """The grid of the file: square, as all that are published, unless only the model's fits."""
-        if isinstance(self.checkpoint.config, ViTConfig):
-            return self.checkpoint.config.grid_size
-        side = math.isqrt(max(patches, 0))
-        if side**2 == patches:
-            return side, side
-        if patches == math.prod(new):
-            return new
-        raise UserError(
-            f"{self.checkpoint.path} has positions of {patches} patches, which make no square: "
-            "the grid that they belong to cannot be told"
-        )
+        """Notes how what depends on the grid of patches goes from the file's to the model's."""
+        if isinstance(self.config, ViTConfig):
+            self.dropped |= self.positions.fit(self.offered, self.target, self.config, method)
 
     def check(self) -> None:
         """Every tensor has its place, its shape and its kind of numbers.
@@ -181,29 +124,16 @@ class Plan:
         """The numbers, in the model's shapes."""
         wanted = {source for name in self.offered for source in self.converted.sources[name]}
         real = convert(self.form, self.checkpoint.read(sorted(wanted))).tensors
-        values = {n: self._positions(real[n]) if n in self.tables else real[n] for n in self.offered}
+        values = {n: self.positions.resize(n, real[n]) for n in self.offered}
         if any(value.shape != self.target[name].shape for name, value in values.items()):
             raise damaged(self.checkpoint.path, "its tensors are not of the shapes it says")
         return values
-
-    def _positions(self, table: Tensor) -> Tensor:
-        if self.grids is None:
-            return table
-        old, new, method = self.grids
-        theirs, ours = self.rows
-        prefix, patches = table[:, :theirs], table[:, theirs:]
-        if theirs != ours:  # tokens that join after the positions are added have none: zero
-            none = table.new_zeros(1, max(ours - theirs, 0), table.shape[2])
-            prefix = torch.cat((prefix[:, :ours], none), dim=1)
-        if old != new:
-            patches = resize_grid(patches, old, new, method).to(table.dtype)
-        return torch.cat((prefix, patches), dim=1)
 
     def report(self) -> LoadReport:
         return LoadReport(
             format=self.form.name,
             loaded=tuple(self.offered),
-            resized=self.resized,
+            resized=self.positions.resized,
             dropped=self.dropped,
             missing=self.missing,
             warnings=tuple(self._rounded()) + tuple(self._differences()),
@@ -224,11 +154,6 @@ class Plan:
 
     def _beginnings(self) -> list[str]:
         return list(dict.fromkeys(name.partition(".")[0] for name in self.offered))
-
-
-def _is_table(name: str) -> bool:
-    """Whether it is a position embedding: the model's or a block's own."""
-    return name.rpartition(".")[2] == "pos_embed"
 
 
 def _classes(tensors: Mapping[str, Tensor], heads: Iterable[str]) -> int:
