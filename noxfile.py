@@ -10,6 +10,8 @@ CONSTRAINTS = ".ci/constraints.txt"
 PROJECT = nox.project.load_toml("pyproject.toml")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
+KEEP_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"}
+
 
 def install(session: nox.Session, *groups: str) -> None:
     """Installs vitbench, editable, and dependency groups, all at the pinned versions (torch 2.13.0 above all)."""
@@ -42,7 +44,7 @@ def parity(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Times our models beside other people's, in one interleaved session each: ``nox -s peers -- --budget 60``."""
     install_peers(session)
-    session.run("python", "-m", "tests.parity.speed", *session.posargs, env=ONE_THREAD)
+    session.run("python", "-m", "tests.parity.speed", *session.posargs, env=ONE_THREAD | KEEP_MEMORY)
 
 
 @nox.session

@@ -9,7 +9,9 @@ import sys
 import pandas as pd
 import pytest
 
-from vitbench.ablate import main
+from vitbench import discovery
+from vitbench.ablate import Options, main, trained_by
+from vitbench.recipes import recipe
 
 TINY = '''"""Does depth help?
 
@@ -157,6 +159,20 @@ def test_a_dry_run_writes_nothing(here, capsys):
     assert not (here / "results").exists()
 
 
+@pytest.mark.slow
+def test_recipe_and_tries_are_the_command_lines(here, capsys):
+    argv = ["tiny", "--recipe", "small", "--epochs", "3", "--tries", "4", "--set", "data.fraction=0.5", "--dry-run"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^   4 × accuracy$", out, re.MULTILINE)
+    assert "   4 × tuning" in out
+    assert "   4 × accuracy, tuned" in out
+    assert re.search(r"baseline\s+[\d,]+\s+538\s+baseline", out)
+    asked = Options(name="tiny", recipe="small", epochs=3, tries=0)
+    declared = discovery.load("tiny").ablation
+    assert trained_by(asked, declared) == {"train": recipe("small"), "tuning": None}
+
+
 def test_the_list_shows_ones_own_ablations_first(here, capsys):
     assert main(["--list"]) == 0
     out = capsys.readouterr().out
@@ -176,6 +192,11 @@ def test_the_list_shows_ones_own_ablations_first(here, capsys):
         (["tiny", "--set", "img_size=16"], ["--data NAME"]),
         (["tiny", "--set", "depth"], ["--set depth=6"]),
         (["tiny", "--dtype", "float23"], ["did you mean 'float32'?"]),
+        (["tiny", "--recipe", "diet"], ["unknown recipe 'diet'", "small, cifar, deit", "did you mean 'deit'?"]),
+        (["tiny", "--recipe", "resnet", "--set", "train.optimizer=sdg"], ["did you mean 'sgd'?"]),
+        (["tiny", "--tries", "-1"], ["--tries -1", "0 for none"]),
+        (["tiny", "--tries", "2", "--set", "data.fraction=2"], ["fraction=2 is no part of the data"]),
+        (["regularization", "--tries", "2"], ["'train.weight_decay' is what tuning=… chooses"]),
         (["tiny", "--epochs", "0"], ["epochs=0", "1 or more"]),
         (["tiny", "--seeds", "0"], ["--seeds 0", "1 or more"]),
         (["tiny", "--seeds", "many"], ["--seeds", "'many'"]),

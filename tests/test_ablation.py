@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitbench.ablation import Ablation, Claim, family, model_name, parse_setting
-from vitbench.config import ExternalConfig, MeasureConfig, ResNetConfig, TrainConfig, ViTConfig
+from vitbench.config import DataConfig, ExternalConfig, MeasureConfig, ResNetConfig, TrainConfig, Tuning, ViTConfig
 from vitbench.errors import ConfigError, UserError
 
 BASE = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=48, depth=4, num_heads=4)
@@ -197,3 +197,125 @@ def test_settings_are_read_from_the_command_line(text, expected):
 def test_a_setting_without_name_or_value_is_refused(text):
     with pytest.raises(UserError, match="--set depth=6"):
         parse_setting(text)
+
+
+CNN = ResNetConfig(depth=None, layers=(1,), block="basic", width=8)
+
+
+def test_references_vary_along_axes_of_data_and_training_but_not_of_the_model():
+    a = ablation(
+        axes={"data.per_class": (None, 10), "train.lr": (0.002, 0.1), "depth": (4, 2)}, references={"cnn": CNN}
+    )
+    assert names(a) == [
+        *("baseline", "data.per_class=10", "train.lr=0.1", "depth=2"),
+        *("cnn", "cnn,data.per_class=10", "cnn,train.lr=0.1"),
+    ]
+    rows = {v.name: v for v in a.variants()}
+    few = rows["cnn,data.per_class=10"]
+    assert (few.data, few.train, few.reference) == (DataConfig(per_class=10), TrainConfig(), "cnn")
+    assert few.axes == {"data.per_class": 10, "train.lr": 0.002}
+    assert few.model == rows["cnn"].model
+    assert {v.model.depth for v in a.variants() if not v.is_reference} == {4, 2}
+
+
+def test_rows_that_differ_in_the_amount_of_data_lie_on_one_curve():
+    a = ablation(
+        axes={"data.fraction": (0.1, 1.0), "depth": (2, 4)}, references={"cnn": CNN}, design="grid", data_settings=HALF
+    )
+    curves = {}
+    for v in a.variants():
+        curves.setdefault(v.curve, []).append(v.data.fraction)
+    assert curves == {"vit_p2_d48_l4": [0.5, 0.1, 1.0], "depth=2": [0.1, 1.0], "cnn": [0.5, 0.1, 1.0]}
+
+
+HALF = DataConfig(fraction=0.5)
+
+
+@pytest.mark.parametrize(
+    ("data", "images"),
+    [
+        (DataConfig(), 1077),
+        (DataConfig(fraction=0.1), 108),
+        (DataConfig(per_class=3), 30),
+        (DataConfig(per_class=999), 1077),
+    ],
+)
+def test_images_that_a_row_sees(data, images):
+    (row,) = ablation(data_settings=data).variants()
+    assert row.images(1077, 10) == images
+
+
+def test_a_combined_row_changes_several_settings_at_once():
+    a = ablation(
+        axes={"depth": (4, 2)},
+        combined={"wide": {"embed_dim": 96, "train.lr": 0.01}, "odd": {"embed_dim": 50}},
+        claims=(claim(better="wide", than=2),),
+    )
+    assert names(a) == ["depth=4", "depth=2", "wide", "odd"]
+    wide, odd = a.variants()[2:]
+    assert (wide.model.embed_dim, wide.model.depth, wide.train.lr) == (96, 4, 0.01)
+    assert wide.axes == {"depth": 4, "embed_dim": 96, "train.lr": 0.01}
+    assert a.columns == {"depth": (4, 2), "embed_dim": (48, 96, 50), "train.lr": (0.002, 0.01)}
+    assert "does not divide embed_dim=50" in odd.reason
+    assert names(ablation(combined={"deep": {"depth": 9}})) == ["baseline", "deep"]
+
+
+TAUGHT = {"train.distillation": "soft", "train.teacher": "variant:cnn"}
+
+
+def test_a_row_can_be_the_teacher_of_others_and_is_not_taught_itself():
+    a = ablation(combined={"soft": TAUGHT}, references={"cnn": CNN})
+    assert [(v.name, v.teacher) for v in a.variants()] == [("baseline", None), ("soft", "cnn"), ("cnn", None)]
+    everyone = ablation(train=TrainConfig(distillation="hard", teacher="variant:cnn"), references={"cnn": CNN})
+    assert [v.teacher for v in everyone.variants()] == ["cnn", None]
+    assert everyone.variants()[1].train == TrainConfig()
+
+
+def test_the_pupil_of_an_impossible_teacher_is_impossible():
+    rows = ablation(combined={"soft": TAUGHT}, references={"cnn": ViTConfig()}).variants()
+    assert rows[1].reason == f"its teacher cnn cannot be: {rows[2].reason}"
+
+
+def test_checkpoints_and_external_models_are_sources():
+    a = ablation(
+        axes={"train.init_from": (None, "a.pth")},
+        combined={"soft": {"train.distillation": "soft", "train.teacher": "b.pth"}},
+        references=(ExternalConfig("a.b:c"),),
+    )
+    assert a.sources == ("a.b:c", "a.pth", "b.pth")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"axes": {"data.fractoin": (0.1,)}}, "did you mean 'fraction'"),
+        ({"axes": {"data.fraction": (0.0,)}}, "fraction=0.0 is no part of the data"),
+        ({"axes": {"data.per_class": (0,)}}, "per_class=0 is too small"),
+        ({"combined": {"x": {"dept": 3}}}, "did you mean 'depth'"),
+        ({"combined": {"x": {"img_size": 3}}}, "is the data set's"),
+        ({"combined": {"cnn": {"depth": 3}}, "references": {"cnn": CNN}}, "two variants are called 'cnn'"),
+        ({"combined": {"x": TAUGHT}, "references": {"cnm": CNN}}, "did you mean 'cnm'"),
+        ({"combined": {"x": TAUGHT | {"train.teacher": "variant:x"}}}, "x learns from x: a row cannot wait for itself"),
+        ({"tuning": Tuning(tries=2), "axes": {"train.lr": (0.1,)}}, "is what tuning=… chooses"),
+        ({"tuning": Tuning(tries=2), "combined": {"x": {"train.weight_decay": 0.1}}}, "is what tuning=… chooses"),
+    ],
+)
+def test_a_mistake_in_rows_or_data_is_named(changes, words):
+    with pytest.raises(ConfigError) as caught:
+        ablation(**changes)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"tries": 0}, "tries=0 is too small"),
+        ({"tries": 2, "lr": (0.1, 0.01)}, "lr=(0.1, 0.01) is no range"),
+        ({"tries": 2, "weight_decay": (0.0, 0.01)}, "both above 0"),
+        ({"tries": 2, "per": "famly"}, "did you mean 'family'"),
+    ],
+)
+def test_a_tuning_that_cannot_be_is_named(values, words):
+    with pytest.raises(ConfigError) as caught:
+        Tuning(**values)
+    assert words in str(caught.value)

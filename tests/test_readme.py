@@ -30,7 +30,8 @@ def test_its_ablation_can_be_run(tmp_path):
     (tmp_path / "mlp.py").write_text(example, encoding="utf-8")
     loaded = discovery.load(str(tmp_path / "mlp.py"))
     assert all(variant.model is not None for variant in loaded.ablation.variants())
-    assert len(loaded.ablation.variants()) == 5
+    names = [variant.name for variant in loaded.ablation.variants()]
+    assert names == ["baseline", "mlp_ratio=1", "mlp_ratio=2", "train.lr=0.001", "resnet18", "resnet18,train.lr=0.001"]
 
 
 def test_its_commands_name_what_exists():

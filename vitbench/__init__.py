@@ -12,22 +12,36 @@ from vitbench.lazy import lazy
 if TYPE_CHECKING:
     from vitbench.ablation import Ablation, Claim
     from vitbench.catalog import zoo
-    from vitbench.config import ExternalConfig, MeasureConfig, ResNetConfig, TrainConfig, ViTConfig
+    from vitbench.config import (
+        DataConfig,
+        ExternalConfig,
+        MeasureConfig,
+        ResNetConfig,
+        TrainConfig,
+        Tuning,
+        ViTConfig,
+    )
+    from vitbench.measure import match
     from vitbench.models import build
-    from vitbench.tables import load
+    from vitbench.recipes import recipe
+    from vitbench.report.notebook import load
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Ablation",
     "Claim",
+    "DataConfig",
     "ExternalConfig",
     "MeasureConfig",
     "ResNetConfig",
     "TrainConfig",
+    "Tuning",
     "ViTConfig",
     "build",
     "load",
+    "match",
+    "recipe",
     "zoo",
 ]
 
@@ -36,8 +50,18 @@ __getattr__, __dir__ = lazy(
     {
         "ablation": ("Ablation", "Claim"),
         "catalog": ("zoo",),
-        "config": ("ExternalConfig", "MeasureConfig", "ResNetConfig", "TrainConfig", "ViTConfig"),
+        "config": (
+            "DataConfig",
+            "ExternalConfig",
+            "MeasureConfig",
+            "ResNetConfig",
+            "TrainConfig",
+            "Tuning",
+            "ViTConfig",
+        ),
+        "measure": ("match",),
         "models": ("build",),
-        "tables": ("load",),
+        "recipes": ("recipe",),
+        "report.notebook": ("load",),
     },
 )

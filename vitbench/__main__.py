@@ -10,6 +10,7 @@ from vitbench.errors import UserError, unknown
 
 COMMANDS = {
     "ablate": ("vitbench.ablate", "run an ablation, then write table, figures and report"),
+    "evaluate": ("vitbench.evaluate.__main__", "a checkpoint on the test split of a data set"),
     "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records"),
 }

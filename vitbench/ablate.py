@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shlex
 import sys
 import time
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from vitbench import cli, discovery
-from vitbench.ablation import DATA_FIELDS, parse_setting
+from vitbench.ablation import DATA_FIELDS, Ablation, parse_setting
+from vitbench.config import Tuning
 from vitbench.errors import UserError, choices
 
 if TYPE_CHECKING:
@@ -51,7 +53,13 @@ class Options:
     epochs: Annotated[int | None, _option("N", "the ablation's")] = None
     """Passes over the training split."""
     data: Annotated[str | None, _option("NAME", "the ablation's")] = None
-    """Another data set: digits, quadrant, majority, folder:PATH[@SIZE], cifar10:PATH, cifar100:PATH."""
+    """Another data set: digits, quadrant, majority, same_different, translation, folder:PATH[@SIZE],
+    imagenet:PATH[@SIZE], cifar10:PATH, cifar100:PATH, mnist:PATH, fashion_mnist:PATH, npz:PATH or
+    python:MODULE:FUNCTION."""
+    recipe: Annotated[str | None, _option("NAME", "the ablation's")] = None
+    """A published training recipe instead: small, cifar, deit, simple_vit, resnet."""
+    tries: Annotated[int | None, _option("N", "the ablation's")] = None
+    """Tune learning rate and weight decay on the validation split, so many tries for every family; 0: do not."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _option("FIELD=VALUE", "none; repeatable")] = ()
     """Change a setting of the baseline: --set depth=6 --set train.lr=0.001."""
     device: str = "auto"
@@ -87,9 +95,10 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
         names = choices(listing.name for listing in discovery.listings())
         raise UserError(f"which ablation? {names} exist: type {PROG} pos_embed")
     loaded = discovery.load(options.name)
+    declared = dataclasses.replace(loaded.ablation, **trained_by(options, loaded.ablation))
     settings = asked_for(options)
     shaped = {name: value for name, value in settings.items() if "." not in name}  # what must suit the images
-    ablation = loaded.ablation.with_settings({n: v for n, v in settings.items() if n not in shaped or not options.data})
+    ablation = declared.with_settings({n: v for n, v in settings.items() if n not in shaped or not options.data})
     directory = options.results or Path("results") / loaded.name
 
     from vitbench.run import check_request, execute, plan, survey
@@ -99,7 +108,7 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     view = view_of_run()
     executor = LocalExecutor(threads=ablation.measure.threads, import_path=loaded.path.resolve().parent)
     with contextlib.closing(view), executor:
-        surveyed = survey(executor, options.data or ablation.data, options.device, ablation.external_sources)
+        surveyed = survey(executor, options.data or ablation.data, options.device, ablation.sources)
         if options.data is not None:
             shape = {name: surveyed.data[name] for name in DATA_FIELDS}
             ablation = ablation.on_data(options.data, **shape, settings=shaped)
@@ -129,6 +138,21 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     if outcome.interrupted:
         raise KeyboardInterrupt
     return show_results(directory, outcome)
+
+
+def trained_by(options: Options, ablation: Ablation) -> dict[str, Any]:
+    """Recipe and tuning, where the command line names others."""
+    found: dict[str, Any] = {}
+    if options.recipe is not None:
+        from vitbench.recipes import recipe
+
+        found["train"] = recipe(options.recipe)
+    if options.tries is not None:
+        if options.tries < 0:
+            raise UserError(f"--tries {options.tries} is too few: type 0 for none, or 2 or more")
+        tuning = ablation.tuning or Tuning(tries=1)
+        found["tuning"] = dataclasses.replace(tuning, tries=options.tries) if options.tries else None
+    return found
 
 
 def asked_for(options: Options) -> dict[str, Any]:
@@ -170,11 +194,15 @@ def show_plan(made: Plan) -> int:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("variant")
     table.add_column("MACs per image", justify="right")
+    table.add_column("training images", justify="right")
     table.add_column("")
+    data = made.survey.data
     for variant in made.variants:
         macs = made.macs.get(variant.name)
+        images = variant.images(data["num_train"], data["num_classes"])
         remark = "baseline" if variant.is_baseline else f"skipped: {variant.reason}" if variant.reason else ""
-        table.add_row(variant.name, "" if macs is None else f"{macs:,}", remark)
+        remark = f"taught by {variant.teacher}" if variant.teacher and not remark else remark
+        table.add_row(variant.name, "" if macs is None else f"{macs:,}", f"{images:,}", remark)
     console.print(table)
     for kind, number in made.counts.items():
         console.print(f"{number:4d} × {kind}", highlight=False)

@@ -3,97 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from vitbench.claim import METRICS, Claim
 from vitbench.config import (
+    DataConfig,
     ExternalConfig,
     MeasureConfig,
     ModelConfig,
-    ResNetConfig,
     Size,
     TrainConfig,
-    ViTConfig,
-    as_pair,
+    Tuning,
     fit,
     with_values,
 )
 from vitbench.errors import ConfigError, ImpossibleConfigError, UserError, choices, unknown
+from vitbench.expansion import DATA_FIELDS, check_teachers, expanded
+from vitbench.variant import Variant, family, format_value, model_name
+
+__all__ = [
+    "DATA_FIELDS",
+    "METRICS",
+    "Ablation",
+    "Claim",
+    "Design",
+    "Variant",
+    "family",
+    "format_value",
+    "model_name",
+    "parse_setting",
+]
 
 Design: TypeAlias = Literal["one_at_a_time", "grid"]
 
-METRICS = (
-    "accuracy",
-    "latency_ms",
-    "train_step_ms",
-    "throughput_img_s",
-    "peak_memory_inference_mib",
-    "peak_memory_training_mib",
-    "params",
-    "macs",
-    "flops",
-    "activations",
-)
-"""What a claim can be about: columns of ``table.csv``."""
-
-DATA_FIELDS = ("img_size", "in_chans", "num_classes")
 SESSION_FIELDS = ("threads", "blocks", "cycles", "warmup_s")
 
+GROUPS = {"": "baseline", "train": "train", "measure": "measure", "data": "data_settings"}
+"""What stands before the dot of a setting → the ablation's field that holds it."""
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A statement to put to the test, in one of three forms.
-
-    *Better than*: ``better="learned", than="none"``. *Equal within a margin*: ``equal=("learned", "rope")``, with
-    ``margin`` in the metric's own measure (0.01 is a point of accuracy, or one per cent of a cost). *Grows as*:
-    ``along="depth", exponent=(0.9, 1.1)``, the slope of log metric on log axis value. Variants are named by their axis
-    value, or by their whole name where two axes share a value. Better means higher accuracy, lower cost.
-    """
-
-    text: str = field(kw_only=False)
-    metric: str
-    source: str
-    better: Any = None
-    than: Any = None
-    equal: tuple[Any, Any] | None = None
-    margin: float | None = None
-    along: str | None = None
-    exponent: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        """Raises ConfigError where the claim is not exactly one of the three forms."""
-        if self.metric not in METRICS:
-            raise ConfigError(unknown("metric", self.metric, METRICS))
-        forms = [self.better is not None, self.equal is not None, self.along is not None]
-        if sum(forms) != 1:
-            raise ConfigError(
-                f"claim {self.text!r} takes one form: better=… than=…, or equal=(…, …), or along=… exponent=(…, …)"
-            )
-        if (self.better is None) != (self.than is None):
-            raise ConfigError(f"claim {self.text!r}: better= and than= go together")
-        if (self.along is None) != (self.exponent is None):
-            raise ConfigError(f"claim {self.text!r}: along= and exponent= go together")
-        if self.margin is not None and (self.equal is None or not self.margin > 0):
-            raise ConfigError(f"claim {self.text!r}: margin={self.margin} takes a number above 0, beside equal=")
-        if self.exponent is not None and not self.exponent[0] <= self.exponent[1]:
-            raise ConfigError(f"claim {self.text!r}: exponent={self.exponent} takes (low, high)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """One row of the table: a model under its training and measuring settings, or the reason why it cannot be."""
-
-    name: str
-    axes: Mapping[str, Any]  # the value on every axis; none for a reference
-    model: ModelConfig | None  # None: impossible, see `reason`
-    train: TrainConfig
-    measure: MeasureConfig
-    is_baseline: bool = False
-    is_reference: bool = False
-    reason: str | None = None
+TUNED = ("train.lr", "train.weight_decay")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +51,28 @@ class Ablation:
     """A question about a design choice, as a declaration; a file in ``ablations/`` holds one as ``ABLATION``.
 
     Several axes give one-at-a-time variants around the baseline, or with ``design="grid"`` every combination. An axis
-    is a field of the baseline's config, or ``train.FIELD`` or ``measure.FIELD``. ``references`` add rows of other
-    models, fitted to the data.
+    is a field of the baseline's config, or ``train.FIELD``, ``measure.FIELD`` or ``data.FIELD``. ``combined`` adds rows
+    that change several settings at once: name → setting → value. ``references`` add rows of other models, fitted to
+    the data; along axes of training and data they vary too. ``tuning`` gives every family the same number of tries.
+
+    A recipe's ``teacher="variant:NAME"`` is another row, trained first with the same seed; a reference that teaches is
+    not taught.
 
     Raises:
-        ConfigError: an axis, a value, a metric or a claimed variant that does not exist.
+        ConfigError: an axis, a value, a metric, a teacher or a claimed variant that does not exist.
     """
 
     question: str
     baseline: ModelConfig
     axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    combined: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     data: str = "digits"
+    data_settings: DataConfig = field(default_factory=DataConfig)
     design: Design = "one_at_a_time"
     claims: tuple[Claim, ...] = ()
     references: tuple[ModelConfig, ...] | Mapping[str, ModelConfig] = ()
     train: TrainConfig = field(default_factory=TrainConfig)
+    tuning: Tuning | None = None
     measure: MeasureConfig = field(default_factory=MeasureConfig)
     seeds: int = 6
     latency_margin: float = 0.01  # a smaller difference in cost is no difference worth having
@@ -131,10 +88,14 @@ class Ablation:
             raise ConfigError(f"seeds={self.seeds} is too few: it takes 1 or more, and 6 for a verdict")
         for axis, values in self.axes.items():
             self._check_axis(axis, values)
-        names = [variant.name for variant in self.variants()]
+        for settings in self.combined.values():
+            self._check_settings(settings)
+        rows = expanded(self)
+        names = [row.name for row in rows]
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"two variants are called {name!r}: give references=… names of their own")
+        check_teachers(rows)
         for claim in self.claims:
             self._check_claim(claim)
 
@@ -143,15 +104,23 @@ class Ablation:
             raise ConfigError(f"axis {axis!r} has the values {values!r}: it takes a tuple of one or more")
         if len(set(map(repr, values))) < len(values):
             raise ConfigError(f"axis {axis!r} names a value twice: {choices(values)}")
-        if axis in DATA_FIELDS:
-            raise ConfigError(f"axis {axis!r} is the data set's: choose another data set with data=… or --data NAME")
-        if axis.removeprefix("measure.") in SESSION_FIELDS and axis.startswith("measure."):
-            raise ConfigError(f"axis {axis!r} cannot vary: all variants are timed in one session and share it")
         for value in values:
-            try:
-                self._with({axis: value})
-            except ImpossibleConfigError:
-                continue  # a cell that cannot be is skipped with its reason, see `variants`
+            self._check_settings({axis: value})
+
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
+        for name in settings:
+            if name in DATA_FIELDS:
+                raise ConfigError(
+                    f"axis {name!r} is the data set's: choose another data set with data=… or --data NAME"
+                )
+            if name.startswith("measure.") and name.removeprefix("measure.") in SESSION_FIELDS:
+                raise ConfigError(f"axis {name!r} cannot vary: all variants are timed in one session and share it")
+            if name in TUNED and self.tuning is not None:
+                raise ConfigError(f"axis {name!r} is what tuning=… chooses for every variant: leave one of them out")
+        try:
+            self.cell(settings)
+        except ImpossibleConfigError:
+            return  # a cell that cannot be is skipped with its reason, see `variants`
 
     def _check_claim(self, claim: Claim) -> None:
         if claim.along is not None:
@@ -161,31 +130,28 @@ class Ablation:
         for wanted in claim.equal or (claim.better, claim.than):
             self.variant(wanted)
 
-    def _with(self, settings: Mapping[str, Any]) -> Ablation:
+    def cell(self, settings: Mapping[str, Any]) -> Ablation:
         """The ablation with settings changed at the baseline, all at once; unchecked as a whole."""
-        rooms: dict[str, dict[str, Any]] = {"": {}, "train": {}, "measure": {}}
+        groups: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
         for name, value in settings.items():
-            room, dot, rest = name.rpartition(".")
-            if (dot and not room) or room not in rooms:
-                raise ConfigError(unknown("group of settings", room, ("train", "measure")))
-            rooms[room][rest] = value
+            group, dot, rest = name.rpartition(".")
+            if (dot and not group) or group not in GROUPS:
+                raise ConfigError(unknown("group of settings", group, [g for g in GROUPS if g]))
+            groups[group][rest] = value
         cell = object.__new__(Ablation)  # without __post_init__: a cell need not satisfy the claims
         for f in dataclasses.fields(Ablation):
             object.__setattr__(cell, f.name, getattr(self, f.name))
-        object.__setattr__(cell, "baseline", with_values(self.baseline, rooms[""]))
-        object.__setattr__(cell, "train", with_values(self.train, rooms["train"]))
-        object.__setattr__(cell, "measure", with_values(self.measure, rooms["measure"]))
+        for group, holder in GROUPS.items():
+            object.__setattr__(cell, holder, with_values(getattr(self, holder), groups[group]))
         return cell
 
-    def _value(self, axis: str) -> Any:
+    def value_of(self, axis: str) -> Any:
         """The baseline's value on an axis."""
-        room, dot, rest = axis.partition(".")
-        return (
-            getattr({"train": self.train, "measure": self.measure}[room], rest) if dot else getattr(self.baseline, axis)
-        )
+        group, _, name = axis.rpartition(".")
+        return getattr(getattr(self, GROUPS[group]), name)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Ablation:
-        """The ablation with settings of its baseline changed: ``depth``, ``train.lr``, ``measure.dtype``.
+        """The ablation with settings of its baseline changed: ``depth``, ``train.lr``, ``data.fraction``.
 
         Raises:
             ConfigError: no such setting or value, or one that cannot be beside the others.
@@ -193,7 +159,7 @@ class Ablation:
         for name in settings:
             if name in DATA_FIELDS:
                 raise ConfigError(f"{name} is the data set's: choose another data set with --data NAME")
-        return dataclasses.replace(self._with(settings))
+        return dataclasses.replace(self.cell(settings))
 
     def on_data(
         self, data: str, *, img_size: Size, in_chans: int, num_classes: int, settings: Mapping[str, Any] | None = None
@@ -206,90 +172,38 @@ class Ablation:
             ConfigError: as ``with_settings``; the baseline's patches do not divide the new image.
         """
         shape = {"img_size": img_size, "in_chans": in_chans, "num_classes": num_classes}
-        cell = self._with({**shape, **(settings or {})})
+        cell = self.cell({**shape, **(settings or {})})
         own = {name: value for name, value in (settings or {}).items() if "." not in name}
         baseline = with_values(fit(cell.baseline, img_size=img_size, in_chans=in_chans, num_classes=num_classes), own)
         return dataclasses.replace(cell, data=data, baseline=baseline).with_settings(settings or {})
 
     @property
-    def external_sources(self) -> tuple[str, ...]:
-        """Where the models that somebody else wrote come from."""
-        models = (variant.model for variant in self.variants())
-        return tuple(dict.fromkeys(model.source for model in models if isinstance(model, ExternalConfig)))
+    def columns(self) -> dict[str, tuple[Any, ...]]:
+        """The settings in which rows differ, with their values: the axes, and what combined rows change besides."""
+        found = {axis: list(values) for axis, values in self.axes.items()}
+        for settings in self.combined.values():
+            for name, value in settings.items():
+                values = found.setdefault(name, [self.value_of(name)])
+                values += [] if value in values else [value]
+        return {name: tuple(values) for name, values in found.items()}
 
-    def _cells(self) -> Iterator[dict[str, Any]]:
-        """The value on every axis, for the baseline and then for each variant in the order declared."""
-        base = {axis: self._value(axis) for axis in self.axes}
-        if self.design == "grid":
-            cells: Iterator[dict[str, Any]] = (
-                dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())
-            )
-        else:
-            cells = ({**base, axis: value} for axis, values in self.axes.items() for value in values)
-        yield base
-        yield from (cell for cell in cells if cell != base)
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where models come from that somebody else wrote, and checkpoints: their content is part of an id."""
+        rows = self.variants()
+        models = [row.model.source for row in rows if isinstance(row.model, ExternalConfig)]
+        return tuple(dict.fromkeys([*models, *(file for row in rows for file in row.files)]))
 
     def variants(self) -> list[Variant]:
         """Every row of the table, the baseline first; an impossible cell has no model but a reason."""
-        rows = []
-        for number, axes in enumerate(self._cells()):
-            name = self._name(axes, is_baseline=number == 0)
-            try:
-                cell = self._with(axes)
-            except ImpossibleConfigError as impossible:
-                rows.append(
-                    Variant(
-                        name=name, axes=axes, model=None, train=self.train, measure=self.measure, reason=str(impossible)
-                    )
-                )
-                continue
-            rows.append(
-                Variant(
-                    name=name,
-                    axes=axes,
-                    model=cell.baseline,
-                    train=cell.train,
-                    measure=cell.measure,
-                    is_baseline=number == 0,
-                )
-            )
-        return rows + self._reference_variants()
-
-    def _reference_variants(self) -> list[Variant]:
-        named = self.references if isinstance(self.references, Mapping) else {model_name(m): m for m in self.references}
-        if len(named) < len(self.references):
-            raise ConfigError("two references have the same name: write references={'name': config, …}")
-        size, chans, classes = (getattr(self.baseline, name) for name in DATA_FIELDS)
-        rows = []
-        for name, model in named.items():
-            fitted, reason = None, None
-            try:
-                fitted = fit(model, img_size=size, in_chans=chans, num_classes=classes)
-            except ImpossibleConfigError as impossible:
-                reason = str(impossible)
-            rows.append(
-                Variant(
-                    name=name,
-                    axes={},
-                    model=fitted,
-                    train=self.train,
-                    measure=self.measure,
-                    is_reference=True,
-                    reason=reason,
-                )
-            )
-        return rows
-
-    def _name(self, axes: Mapping[str, Any], *, is_baseline: bool) -> str:
-        if self.design == "grid" or len(self.axes) == 1:
-            named = axes
-        else:
-            named = {axis: value for axis, value in axes.items() if value != self._value(axis)}
-        if not self.axes:
-            return model_name(self.baseline)
-        if is_baseline and len(self.axes) > 1:
-            return "baseline"
-        return ",".join(f"{axis}={format_value(value)}" for axis, value in named.items())
+        rows = expanded(self)
+        by_name = {row.name: row for row in rows}
+        for row in rows:
+            teacher = by_name.get(row.teacher or "")
+            if teacher is not None and teacher.model is None and row.model is not None:
+                reason = f"its teacher {teacher.name} cannot be: {teacher.reason}"
+                by_name[row.name] = dataclasses.replace(row, model=None, reason=reason)
+        return list(by_name.values())
 
     def variant(self, wanted: Any) -> Variant:
         """The variant of that name; or the only one that changes an axis to that value; or the baseline that has it.
@@ -298,8 +212,10 @@ class Ablation:
             ConfigError: there is none, or more than one.
         """
         rows = self.variants()
-        changed = [v for v in rows if any(value == wanted != self._value(axis) for axis, value in v.axes.items())]
-        found = [v for v in rows if v.name == wanted] or changed or [v for v in rows[:1] if wanted in v.axes.values()]
+        own = [v for v in rows if not v.is_reference and v.name not in self.combined]
+        changed = [v for v in own if any(v.axes[axis] == wanted != self.value_of(axis) for axis in self.axes)]
+        at_base = [v for v in rows[:1] if wanted in [v.axes[axis] for axis in self.axes]]
+        found = [v for v in rows if v.name == wanted] or changed or at_base
         if len(found) != 1:
             names = [v.name for v in rows]
             raise ConfigError(
@@ -308,31 +224,6 @@ class Ablation:
                 else f"variant {wanted!r} could be {choices(v.name for v in found)}: write the whole name"
             )
         return found[0]
-
-
-def format_value(value: object) -> str:
-    """An axis value as it stands in a variant's name: ``8``, ``4x8``, ``0.1``, ``learned``."""
-    if isinstance(value, tuple):
-        return "x".join(map(str, value))
-    if isinstance(value, float) and not math.isinf(value):
-        return f"{value:g}"
-    return str(value)
-
-
-def model_name(model: ModelConfig) -> str:
-    """A short name for a reference that was given none."""
-    if isinstance(model, ResNetConfig):
-        size = f"{model.depth}" if model.depth else "_" + "-".join(map(str, model.stages[1]))
-        return f"resnet{size}" + ("" if model.width == 64 else f"_w{model.width}")
-    if isinstance(model, ViTConfig):
-        return f"vit_p{'x'.join(map(str, dict.fromkeys(as_pair(model.patch_size))))}_d{model.embed_dim}_l{model.depth}"
-    return model.source
-
-
-def family(model: ModelConfig) -> str:
-    """The family that a figure shows by its marker: ``ViT``, ``ResNet``, or an external model's source."""
-    names: dict[type, str] = {ViTConfig: "ViT", ResNetConfig: "ResNet"}
-    return model.source if isinstance(model, ExternalConfig) else names[type(model)]
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -38,7 +38,10 @@ ResNetNorm: TypeAlias = Literal["batchnorm", "groupnorm"]
 ResNetVariant: TypeAlias = Literal["plain", "d"]
 Padding: TypeAlias = Literal["zeros", "circular"]
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
-TrainPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+TrainPrecision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+Optimizer: TypeAlias = Literal["adamw", "sgd", "adam"]
+Crop: TypeAlias = Literal["none", "resized"]
+Distillation: TypeAlias = Literal["none", "soft", "hard"]
 
 RESNET_LAYERS: Mapping[int, tuple[ResNetBlock, tuple[int, ...]]] = types.MappingProxyType(
     {
@@ -406,28 +409,77 @@ ModelConfig: TypeAlias = ViTConfig | ResNetConfig | ExternalConfig
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(_Checked):
-    """The one recipe: AdamW, linear warm-up then cosine to zero, label smoothing, clipping, shift and flip.
+    """One recipe: optimiser, linear warm-up then cosine to zero, and what is done to images, labels and weights.
 
-    No decay on biases, norms, tokens and position embeddings. Everything is drawn from the trial's seed.
+    The default is AdamW with label smoothing, clipping, shift and flip, and everything else off. No decay on biases,
+    norms, tokens and position embeddings. Everything is drawn from the trial's seed. What would change a label is left
+    out where the data set says so: flips by its ``flip``, and by its ``shift`` all that moves or covers parts of an
+    image (shift, crop, RandAugment, erasing, cutmix). ``vitbench.recipe`` has published ones.
     """
 
     epochs: int = 20
-    batch_size: int = 32
+    batch_size: int = 32  # images of one forward pass; a step takes ``accumulate`` of them
     lr: float = 2e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.05  # adamw: decoupled, times the learning rate; sgd and adam: added to the gradient
     warmup_fraction: float = 0.1  # of all steps
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[float, float] = (0.9, 0.98)  # of adamw and adam
     label_smoothing: float = 0.1
     clip_grad_norm: float = 1.0  # 0: off
     shift_px: int = 0  # random shift by up to so many pixels, where the data set allows it
     flip: bool = True  # random horizontal flip, where the data set allows it
-    precision: TrainPrecision = "auto"  # auto: bfloat16 autocast on CUDA, float32 on the CPU
+    precision: TrainPrecision = "auto"  # auto: bfloat16 autocast on CUDA, float32 on the CPU; float16 scales its loss
+    optimizer: Optimizer = "adamw"
+    momentum: float = 0.9  # of sgd, Nesterov's
+    mixup: float = 0.0  # alpha of Beta(alpha, alpha), from which a batch's share is drawn; 0: off
+    cutmix: float = 0.0  # alpha likewise; with mixup too, each batch takes one of the two by a coin
+    crop: Crop = "none"  # resized: a random part of the image at the image's size
+    crop_scale: tuple[float, float] = (0.08, 1.0)  # of crop=resized: shares of the image's area
+    rand_augment: int = 0  # operations an image (Cubuk et al. 2019)
+    rand_magnitude: int = 9  # of rand_augment, of 10
+    erase: float = 0.0  # probability that a rectangle of an image becomes noise (Zhong et al. 2017)
+    ema: float = 0.0  # decay of a running mean of the weights, which is then what is evaluated; 0: off
+    accumulate: int = 1  # batches whose gradients make one step
+    compile: bool = False  # torch.compile of the training step's forward and backward pass
+    layer_decay: float = 1.0  # learning rate × layer_decay^(layers above)
+    init_from: str | None = None  # a checkpoint file to start from; a head of other classes is left new
+    teacher: str | None = None  # a checkpoint file, "zoo name:file", or variant:NAME of the same ablation
+    distillation: Distillation = "none"  # of the teacher's logits, or of the class that it names (Touvron et al. 2021)
+    distillation_alpha: float = 0.5  # weight of the teacher's term; the labels' has the rest
+    distillation_tau: float = 3.0  # temperature of distillation=soft
 
     def _check(self) -> None:
-        self._at_least(1, "epochs", "batch_size")
-        self._at_least(0, "weight_decay", "clip_grad_norm", "shift_px")
-        self._above(0, "lr")
-        self._rate("warmup_fraction", "label_smoothing")
+        self._at_least(1, "epochs", "batch_size", "accumulate")
+        self._at_least(0, "weight_decay", "clip_grad_norm", "shift_px", "mixup", "cutmix", "rand_augment")
+        self._at_least(0, "rand_magnitude")
+        self._above(0, "lr", "layer_decay", "distillation_tau")
+        self._rate("warmup_fraction", "label_smoothing", "momentum", "ema")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas={self.betas} are no rates: each takes 0 up to, not including, 1")
+        for name in ("erase", "layer_decay", "distillation_alpha"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)!r} is not possible: it takes 0 to 1")
+        if self.rand_magnitude > 10:
+            raise ConfigError(f"rand_magnitude={self.rand_magnitude} is not possible: it takes 0 to 10")
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            raise ConfigError(
+                f"crop_scale={self.crop_scale} is not possible: it takes (low, high) shares of the area, up to 1"
+            )
+        for name in ("init_from", "teacher"):
+            if getattr(self, name) == "":
+                raise ConfigError(f"{name}='' names nothing: give the path of a checkpoint, or None")
+        if self.crop == "resized" and self.shift_px:
+            raise ImpossibleConfigError(
+                f"shift_px={self.shift_px} and crop=resized both choose the part that is seen: take shift_px=0"
+            )
+        if self.distillation != "none" and self.teacher is None:
+            raise ImpossibleConfigError(
+                f"distillation={self.distillation} needs a teacher: set teacher to a checkpoint file or variant:NAME"
+            )
+        if self.distillation == "none" and self.teacher is not None:
+            raise ImpossibleConfigError(
+                f"teacher={self.teacher} teaches nothing with distillation=none: take distillation=soft or hard"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -450,21 +502,106 @@ class MeasureConfig(_Checked):
         self._at_least(0, "warmup_s")
 
 
-Config: TypeAlias = ModelConfig | TrainConfig | MeasureConfig
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(_Checked):
+    """How much of the training split a trial sees. Validation and test stay whole.
+
+    Which images is drawn from the trial's seed, class by class; for one seed a smaller subset lies inside a larger one.
+    """
+
+    fraction: float = 1.0  # of every class
+    per_class: int | None = None  # images of every class; None: `fraction` says it
+    same_steps: bool = False  # at least as many steps as the whole split would give: fewer images, seen more often
+
+    def _check(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(f"fraction={self.fraction!r} is no part of the data: it takes more than 0, up to 1")
+        if self.per_class is not None:
+            self._at_least(1, "per_class")
+            if self.fraction != 1:
+                raise ImpossibleConfigError(
+                    f"per_class={self.per_class} and fraction={self.fraction} say it twice: leave one of them out"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning(_Checked):
+    """The same number of tries over learning rate and weight decay for everyone, judged on the validation split.
+
+    The recipe's own values are the first try; the others are log-uniform within the bounds, and the same for all.
+    Afterwards every variant is trained under its winner too, beside the recipe that all share.
+    """
+
+    tries: int
+    lr: tuple[float, float] = (2e-4, 2e-2)  # lowest, highest
+    weight_decay: tuple[float, float] = (1e-3, 0.5)
+    seeds: int = 1  # trainings of each try; none of them is a seed that counts
+    per: Literal["family", "variant"] = "family"  # family: its first variant is tried, and its winner serves them all;
+    # along an axis of the model that favours the baseline: take variant, which costs as many tries for each
+
+    def _check(self) -> None:
+        self._at_least(1, "tries", "seeds")
+        for name in ("lr", "weight_decay"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ConfigError(f"{name}={(low, high)} is no range: it takes (low, high), both above 0")
+
+
+Config: TypeAlias = ModelConfig | TrainConfig | MeasureConfig | DataConfig | Tuning
 C = TypeVar("C", bound="_Checked")
 
 _CLASSES: Mapping[str, type[Config]] = types.MappingProxyType(
-    {cls.__name__: cls for cls in (ViTConfig, ResNetConfig, ExternalConfig, TrainConfig, MeasureConfig)}
+    {
+        cls.__name__: cls
+        for cls in (ViTConfig, ResNetConfig, ExternalConfig, TrainConfig, MeasureConfig, DataConfig, Tuning)
+    }
 )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
 def as_dict(config: Config) -> dict[str, Any]:
     """A config as plain JSON values, its class under ``type``; ``from_dict`` takes it back."""
-    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    plain = {
-        k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for k, v in values.items()
-    }
-    return {"type": type(config).__name__, **plain}
+    values = {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    return {"type": type(config).__name__, **values}
+
+
+def defaults(cls: type[Config]) -> dict[str, Any]:
+    """The fields of a config class that have a default, as ``as_dict`` would write it."""
+    found = {}
+    for f in dataclasses.fields(cls):
+        if f.default is not dataclasses.MISSING:
+            found[f.name] = _plain(f.default)
+        elif f.default_factory is not dataclasses.MISSING:
+            found[f.name] = _plain(f.default_factory())
+    return found
+
+
+def essence(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``as_dict`` wrote, by this version or an earlier one, without the fields that have their class's default.
+
+    Two configs are the same exactly if their essences are, however many knobs have been added in between.
+    """
+    known = _known_defaults(values)
+    return {k: v for k, v in values.items() if k == "type" or k not in known or _plain(v) != known[k]}
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``as_dict`` wrote, with the fields that an earlier version did not have yet at their default.
+
+    Takes a mapping that holds such configs, too.
+    """
+    known = _known_defaults(values)
+    if known:
+        return {**known, **values}
+    return {k: completed(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+
+
+def _known_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    cls = _CLASSES.get(str(values.get("type")))
+    return {} if cls is None else defaults(cls)
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
+from vitbench.config import essence
 from vitbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 VERSIONS: Mapping[str, int] = types.MappingProxyType({"models": 1, "data": 1, "train": 1, "measure": 1})
-"""Raised by hand when a room's change alters its numbers: ids change with it, and the old records are measured anew."""
+"""Raised by hand when a room's change alters its numbers: ids change with it, and the old records are measured anew.
+
+A config's changed default is such a change, since ids do not cover what is at its default.
+"""
+
+IDS = 2
+"""How ids are made, as records note it under ``code``; before it was noted, ids covered the defaults too."""
 
 Status: TypeAlias = Literal["ok", "skipped", "failed", "oom", "timeout", "diverged"]
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
@@ -91,25 +98,27 @@ def identity(
 ) -> str:
     """The id of a measurement: a hash of all that determines it, and of nothing else (no commit, no variant's name).
 
+    Fields at their default take no part, so that a knob that is added, off by default, changes no id.
+
     Args:
         kind: of the record.
         config: the model's.
         rooms: whose hand-raised version numbers take part (``VERSIONS``).
-        data: name and version of the data set, where it matters.
+        data: name and version of the data set, and how much of it, where it matters.
         train: the recipe, where it matters.
         seed: of the trial.
-        settings: of the measurement: device, batch size, threads …
+        settings: of the measurement: device, and fields of ``MeasureConfig`` that matter.
         session: of a joint timing.
     """
     return digest(
         {
             "kind": kind,
-            "config": config,
+            "config": None if config is None else essence(config),
             "versions": {room: VERSIONS[room] for room in rooms},
-            "data": data,
-            "train": train,
+            "data": None if data is None else essence({**data, "type": "DataConfig"}),
+            "train": None if train is None else essence(train),
             "seed": seed,
-            "settings": settings,
+            "settings": None if settings is None else essence({**settings, "type": "MeasureConfig"}),
             "session": session,
         }
     )

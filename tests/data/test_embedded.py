@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 
@@ -17,6 +18,8 @@ PINNED = {
     "digits": ("1", "a6ea54494b894541"),
     "quadrant": ("1", "d934a376b41983e9"),
     "majority": ("1", "fbc3cbcbf56635f4"),
+    "same_different": ("1", "39cb3dfe66b788a5"),
+    "translation": ("1", "1bb57cb88aee7bc3"),
 }
 
 
@@ -148,7 +151,106 @@ def test_majority_colours_are_as_frequent_in_every_cell():
     assert (wins - wins.mean()).abs().max() < 4 * (0.25 / len(split)) ** 0.5
 
 
-@pytest.mark.parametrize("name", ["quadrant", "majority"])
+@pytest.mark.parametrize("name", ["quadrant", "majority", "same_different"])
 def test_no_scene_is_in_two_splits(name):
     seen = [{image.numpy().tobytes() for image in split.images} for split in _splits(load(name))]
     assert len(set.union(*seen)) == sum(map(len, seen))
+
+
+def _pairs(split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Of every image of same_different: the two cells that show something, and what they show, as numbers."""
+    cells = split.images.unfold(2, 4, 4).unfold(3, 4, 4).reshape(len(split), 16, 16).numpy() > 0
+    places = np.array([np.flatnonzero(image.any(1)) for image in cells])
+    codes = cells @ (1 << np.arange(16))
+    return places, np.take_along_axis(codes, places, axis=1)
+
+
+def test_same_different_label_is_whether_two_glyphs_are_equal():
+    for split in _splits(load("same_different")):
+        assert set(split.images.unique().tolist()) == {0, 255}
+        assert ((split.images > 0).sum((1, 2, 3)) == 16).all()
+        places, codes = _pairs(split)
+        assert places.shape == (len(split), 2)
+        assert np.array_equal(codes[:, 0] != codes[:, 1], split.labels.numpy().astype(bool))
+        assert all(code.bit_count() == 8 for code in set(codes.ravel().tolist()))
+
+
+def test_same_different_shows_each_glyph_at_each_place_once_a_class():
+    """So a score that adds up over cells has the same sum over the two images of either class: at most 3 of 4 right."""
+    for split in _splits(load("same_different")):
+        places, codes = _pairs(split)
+        assert split.labels.tolist() == [0, 1, 0, 1] * (len(split) // 4)
+        for first in range(0, len(split), 4):
+            assert (places[first : first + 4] == places[first]).all()
+            for place in (0, 1):
+                same, different = codes[first : first + 4 : 2, place], codes[first + 1 : first + 4 : 2, place]
+                assert sorted(same) == sorted(different)
+                assert len(set(same)) == 2
+
+
+def test_same_different_glyphs_of_a_split_are_new():
+    seen = [set(_pairs(split)[1].ravel().tolist()) for split in _splits(load("same_different"))]
+    assert len(set.union(*seen)) == sum(map(len, seen))
+
+
+def test_a_model_that_adds_up_cells_is_held_below_three_quarters():
+    """The bound of the docstring, on the best threshold for scores of every kind, places and glyphs both."""
+    split = load("same_different").test
+    places, codes = _pairs(split)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        of_cell, of_glyph = rng.standard_normal(16), rng.standard_cauchy(2**16)
+        scores = (of_cell[places] * of_glyph[codes]).sum(1)
+        different = split.labels.numpy()[np.argsort(scores, kind="stable")]
+        right = np.cumsum(1 - different) + different.sum() - np.cumsum(different)
+        assert max(right.max(), len(split) - right.min()) <= 0.75 * len(split)
+
+
+def _place(image: torch.Tensor) -> set[tuple[int, int]]:
+    """Offsets at which translation's digit can lie so that nothing of it is cut."""
+    rows, columns = (image[0] > 0).nonzero(as_tuple=True)
+    return {
+        (i, j)
+        for i in range(int(rows.max()) - 7, int(rows.min()) + 1)
+        for j in range(int(columns.max()) - 7, int(columns.min()) + 1)
+    }
+
+
+def test_translation_shows_the_digits_where_its_groups_say():
+    dataset, digits = load("translation"), load("digits")
+    for split, source in ((dataset.train, digits.train), (dataset.val, digits.val)):
+        assert torch.equal(split.images[:, :, 4:12, 4:12], source.images)
+        assert torch.equal(split.images.flatten(1).sum(1), source.images.flatten(1).sum(1))
+        assert torch.equal(split.labels, source.labels)
+    assert dataset.spec.test_groups == (("same place", 360), ("shifts by multiples of 4 px", 360), ("any shift", 360))
+    home, aligned, anywhere = dataset.test.images.split(360)
+    assert torch.equal(home[:, :, 4:12, 4:12], digits.test.images)
+    assert torch.equal(dataset.test.labels, digits.test.labels.repeat(3))
+    for group in (home, aligned, anywhere):
+        assert torch.equal(group.flatten(1).sum(1), digits.test.images.flatten(1).sum(1))
+    allowed = {(i, j) for i in (0, 4, 8) for j in (0, 4, 8)} - {(4, 4)}
+    found = [_place(image) & allowed for image in aligned]
+    assert all(found)
+    assert set.union(*found) == allowed
+    assert len(set.union(*map(_place, anywhere))) >= 81
+
+
+def test_a_vit_without_positions_cannot_tell_a_shift_by_whole_patches():
+    """The known answer of translation, exactly: it holds for untrained weights as for any."""
+    from vitbench import ViTConfig, build
+
+    config = ViTConfig(img_size=16, patch_size=4, in_chans=1, num_classes=10, embed_dim=32, depth=2, num_heads=2)
+    images = load("translation").test.images.float() / 16
+    home, aligned, anywhere = images[:30], images[360:390], images[720:750]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for pos_embed, same in (("none", True), ("learned", False)):
+            model = build(dataclasses.replace(config, pos_embed=pos_embed)).eval()
+            assert ((model(home) - model(aligned)).abs().max().item() < 1e-5) == same
+            assert (model(home) - model(anywhere)).abs().max().item() > 1e-3
+
+
+def test_groups_must_add_up_to_the_test_split():
+    spec = describe("translation")
+    with pytest.raises(ValueError, match="do not add up to the 1080 test images"):
+        dataclasses.replace(spec, test_groups=spec.test_groups[:2])

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from vitbench.data import describe, load
+from vitbench.data import Split, Stream, cache, describe, folder, load, stream
 from vitbench.errors import UserError
 
 
@@ -228,9 +228,204 @@ def test_impossible_sizes(tmp_path, size):
 def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     _fill(tmp_path, count=6)
 
-    def refuse(self):
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match=r"cannot be read .*Permission denied.*check its permissions"):
         load(f"folder:{tmp_path}")
+
+
+def _streamed(name: str, monkeypatch):
+    """The data set as it would be if it were large."""
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "IN_MEMORY", 0)
+        return load(name)
+
+
+@pytest.mark.parametrize("suffix", ["", "@8", "@24"])
+def test_streamed_or_in_memory_it_is_the_same(tmp_path, monkeypatch, suffix):
+    for i in range(24):
+        _write(tmp_path / "abc"[i % 3], str(i), size=(10 + i, 30 - i), seed=i, suffix="jpg" if i % 2 else "png")
+    name = f"folder:{tmp_path}{suffix}"
+    kept, streamed = load(name), _streamed(name, monkeypatch)
+    assert streamed.spec == kept.spec
+    assert torch.equal(streamed.mean, kept.mean)
+    assert torch.equal(streamed.std, kept.std)
+    for part in ("train", "val", "test"):
+        split, source = getattr(kept, part), getattr(streamed, part)
+        assert isinstance(split, Split)
+        assert isinstance(source, Stream)
+        assert torch.equal(source.labels, split.labels)
+        assert torch.equal(source.take(torch.arange(len(source))), split.images)
+
+
+def test_what_would_take_more_than_a_gibibyte_is_streamed(tmp_path):
+    for i in range(400):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        (tmp_path / "ab"[i % 2] / f"{i}.ppm").write_bytes(b"P6 1 1 255 \0\0\0")
+    assert 400 * 3 * 1024**2 > 2**30
+    assert not folder._find("folder", f"{tmp_path}@1024").in_memory
+    assert folder._find("folder", f"{tmp_path}@900").in_memory
+
+
+def test_describing_decodes_nothing(tmp_path, monkeypatch):
+    _fill(tmp_path, count=6)
+    expected = load(f"folder:{tmp_path}").spec
+    monkeypatch.setattr(stream, "decode", None)
+    assert describe(f"folder:{tmp_path}") == expected
+
+
+@pytest.mark.parametrize("how", ["text", "empty"])
+def test_a_file_whose_header_is_broken_is_named_before_anything_is_decoded(tmp_path, monkeypatch, how):
+    _fill(tmp_path, count=6)
+    _spoil(tmp_path / "dog" / "4.png", how)
+    monkeypatch.setattr(stream, "decode", None)
+    with pytest.raises(UserError, match=r"dog/4\.png cannot be read as an image .*repair or remove it"):
+        describe(f"folder:{tmp_path}")
+
+
+def test_many_empty_files_are_counted(tmp_path):
+    _fill(tmp_path, count=6)
+    for i in range(6):
+        (tmp_path / "dog" / f"{i}.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"dog/0\.png, .*dog/2\.png and 3 more cannot be read .*0 bytes"):
+        describe(f"folder:{tmp_path}")
+
+
+def test_a_truncated_image_of_a_stream_is_named_when_it_is_met(tmp_path, monkeypatch):
+    _fill(tmp_path, count=20, size=(40, 40), suffix="jpg")
+    whole = _streamed(f"folder:{tmp_path}", monkeypatch)
+    row = next(i for i in range(len(whole.train)) if whole.train.files[i].endswith("dog/11.jpg"))
+    _spoil(tmp_path / "dog" / "11.jpg", "truncated")
+    batches = whole.train.batches(torch.tensor([0, row]), batch_size=1, boxes=None, workers=1, device="cpu")
+    next(batches)
+    with pytest.raises(UserError, match=r"dog/11\.jpg cannot be read as an image .*truncated"):
+        next(batches)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    "name", ["kočka", "猫", "<script>alert(1)<", "a b", "new\nline", "'\"&;$(x)", "-rf", "100%", b"\xff\xfe"], ids=ascii
+)
+def test_any_name_will_do(tmp_path, monkeypatch, name, large):
+    text = os.fsdecode(name)
+    if large:
+        monkeypatch.setattr(folder, "IN_MEMORY", 0)
+    _fill(tmp_path / text, classes=(text, "dog"), count=6)
+    for image in sorted((tmp_path / text / text).iterdir()):
+        image.rename(image.with_name(f"{text}{image.name}"))
+    dataset = load(f"folder:{tmp_path / text}")
+    assert dataset.train.take(torch.arange(2)).shape == (2, 3, 8, 8)
+    shown = text if isinstance(name, str) else r"\udcff\udcfe"
+    assert set(dataset.spec.classes) == {"dog", shown}
+    dataset.spec.classes[0].encode()  # what a report writes
+    (tmp_path / text / text / f"{text}0.png").write_bytes(b"text")
+    with pytest.raises(UserError, match="cannot be read as an image") as caught:
+        load(f"folder:{tmp_path / text}")
+    str(caught.value).encode()  # what a terminal prints
+
+
+def test_mixed_modes_and_sizes_of_one_folder(tmp_path, monkeypatch):
+    for i, mode in enumerate(("L", "RGBA", "P", "1", "LA", "RGB", "CMYK", "I;16", "F", "YCbCr") * 2):
+        suffix = {"CMYK": "tif", "F": "tiff", "YCbCr": "jpg"}.get(mode, "png")
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        if mode in ("I;16", "F"):
+            array = np.full((9 + i, 30 - i), 40, dtype=np.uint16 if mode == "I;16" else np.float32)
+            Image.fromarray(array).save(tmp_path / "ab"[i % 2] / f"{i}.{suffix}")
+        else:
+            _write(tmp_path / "ab"[i % 2], str(i), size=(9 + i, 30 - i), seed=i, mode=mode, suffix=suffix)
+    assert load(f"folder:{tmp_path}").train.images.shape == (16, 3, 64, 64)
+    assert len(_streamed(f"folder:{tmp_path}", monkeypatch).train) == 16
+
+
+def test_images_in_deeper_folders_belong_to_their_class(tmp_path):
+    _fill(tmp_path, count=6)
+    _write(tmp_path / "cat" / "black" / "old", "tom", seed=5)
+    _write(tmp_path / "cat" / ".thumbnails", "0", seed=6)
+    (tmp_path / "owl").symlink_to(tmp_path / "cat" / "black")
+    spec = describe(f"folder:{tmp_path}")
+    assert spec.classes == ("cat", "dog", "owl")
+    assert spec.num_train + spec.num_val + spec.num_test == 14
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    _fill(tmp_path, count=6)
+    (tmp_path / "cat" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(UserError, match=r"gone\.png"):
+        describe(f"folder:{tmp_path}")
+
+
+def test_a_large_folder_is_decoded_once(tmp_path, monkeypatch):
+    _fill(tmp_path, count=6)
+    monkeypatch.setattr(folder, "CACHED_FROM", 0)
+    first = load(f"folder:{tmp_path}")
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "decode", None)
+        again = load(f"folder:{tmp_path}")
+    assert again.spec == first.spec
+    for split, same in zip((first.train, first.val, first.test), (again.train, again.val, again.test), strict=True):
+        assert torch.equal(split.images, same.images)
+        assert torch.equal(split.labels, same.labels)
+    for _ in range(2):  # the statistics of a stream are kept apart from the images
+        assert torch.equal(_streamed(f"folder:{tmp_path}", monkeypatch).mean, first.mean)
+    _write(tmp_path / "dog", "3", seed=99)
+    changed = load(f"folder:{tmp_path}")
+    assert changed.spec.version != first.spec.version
+    assert {*_contents(changed.train), *_contents(changed.val), *_contents(changed.test)} - {
+        *_contents(first.train),
+        *_contents(first.val),
+        *_contents(first.test),
+    }
+    assert load(f"folder:{tmp_path}@16").train.images.shape[2:] == (16, 16)
+
+
+def test_a_small_folder_leaves_nothing_behind(tmp_path):
+    _fill(tmp_path, count=6)
+    load(f"folder:{tmp_path}")
+    assert not list(cache.folder().iterdir())
+
+
+def test_subsets_of_a_stream(tmp_path, monkeypatch):
+    _fill(tmp_path, count=30)
+    monkeypatch.setattr(folder, "IN_MEMORY", 0)
+    whole = load(f"folder:{tmp_path}")
+    small, large = (load(f"folder:{tmp_path}", per_class=n, seed=1) for n in (3, 8))
+    names = [{data.train.files[i] for i in range(len(data.train))} for data in (small, large, whole)]
+    assert [len(n) for n in names] == [6, 16, 48]
+    assert names[0] < names[1] < names[2]
+    assert small.train.labels.tolist() == [0] * 3 + [1] * 3
+    assert torch.equal(small.mean, whole.mean)
+    assert [small.test.files[i] for i in range(6)] == [whole.test.files[i] for i in range(6)]
+
+
+def test_imagenet(tmp_path, monkeypatch):
+    _fill(tmp_path / "train", classes=("n01440764", "n01443537"), count=20, size=(30, 40), suffix="JPEG")
+    _fill(tmp_path / "val", classes=("n01440764", "n01443537"), count=3, first=500, suffix="JPEG")
+    (tmp_path / "test").mkdir()  # the challenge's has no labels
+    dataset = load(f"imagenet:{tmp_path}")
+    spec = dataset.spec
+    assert isinstance(dataset.train, Stream)
+    assert (spec.img_size, spec.num_train, spec.num_val, spec.num_test) == (224, 36, 4, 6)
+    assert spec.classes == ("n01440764", "n01443537")
+    assert all("/val/" in dataset.test.files[i] for i in range(6))
+    assert all("/train/" in split.files[0] for split in (dataset.train, dataset.val))
+    assert describe(f"imagenet:{tmp_path}") == spec
+    assert describe(f"imagenet:{tmp_path}@64").img_size == 64
+    monkeypatch.setattr(folder, "MOST_VAL", 2)
+    assert describe(f"imagenet:{tmp_path}").num_val == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_fill, "imagenet: .* lacks train, val: it takes train and val, one subfolder a class each"),
+        (lambda root: _fill(root / "train"), "lacks val:"),
+        (lambda root: (_fill(root / "train"), _write(root / "val", "0")), "val holds no images in subfolders"),
+        (lambda root: (_fill(root / "train"), _fill(root / "val", classes=("cat",))), "have different classes: dog"),
+    ],
+)
+def test_other_layouts_are_no_imagenet(tmp_path, make, message):
+    make(tmp_path)
+    with pytest.raises(UserError, match=message):
+        load(f"imagenet:{tmp_path}")

@@ -20,7 +20,9 @@ def test_unknown_kind_before_the_colon():
         load("cifar11:x")
 
 
-@pytest.mark.parametrize("name", ["folder", "folder:", "cifar10", "cifar100:"])
+@pytest.mark.parametrize(
+    "name", ["folder", "folder:", "cifar10", "cifar100:", "imagenet", "mnist:", "fashion_mnist", "npz:", "python"]
+)
 def test_a_missing_path_is_asked_for(name):
     with pytest.raises(UserError, match="needs a path: write"):
         load(name)
@@ -31,8 +33,27 @@ def test_a_superfluous_path_is_refused():
         load("digits:here")
 
 
-def test_names_are_what_load_takes():
-    assert {name.partition(":")[0] for name in names()} >= {"digits", "quadrant", "majority", "folder", "cifar10"}
+EXISTING = (
+    *("digits", "quadrant", "majority", "same_different", "translation"),
+    *("folder", "imagenet", "cifar10", "cifar100", "mnist", "fashion_mnist", "npz", "python"),
+)
+
+
+def test_names_are_what_load_takes(tmp_path):
+    assert tuple(name.partition(":")[0] for name in names()) == EXISTING
+    for name in names():
+        kind, colon, _ = name.partition(":")
+        if not colon:
+            assert load(name).spec.name == name
+            continue
+        with pytest.raises(UserError, match=f"^(no module|{kind}: there is no )"):
+            load(f"{kind}:{'no_such_module:f' if kind == 'python' else tmp_path / 'nothing'}")
+
+
+def test_an_unknown_name_is_answered_with_all_that_exist():
+    with pytest.raises(UserError, match="unknown data set 'x'") as caught:
+        load("x")
+    assert all(name in str(caught.value) for name in names())
 
 
 def test_describing_known_answer_tasks_does_not_import_scikit_learn():

@@ -6,9 +6,11 @@ import torch
 
 from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
+from vitbench.errors import UserError
 from vitbench.measure import accuracy
 from vitbench.models import build
 from vitbench.models.inspect import attention_maps, mean_attention_distance, position_embedding_similarity
+from vitbench.models.weights import load_weights, save_weights
 
 
 def test_the_record_agrees_with_itself():
@@ -28,6 +30,42 @@ def test_the_record_agrees_with_itself():
     assert values["val_accuracy"] == result.arrays["val_accuracy"][-1]
     assert values["train_seconds"] == result.arrays["seconds"][-1]
     assert values["total_seconds"] > values["train_seconds"]
+    assert result.arrays["steps"].tolist() == [33, 66, 99]
+    assert result.arrays["labels"].tolist() == digits.test.labels.tolist()
+    assert result.arrays["logits"].dtype == np.float32
+    assert (result.arrays["logits"].argmax(1) == result.arrays["predictions"]).all()
+    assert values["wait_share"] == seen[-1].wait_s / seen[-1].seconds
+    assert 0 < values["wait_share"] < 0.5
+    assert "init" not in values
+
+
+def test_a_teacher_is_trained_left_as_a_file_and_teaches(tmp_path):
+    """As the planner does it: one trial leaves its weights, the next is handed the path."""
+    digits = load("digits")
+    resnet = ResNetConfig(depth=18, width=4, stem="cifar", img_size=8, in_chans=1, num_classes=10)
+    path = tmp_path / "teacher.safetensors"
+    first = accuracy.measure(resnet, TrainConfig(epochs=1), digits, seed=0, save_weights_to=path)
+    student = ViTConfig(**{**vars(TINY), "distilled": True})
+    recipe = TrainConfig(epochs=1, teacher="variant:resnet", distillation="hard")
+    second = accuracy.measure(student, recipe, digits, seed=0, teacher_weights=path)
+    named = TrainConfig(epochs=1, teacher=str(path), distillation="hard")
+    third = accuracy.measure(student, named, digits, seed=0, teacher_config=resnet, teacher_weights=path)
+    assert second.values["train_loss"] == third.values["train_loss"]
+    teacher = build(resnet).eval()
+    load_weights(teacher, path)
+    with torch.no_grad():
+        logits = teacher((digits.test.images.float() - digits.mean[:, None, None]) / digits.std[:, None, None])
+    np.testing.assert_allclose(logits.numpy(), first.arrays["logits"], atol=1e-4)
+    with pytest.raises(UserError, match="a row of an ablation"):
+        accuracy.measure(student, recipe, digits, seed=0)
+
+
+def test_a_record_says_what_became_of_the_file_that_it_started_from(tmp_path):
+    digits = load("digits")
+    save_weights(build(ViTConfig(**{**vars(TINY), "num_classes": 4})), tmp_path / "w.safetensors")
+    recipe = TrainConfig(epochs=1, init_from=str(tmp_path / "w.safetensors"))
+    said = accuracy.measure(TINY, recipe, digits, seed=0).values["init"]
+    assert any("head.weight" in line and "the file has 4 classes, the model 10" in line for line in said)
 
 
 TINY = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2)

@@ -50,6 +50,7 @@ class Made:
         settings: Mapping[str, Any] | None = None,
         chance: float = 0.1,
         seeds: int = 6,
+        plan: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder, self.ablation, self.seeds = folder, ablation, seeds
         self.settings = {**SETTINGS, **(settings or {})}
@@ -60,8 +61,9 @@ class Made:
                 "family": v.get("family", "ViT"),
                 "is_baseline": i == 0,
                 "is_reference": v.get("is_reference", False),
-                "config": None if v.get("reason") else {"type": "ViTConfig", "name": v["name"]},
+                "config": None if v.get("reason") else v.get("config", {"type": "ViTConfig", "name": v["name"]}),
                 "reason": v.get("reason"),
+                **{key: v[key] for key in ("curve", "images") if key in v},
             }
             for i, v in enumerate(variants)
         ]
@@ -81,6 +83,7 @@ class Made:
             "data": {**DATA, "chance": chance},
             "margins": {"latency": 0.01, "accuracy": 0.01},
             "device": "cpu",
+            **(plan or {}),
         }
         self.append("plan", "", config=self.settings["baseline"], settings=self.settings, values=self.values)
         for v in self.planned:
@@ -147,7 +150,21 @@ class Made:
         samples = {"rate": {"unit": "img/s", "values": list(rates)}}
         self.append("throughput", variant, samples=samples, values={"batch_size": 8, "window_s": 2.0})
 
-    def accuracy(self, variant: str, accuracies: Sequence[float], *, epochs: int = 30, curves: bool = True) -> None:
+    def accuracy(
+        self,
+        variant: str,
+        accuracies: Sequence[float],
+        *,
+        epochs: int = 30,
+        curves: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        right: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """One trial a seed; ``settings`` beside the usual ones, ``right``: which test images were named correctly."""
+        axes = next(v for v in self.planned if v["name"] == variant)["axes"]
+        more: dict[str, Any] = {}
+        if settings is not None:
+            more["settings"] = {**self._settings("accuracy", axes), **settings}
         for seed, final in enumerate(accuracies):
             name = f"{variant.encode().hex()[:24]}-{seed}"
             if curves:
@@ -160,7 +177,10 @@ class Made:
             correct = round(final * 360)
             values = {"accuracy": final, "val_accuracy": final, "train_loss": 0.1, "num_test": 360, "correct": correct,
                       "train_seconds": 15.0, "epochs": epochs, "steps": epochs * 17}  # fmt: skip
-            self.append("accuracy", variant, seed=seed, values=values, artifacts=[f"{name}.npz"] if curves else [])
+            if right is not None:
+                more["samples"] = {"correct": {"unit": "0/1 per test image", "values": list(right[seed])}}
+            artifacts = [f"{name}.npz"] if curves else []
+            self.append("accuracy", variant, seed=seed, values=values, artifacts=artifacts, **more)
 
     def looks(self, variant: str, seed: int, **arrays: Any) -> None:
         """Adds arrays to the artifact of an accuracy trial that has one."""

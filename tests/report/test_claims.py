@@ -126,3 +126,16 @@ def test_claims_of_the_made_ablations(tmp_path):
         study = tables.read_study(tmp_path / str(number))
         outcomes.append([j.outcome for j in judge(study, tables.table(study))])
     assert outcomes == [["supported", "supported", "contradicted", "contradicted"], ["supported", "supported"]]
+
+
+def test_what_is_the_same_under_every_seed_needs_no_test(tmp_path):
+    """A task with a known answer: exactly 100 % under every seed, and exactly chance."""
+    claims = [
+        claim("against the baseline", "accuracy", "", better="depth=4", than="depth=2"),
+        claim("the reverse", "accuracy", "", better="depth=2", than="depth=4"),
+        claim("alike", "accuracy", "", better="depth=8", than="depth=4"),
+        claim("equal", "accuracy", "", equal=("depth=8", "depth=4")),
+    ]
+    found = judged(tmp_path, claims, accuracies=[[1.0] * 6, [0.25] * 6, [1.0] * 6])
+    assert [outcome for outcome, _ in found] == ["supported", "contradicted", "not resolved", "supported"]
+    assert "−75.0 points in each of 6 seeds; without spread, no test" in found[0][1]

@@ -1,5 +1,7 @@
 """The time left: exact once trials of a kind have been seen to take the same time, sane before."""
 
+import dataclasses
+
 import pytest
 
 from vitbench.ablation import Ablation
@@ -32,6 +34,21 @@ def test_jobs_share_what_goes_side_by_side():
     for kind in KINDS:
         one, two = (estimate.remaining(trials(kind, 4)) for estimate in estimates)
         assert one == pytest.approx(two if trials(kind)[0].alone else 2 * two)
+
+
+def test_a_try_is_expected_to_take_as_long_as_a_training():
+    estimate = Estimate(1077, jobs=1)
+    (training,), (tried,) = trials("accuracy"), trials("tuning")
+    estimate.observe(training, 12.5)
+    assert estimate.seconds(tried) == pytest.approx(12.5)
+
+
+def test_a_teacher_takes_its_time_too():
+    """One forward pass beside the three that a training step is worth: a third more for a teacher of equal size."""
+    estimate = Estimate(1077, jobs=1, macs=dict.fromkeys((v.name for v in VARIANTS), 10**9))
+    (alone,) = trials("accuracy")
+    taught = dataclasses.replace(alone, teacher=alone)
+    assert estimate.seconds(taught) / estimate.seconds(alone) == pytest.approx(4 / 3, rel=0.01)
 
 
 def test_larger_models_take_longer():

@@ -1,19 +1,24 @@
 """The plan: what is recorded is not run again, what differs is refused by name. No process is started here."""
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from vitbench.ablation import Ablation, Claim
-from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
+from vitbench.config import MeasureConfig, TrainConfig, ViTConfig, as_dict
 from vitbench.errors import UserError
 from vitbench.records import Record
-from vitbench.run.planning import Survey, check_settings, make_plan, plan_record, session_size, skip_records
+from vitbench.run import machine
+from vitbench.run.opening import plan_record, skip_records
+from vitbench.run.planning import check_settings, make_plan, session_size
 from vitbench.run.trial import CONTROLLED, KINDS, Trial
+from vitbench.run.trials import Survey
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
 SURVEY = Survey(device="cpu", data=DATA, torch={})
+CODE = machine.code()
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 ABLATION = Ablation(
     question="Which patch?",
@@ -33,8 +38,11 @@ def records_of(trial, status="ok", **changes):
     for variant in trial.variants:
         name = trial.id(variant) if status == "ok" else trial.failure_id(variant)
         session = trial.session if status == "ok" else None
-        row = {"id": name, "kind": trial.kind, "variant": variant.name, "session": session, "status": status}
-        rows.append(Record(ablation="patch", **row, **changes))
+        about = {"kind": trial.kind, "session": session, "status": status, "seed": trial.seed, "code": CODE}
+        for row in trial.rows(variant):
+            found = {"id": name, "variant": row.name, "axes": dict(row.axes), "config": as_dict(row.model)}
+            settings = {**trial.about(row), **changes.get("settings", {})}
+            rows.append(Record(ablation="patch", **about, **found, **(changes | {"settings": settings})))
     return rows
 
 
@@ -124,7 +132,7 @@ def test_settings_reach_the_ids_of_the_kinds_they_matter_to():
     trained = ids(dataclasses.replace(ABLATION, train=TrainConfig(epochs=2)))
     batched = ids(dataclasses.replace(ABLATION, measure=MeasureConfig(batch_size=16)))
     blocked = ids(dataclasses.replace(ABLATION, measure=MeasureConfig(blocks=13)))
-    changed = [{kind for kind in KINDS if before[kind] != after[kind]} for after in (trained, batched, blocked)]
+    changed = [{kind for kind in before if before[kind] != after[kind]} for after in (trained, batched, blocked)]
     assert changed == [
         {"accuracy"},
         {"memory", "latency", "train_step", "throughput"},
@@ -189,3 +197,44 @@ def test_labels():
     assert labels[-1] == "accuracy patch_size=2 seed 0"
     (variant, *_) = planned().variants
     assert Trial(kind="latency", variants=(variant,), device="cpu").label == "latency of 1 variant"
+
+
+AXES = dataclasses.replace(
+    ABLATION, axes={"depth": (1, 2), "measure.compile": (False, True), "train.lr": (0.002, 0.1)}, claims=()
+)
+
+
+def test_what_is_measured_once_is_planned_once():
+    """A ``measure.*`` axis changes no accuracy, a ``train.*`` axis no cost and no time."""
+    plan = planned(AXES)
+    rows = ["baseline", "depth=2", "measure.compile=True", "train.lr=0.1"]
+    assert [v.name for v in plan.variants] == rows
+    assert plan.counts == {"cost": 2, "memory": 2, "latency": 1, "train_step": 1, "throughput": 1, "accuracy": 6}
+    timed = {t.kind: [v.name for v in t.variants] for t in plan.trials if t.alone}
+    assert timed == dict.fromkeys(("latency", "train_step", "throughput"), rows[:3])
+    for trial in plan.trials:
+        spoken_for = [row.name for v in trial.variants for row in trial.rows(v)]
+        assert len(set(spoken_for)) == len(spoken_for)
+    for kind, per in {"cost": 1, "latency": 1, "accuracy": 2}.items():
+        served = [row.name for t in plan.trials if t.kind == kind for v in t.variants for row in t.rows(v)]
+        assert sorted(served) == sorted(rows * per)
+    assert session_size(next(t for t in plan.trials if t.kind == "latency")) == 5
+    again = planned(AXES, all_records(plan))
+    assert (again.trials, again.copies) == ((), ())
+
+
+def test_a_variant_of_which_a_record_is_true_gets_it_without_measuring():
+    """A second axis renames the rows: what was measured of the first stands."""
+    records = all_records(planned())
+    wider = planned(dataclasses.replace(ABLATION, axes={"patch_size": (2, 4), "train.lr": (0.002, 0.1)}), records)
+    assert wider.counts == {"accuracy": 2}  # the new learning rate's
+    copies = Counter((r.kind, r.variant) for r in wider.copies)
+    once = ("cost", "memory", "latency", "train_step", "throughput")
+    assert copies == {
+        **{(kind, name): 1 for kind in once for name in ("baseline", "train.lr=0.1")},
+        ("accuracy", "baseline"): 2,
+    }
+    known = {r.id for r in records}
+    assert all(r.id in known for r in wider.copies)
+    assert {r.axes["train.lr"] for r in wider.copies} == {0.002, 0.1}
+    assert planned(wider.ablation, [*records, *wider.copies]).copies == ()

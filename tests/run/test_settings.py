@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from vitbench.ablation import Ablation
 from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
+from vitbench.errors import UserError
 from vitbench.records import read
 from vitbench.run import execute
-from vitbench.run.kinds import _source_version
 from vitbench.run.local import LocalExecutor
+from vitbench.run.surveying import _source_version
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=32, depth=2, num_heads=2)
 KINDS = ("memory", "latency", "train_step")
@@ -20,6 +23,7 @@ def ablation(**axes):
         axes={name.replace("__", "."): values for name, values in axes.items()},
         train=TrainConfig(epochs=1),
         measure=MeasureConfig(blocks=2, cycles=1, warmup_s=0.0),
+        seeds=1,
     )
 
 
@@ -62,5 +66,36 @@ def test_a_librarys_models_change_with_its_version(monkeypatch):
     assert _source_version("timm:convnext_tiny") == "1.0.31"
 
 
+def test_a_checkpoint_is_known_by_its_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pth").write_bytes(b"one")
+    one = _source_version("a.pth")
+    assert _source_version("resnet18:a.pth") == one  # a model of the zoo, and its file
+    (tmp_path / "a.pth").write_bytes(b"other")
+    assert _source_version("a.pth") != one
+    for gone in ("b.pth", "resnet18:b.pth"):
+        with pytest.raises(UserError, match=f"no checkpoint {gone}"):
+            _source_version(gone)
+
+
 def test_a_source_that_is_not_there_has_no_version():
     assert _source_version("no_such_module:f") is None
+
+
+def test_what_is_timed_once_speaks_for_all_of_whom_it_is_true(tmp_path, shared):
+    kinds = ("cost", "latency", "accuracy")
+    outcome, records = run(ablation(train__lr=(0.002, 0.1), depth=(2, 1)), tmp_path, shared, kinds)
+    assert (outcome.done, outcome.failed) == (2 + 1 + 3, 0)
+    one, other = (records["latency", name] for name in ("baseline", "train.lr=0.1"))
+    assert (one.id, one.samples, one.session) == (other.id, other.samples, other.session)
+    assert records["latency", "depth=1"].samples != one.samples
+    assert {r.settings["session_size"] for (kind, _), r in records.items() if kind.startswith("latency")} == {4}
+    assert records["accuracy", "train.lr=0.1"].id != records["accuracy", "baseline"].id
+
+    wider = ablation(train__lr=(0.002, 0.1, 0.2), depth=(2, 1))
+    outcome, records = run(wider, tmp_path, shared, kinds)
+    assert outcome.done == 1
+    late = records["latency", "train.lr=0.2"]
+    assert (late.id, late.samples, late.axes) == (one.id, one.samples, {"train.lr": 0.2, "depth": 2})
+    assert late.settings["session_size"] == 1  # it was written alone, and is whole
+    assert run(wider, tmp_path, shared, kinds)[0].done == 0

@@ -10,7 +10,8 @@ from vitbench.ablation import Ablation
 from vitbench.config import ViTConfig
 from vitbench.records import Record
 from vitbench.run import Outcome, Progress
-from vitbench.run.planning import Survey, make_plan
+from vitbench.run.planning import make_plan
+from vitbench.run.trials import Survey
 from vitbench.run.view import LiveView, PlainView, duration, spent
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)

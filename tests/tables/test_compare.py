@@ -70,3 +70,17 @@ def test_without_such_a_session_each_variant_takes_its_latest_with_the_baseline(
     table = tables.load(tmp_path).set_index("variant")
     assert table["latency_ms"].tolist() == pytest.approx([5, 10, 3], rel=0.05)
     assert table["latency_ratio"].tolist()[1:] == pytest.approx([2, 3], rel=0.05)  # never 3 ms against 5 ms
+
+
+def test_one_measurement_under_two_names_is_one_hypothesis(tmp_path):
+    """Rows that differ in their training images share a latency: it is tested once, and every row has its verdict."""
+    shared = {"type": "ViTConfig", "name": "shared"}
+    names = ("a", "b", "b,data.fraction=0.5", "b,data.fraction=0.1")
+    made = Made(tmp_path, [{"name": name, **({"config": shared} if name != "a" else {})} for name in names])
+    made.timing({name: 1e-3 if name == "a" else 1.1e-3 for name in names})
+    found = tables.comparisons(tables.read_study(tmp_path))
+    latency = found[found["metric"] == "latency_ms"]
+    assert latency["level"].tolist() == [0.95] * 3  # not 1 - .05 / 3
+    assert set(latency["kind"]) == {"slower"}
+    assert latency["value"].is_monotonic_increasing
+    assert latency["value"].is_monotonic_decreasing

@@ -12,7 +12,7 @@ from torch.nn import functional
 from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import Dataset, load
 from vitbench.models import build
-from vitbench.train import Diverged, loop, train
+from vitbench.train import Diverged, feed, loop, train
 
 VIT = ViTConfig(
     img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2, init="moco",
@@ -39,8 +39,8 @@ def test_the_same_seed_gives_the_same_result_to_the_last_digit(digits, model):
     for name, value in _weights(first).items():
         assert torch.equal(value, _weights(second)[name]), name
     assert (first.predictions == second.predictions).all()
-    assert [dataclasses.replace(e, seconds=0) for e in first.curve] == [
-        dataclasses.replace(e, seconds=0) for e in second.curve
+    assert [dataclasses.replace(e, seconds=0, wait_s=0) for e in first.curve] == [
+        dataclasses.replace(e, seconds=0, wait_s=0) for e in second.curve
     ]
 
 
@@ -112,8 +112,11 @@ def test_data_that_do_not_allow_shift_and_flip_are_left_alone(monkeypatch):
 
 def test_chunks_of_augmentation_do_not_change_the_result(monkeypatch, digits):
     whole = train(VIT, BRIEF, digits, seed=1)
-    monkeypatch.setattr(loop, "AUGMENT_AT_ONCE", 130)
-    assert torch.equal(_weights(whole)["head.weight"], _weights(train(VIT, BRIEF, digits, seed=1))["head.weight"])
+    for limit, size in (("AUGMENT_AT_ONCE", 130), ("VALUES_AT_ONCE", 130 * 64)):
+        monkeypatch.setattr(feed, limit, size)
+        again = train(VIT, BRIEF, digits, seed=1)
+        assert torch.equal(_weights(whole)["head.weight"], _weights(again)["head.weight"])
+        monkeypatch.undo()
 
 
 def test_result_against_the_returned_model(digits):
@@ -129,6 +132,9 @@ def test_result_against_the_returned_model(digits):
             for split in (digits.test, digits.val)
         )
     assert (result.predictions == test.argmax(1).numpy()).all()
+    assert (result.logits.shape, result.logits.dtype) == ((len(digits.test), 10), np.float32)
+    assert (result.logits.argmax(1) == result.predictions).all()
+    assert 0 < seen[0].wait_s < seen[1].wait_s < seen[1].seconds
     assert result.accuracy == np.mean(result.predictions == digits.test.labels.numpy())
     assert seen[-1].val_accuracy == (val.argmax(1) == digits.val.labels).double().mean().item()
     loss = functional.cross_entropy(val, digits.val.labels, label_smoothing=BRIEF.label_smoothing)
@@ -167,6 +173,8 @@ def test_fewer_images_than_a_batch(digits):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_trains_in_bfloat16_from_the_same_start(digits):
-    result = train(VIT, TrainConfig(epochs=8, batch_size=32, lr=4e-3), digits, seed=0, device="cuda")
+@pytest.mark.parametrize("settings", [{}, {"precision": "float16", "rand_augment": 1, "erase": 0.1, "ema": 0.9}])
+def test_cuda_trains_in_short_formats_from_the_same_start(digits, settings):
+    config = TrainConfig(epochs=8, batch_size=32, lr=4e-3, **settings)
+    result = train(VIT, config, digits, seed=0, device="cuda")
     assert result.accuracy > 0.6

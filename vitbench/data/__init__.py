@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from vitbench.data.dataset import Dataset, Split
     from vitbench.data.registry import describe, load, names
     from vitbench.data.spec import DataSpec
+    from vitbench.data.stream import Stream
 
-__all__ = ["DataSpec", "Dataset", "Split", "describe", "load", "names"]
+__all__ = ["DataSpec", "Dataset", "Split", "Stream", "describe", "load", "names"]
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -19,5 +20,6 @@ __getattr__, __dir__ = lazy(
         "dataset": ("Dataset", "Split"),
         "registry": ("describe", "load", "names"),
         "spec": ("DataSpec",),
+        "stream": ("Stream",),
     },
 )

@@ -1,4 +1,4 @@
-"""The user's own images: ``folder:PATH[@SIZE]``, one subfolder a class.
+"""The user's own images, one subfolder a class: ``folder:PATH[@SIZE]`` and ``imagenet:PATH[@SIZE]``.
 
     PATH/cat/1.jpg  PATH/dog/7.png …                 split here: a tenth for validation, a tenth for test
     PATH/train/cat/1.jpg …  PATH/val/cat/9.jpg …     val/ is the test split; a tenth of train/ becomes validation
@@ -7,100 +7,185 @@
 So nothing is ever selected on the images that the accuracy is reported for. A split follows from the file names alone.
 Images become RGB; their shorter side is resized to SIZE and the centre cut out. Without SIZE they are kept as they are
 where all are squares of one size up to 64 pixels, else SIZE is 64.
+
+A ``folder`` that takes up to 1 GiB once decoded is kept in memory, a larger one is streamed from disk. ``imagenet``
+takes the second layout and is always streamed: SIZE is 224 unless given, val/ is the test split, and of train/ a tenth,
+at most 10,000 images, becomes validation.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-import struct
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageOps
+import PIL
+import torch
+from torch import Tensor
 
-from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
+from vitbench.data.cache import Arrays, cached
+from vitbench.data.dataset import Dataset, Split, channel_statistics, make_spec, sample_statistics
+from vitbench.data.decode import image_size, shown
+from vitbench.data.files import Files, Listing, list_classes, stamp, version_of
+from vitbench.data.spec import DataSpec
 from vitbench.data.split import stratified
+from vitbench.data.stream import Stream
 from vitbench.errors import UserError, choices
 
+FORMAT = 2
+"""Raised whenever the same files would give other pixels or another split."""
+
 DEFAULT_SIZE = 64
+IMAGENET_SIZE = 224
 LARGEST_SIZE = 1024
 FEWEST = 10
 """Images that a split into three needs at least."""
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IN_MEMORY = 2**30
+"""Bytes of decoded images, all splits together, up to which a folder is not streamed."""
 
-_BROKEN = (OSError, SyntaxError, ValueError, struct.error)
-"""What Pillow raises for a file that is no image, or not all of one."""
+MOST_VAL = 10_000
+"""Images that validation takes of ImageNet's training folder at most: ten a class."""
+
+HEADERS = 20_000
+"""Files whose headers are read in advance: of more, so many evenly spaced."""
+
+CACHED_FROM = 4 * 2**20
+"""Bytes of files from which it pays to keep what was decoded (``vitbench.data.cache``)."""
+
+DECODERS = 4
+"""Processes that decode at most, where images go to memory."""
 
 
 @dataclass(frozen=True)
-class _Listing:
-    """Image files with their labels, under the names by which they are split."""
+class _Found:
+    """What is known before an image is decoded."""
 
-    files: tuple[Path, ...]
-    labels: tuple[int, ...]
-    names: tuple[str, ...]
+    spec: DataSpec
+    streams: dict[str, Stream]  # train, val, test
+    key: str  # under which the cache keeps what is decoded
+    large: bool  # so that the cache pays
+    in_memory: bool
 
 
-def load(path: str) -> Dataset:
-    """Reads every image once.
+def describe(kind: str, path: str) -> DataSpec:
+    """Lists the files, reads their headers and, up to 2 GiB, their bytes; decodes nothing.
+
+    Raises:
+        UserError: as ``load``, but for images whose headers are whole.
+    """
+    return _find(kind, path).spec
+
+
+def load(kind: str, path: str) -> Dataset:
+    """``kind`` is folder or imagenet. Images in memory are decoded here, streamed ones when they are asked for.
 
     Raises:
         UserError: no such folder, no images, an empty class, a single class, classes that differ between train/ and
             val/, or a file that is no complete image (named).
     """
-    root, size = _parse(path)
+    found = _find(kind, path)
+    workers = min(DECODERS, len(os.sched_getaffinity(0))) if found.large else 0
+
+    def statistics() -> Arrays:
+        mean, std = sample_statistics(found.streams["train"], workers=workers)
+        return {"mean": mean.numpy(), "std": std.numpy()}
+
+    def images() -> Arrays:
+        every = {
+            part: stream.take(torch.arange(len(stream)), workers=workers) for part, stream in found.streams.items()
+        }
+        return {part: image.numpy() for part, image in every.items()}
+
+    if found.in_memory:
+        kept = _tensors(_kept(f"{found.key}-images", found.large, images))
+        splits = {part: Split(kept[part], stream.labels) for part, stream in found.streams.items()}
+        mean, std = channel_statistics(kept["train"])
+        return Dataset(found.spec, splits["train"], splits["val"], splits["test"], mean, std)
+    kept = _tensors(_kept(f"{found.key}-statistics", found.large, statistics))
+    streams = found.streams
+    return Dataset(found.spec, streams["train"], streams["val"], streams["test"], kept["mean"], kept["std"])
+
+
+def _find(kind: str, path: str) -> _Found:
+    root, size = _parse(kind, path)
     if not root.is_dir():
-        raise UserError(f"folder: there is no folder {root}: give the path of a folder with one subfolder a class")
-    parts = _parts(root)
-    try:
-        listings = {part: _list(folder) for part, folder in parts.items()}
-    except OSError as error:
-        raise UserError(f"folder: {root} cannot be read ({error}): check its permissions") from None
-    classes = listings["train"][0]
-    for part, (found, _) in listings.items():
-        if found != classes:
-            odd = sorted(set(found) ^ set(classes))
-            raise UserError(f"folder: {parts['train']} and {parts[part]} have different classes: {choices(odd)}")
+        takes = "train and val, each with" if kind == "imagenet" else "with"
+        raise UserError(
+            f"{kind}: there is no folder {shown(str(root))}: give the path of a folder {takes} one subfolder a class"
+        )
+    parts = _parts(kind, root)
+    listings = {part: list_classes(folder) for part, folder in parts.items()}
+    classes = listings["train"].classes
+    for part, listing in listings.items():
+        if listing.classes != classes:
+            odd = sorted(set(listing.classes) ^ set(classes))
+            raise UserError(f"{kind}: {parts['train']} and {parts[part]} have different classes: {choices(odd)}")
     if len(classes) < 2:
         raise UserError(
-            f"folder: {parts['train']} holds one class, {classes[0]!r}: it takes two or more subfolders with images"
+            f"{kind}: {parts['train']} holds one class, {classes[0]!r}: it takes two or more subfolders with images"
         )
-    count = len(listings["train"][1].files)
+    count = len(listings["train"])
     if count < FEWEST:
-        raise UserError(f"folder: {parts['train']} holds {count} images: a split takes {FEWEST} or more")
-    side = size or _common_size([file for _, listing in listings.values() for file in listing.files])
-    digest = hashlib.sha256(f"{side}".encode())
-    images = {part: _read(part, listing, side, digest) for part, (_, listing) in listings.items()}
-    splits = _split(images, listings)
-    return make_dataset(
-        name=f"folder:{path}",
-        version=f"1-{digest.hexdigest()[:12]}",
-        classes=classes,
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
-        shift=True,
-        flip=True,
+        raise UserError(f"{kind}: {parts['train']} holds {count} images: a split takes {FEWEST} or more")
+
+    def index() -> Arrays:
+        side = _side(kind, size, [path for listing in listings.values() for path in listing.paths])
+        return {"side": np.array([side]), "version": np.array([version_of(listings, kind, side)])}
+
+    key = stamp(listings, FORMAT, PIL.__version__, kind, size)
+    large = sum(int(listing.sizes.sum()) for listing in listings.values()) >= CACHED_FROM
+    known = _kept(f"{key}-index", large, index)
+    side = int(known["side"][0])
+    streams = _split(kind, listings, side)
+    return _Found(
+        spec=make_spec(
+            name=f"{kind}:{path}",
+            version=f"{FORMAT}-{known['version'][0]}",
+            classes=classes,
+            img_size=side,
+            in_chans=3,
+            labels={part: stream.labels for part, stream in streams.items()},
+            shift=True,
+            flip=True,
+        ),
+        streams=streams,
+        key=key,
+        large=large,
+        in_memory=kind == "folder" and sum(map(len, streams.values())) * 3 * side**2 <= IN_MEMORY,
     )
 
 
-def _parse(path: str) -> tuple[Path, int | None]:
+def _kept(key: str, large: bool, make: Callable[[], Arrays]) -> Arrays:
+    return cached(key, make) if large else make()
+
+
+def _tensors(arrays: Arrays) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _parse(kind: str, path: str) -> tuple[Path, int | None]:
     """``"images@32"`` → ``(images, 32)``, unless a folder of that very name exists."""
     match = re.fullmatch(r"(.+)@(\d+)", path)
     if match is None or Path(path).expanduser().is_dir():
         return Path(path).expanduser(), None
     if not 1 <= int(match[2]) <= LARGEST_SIZE:
-        raise UserError(f"folder: size {match[2]} in {path!r} is not possible: it takes 1 to {LARGEST_SIZE}")
+        raise UserError(f"{kind}: size {match[2]} in {path!r} is not possible: it takes 1 to {LARGEST_SIZE}")
     return Path(match[1]).expanduser(), int(match[2])
 
 
-def _parts(root: Path) -> dict[str, Path]:
+def _parts(kind: str, root: Path) -> dict[str, Path]:
     """The folders to read: train and perhaps val, test."""
+    if kind == "imagenet":
+        missing = [part for part in ("train", "val") if not (root / part).is_dir()]
+        if missing:
+            raise UserError(
+                f"imagenet: {root} lacks {choices(missing)}: it takes train and val, one subfolder a class each"
+            )
+        return {"train": root / "train", "test": root / "val"}
     if not (root / "train").is_dir():
         return {"train": root}
     held_out = [part for part in ("val", "test") if (root / part).is_dir()]
@@ -111,98 +196,33 @@ def _parts(root: Path) -> dict[str, Path]:
     return {part: root / part for part in ("train", "val", "test")}
 
 
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    """Sorts ``class2`` before ``class10``."""
-    return [(0, int(word)) if word.isdecimal() else (1, word) for word in re.split(r"(\d+)", name) if word]
+def _side(kind: str, size: int | None, paths: list[str]) -> int:
+    """Of the images to be; reads the headers on the way, whether it needs them or not."""
+    count = min(len(paths), HEADERS)
+    found = {image_size(paths[i * len(paths) // count]) for i in range(count)}
+    if size is not None:
+        return size
+    if kind == "imagenet":
+        return IMAGENET_SIZE
+    width, height = found.pop()
+    return width if not found and width == height <= DEFAULT_SIZE else DEFAULT_SIZE
 
 
-def _list(folder: Path) -> tuple[tuple[str, ...], _Listing]:
-    classes = sorted((entry.name for entry in folder.iterdir() if _visible(entry) and entry.is_dir()), key=_natural)
-    found = [(label, file) for label, name in enumerate(classes) for file in _images(folder / name)]
-    if not found:
-        raise UserError(
-            f"folder: {folder} holds no images in subfolders: it takes one subfolder a class, with files that end in "
-            f"{choices(SUFFIXES)}"
-        )
-    labels = tuple(label for label, _ in found)
-    filled = set(labels)
-    empty = [name for label, name in enumerate(classes) if label not in filled]
-    if empty:
-        raise UserError(f"folder: {folder} has classes without images: {choices(empty)}: add images or remove them")
-    files = tuple(file for _, file in found)
-    return tuple(classes), _Listing(files, labels, tuple(file.relative_to(folder).as_posix() for file in files))
-
-
-def _visible(entry: Path) -> bool:
-    return not entry.name.startswith(".")
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.rglob("*") if _visible(f) and f.suffix.lower() in SUFFIXES and f.is_file())
-
-
-def _common_size(files: list[Path]) -> int:
-    sizes = set()
-    for file in files:
-        with _opened(file) as image:
-            sizes.add(image.size)
-        if len(sizes) > 1:
-            return DEFAULT_SIZE
-    width, height = sizes.pop()
-    return width if width == height <= DEFAULT_SIZE else DEFAULT_SIZE
-
-
-def _read(part: str, listing: _Listing, side: int, digest: hashlib._Hash) -> npt.NDArray[np.uint8]:
-    """(n, 3, side, side); what decides the pixels and their labels enters the digest."""
-    images = np.empty((len(listing.files), 3, side, side), dtype=np.uint8)
-    for i, (file, name) in enumerate(zip(listing.files, listing.names, strict=True)):
-        images[i] = _decode(file, side).transpose(2, 0, 1)
-        digest.update(f"\0{part}/{name}\0".encode(errors="surrogateescape"))
-        digest.update(images[i].tobytes())
-    return images
-
-
-def _opened(file: Path) -> Image.Image:
-    try:
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-            return Image.open(file)
-    except (*_BROKEN, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(_unreadable(file, error)) from None
-
-
-def _unreadable(file: Path, error: Exception) -> str:
-    return f"folder: {file} cannot be read as an image ({error}): repair or remove it"
-
-
-def _decode(file: Path, side: int) -> npt.NDArray[np.uint8]:
-    """(side, side, 3)."""
-    with _opened(file) as image:
-        try:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip them to 8
-                upright = Image.fromarray((np.asarray(upright).clip(0, 65535) >> 8).astype(np.uint8))
-            elif upright.mode == "P":
-                upright = upright.convert("RGBA")
-            rgb = upright.convert("RGB")
-        except _BROKEN as error:
-            raise UserError(_unreadable(file, error)) from None
-    return np.asarray(rgb if rgb.size == (side, side) else ImageOps.fit(rgb, (side, side), Image.Resampling.BILINEAR))
-
-
-def _split(
-    images: dict[str, npt.NDArray[np.uint8]], listings: dict[str, tuple[tuple[str, ...], _Listing]]
-) -> dict[str, Split]:
+def _split(kind: str, listings: dict[str, Listing], side: int) -> dict[str, Stream]:
     """What is missing of validation and test is cut from the training images, a tenth each."""
-    labels = {part: np.asarray(listing.labels) for part, (_, listing) in listings.items()}
-    tenth = max(1, round(len(labels["train"]) / 10))
+    whole = {
+        part: Stream(Files.of(listing.paths), torch.from_numpy(listing.labels), side)
+        for part, listing in listings.items()
+    }
+    tenth = max(1, round(len(whole["train"]) / 10))
     train, val, test = stratified(
-        labels["train"].tolist(),
-        num_val=0 if "val" in images else tenth,
-        num_test=0 if "test" in images else tenth,
-        keys=listings["train"][1].names,
+        listings["train"].labels.tolist(),
+        num_val=0 if "val" in whole else min(tenth, MOST_VAL) if kind == "imagenet" else tenth,
+        num_test=0 if "test" in whole else tenth,
+        keys=listings["train"].names,
     )
-    splits = {part: make_split(images[part], labels[part]) for part in images if part != "train"}
     cut = {"train": train, "val": val, "test": test}
-    return splits | {
-        part: make_split(images["train"], labels["train"], rows) for part, rows in cut.items() if part not in splits
+    return {
+        part: whole["train"].subset(torch.tensor(rows)) if part == "train" or part not in whole else whole[part]
+        for part, rows in cut.items()
     }

@@ -1,26 +1,37 @@
-"""Data sets by name: digits, quadrant, majority, folder:PATH[@SIZE], cifar10:PATH, cifar100:PATH."""
+"""Data sets by name: embedded ones, and ``folder:PATH[@SIZE]`` and its like for others; ``names`` lists them."""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
 
-from vitbench.data import cifar, folder
+import torch
+
+from vitbench.data import arrays, cifar, custom, folder, idx, subset
 from vitbench.data.dataset import Dataset
 from vitbench.data.spec import DataSpec
 from vitbench.errors import UserError, unknown
 
-_EMBEDDED = {"digits": "1,797 real digits", "quadrant": "known answer", "majority": "known answer"}
-_ON_DISK = {"folder": "folder:PATH[@SIZE]", "cifar10": "cifar10:PATH", "cifar100": "cifar100:PATH"}
+_EMBEDDED = ("digits", "quadrant", "majority", "same_different", "translation")
+_ELSEWHERE = {
+    "folder": "folder:PATH[@SIZE]",
+    "imagenet": "imagenet:PATH[@SIZE]",
+    "cifar10": "cifar10:PATH",
+    "cifar100": "cifar100:PATH",
+    "mnist": "mnist:PATH",
+    "fashion_mnist": "fashion_mnist:PATH",
+    "npz": "npz:PATH",
+    "python": "python:package.module:function",
+}
 
 
 def names() -> tuple[str, ...]:
     """What can be loaded, in the form in which it is typed."""
-    return (*_EMBEDDED, *_ON_DISK.values())
+    return (*_EMBEDDED, *_ELSEWHERE.values())
 
 
 def describe(name: str) -> DataSpec:
-    """What ``load`` would bring. At once for embedded data; data on disk are read, and so checked, in full.
+    """What ``load`` would bring. At once for embedded data; of image folders only the headers are read, not the pixels.
 
     Raises:
         UserError: no such data set, or its files are not usable.
@@ -29,21 +40,48 @@ def describe(name: str) -> DataSpec:
     if path is None:
         spec: DataSpec = _module(kind).SPEC
         return spec
+    if kind in ("folder", "imagenet"):
+        return folder.describe(kind, path)
     return load(name).spec
 
 
-def load(name: str) -> Dataset:
-    """The three splits, in memory.
+def load(name: str, fraction: float = 1.0, per_class: int | None = None, seed: int = 0) -> Dataset:
+    """The three splits, in memory or, where that would take too much, streamed from disk.
+
+    Args:
+        name: one of ``names()``.
+        fraction: of the training images to keep, the same part of every class.
+        per_class: training images of each class to keep; instead of ``fraction``.
+        seed: draws which; for one seed a smaller part lies within every larger one.
+
+    Validation, test, mean and deviation are those of the whole data set whatever is kept.
 
     Raises:
-        UserError: no such data set, or its files are not usable.
+        UserError: no such data set, its files are not usable, or there is no such part of it.
     """
     kind, path = _parse(name)
-    if path is None:
-        dataset: Dataset = _module(kind).load()
+    dataset = _embedded(kind) if path is None else _elsewhere(kind, path)
+    if fraction == 1 and per_class is None:
         return dataset
-    if kind == "folder":
-        return folder.load(path)
+    labels = dataset.train.labels.tolist()
+    kept = subset.rows(labels, dataset.spec.classes, fraction=fraction, per_class=per_class, seed=seed)
+    return dataset.with_train(torch.tensor(kept))
+
+
+def _embedded(kind: str) -> Dataset:
+    dataset: Dataset = _module(kind).load()
+    return dataset
+
+
+def _elsewhere(kind: str, path: str) -> Dataset:
+    if kind in ("folder", "imagenet"):
+        return folder.load(kind, path)
+    if kind in ("mnist", "fashion_mnist"):
+        return idx.load(kind, path)
+    if kind == "npz":
+        return arrays.load_npz(path)
+    if kind == "python":
+        return custom.load(path)
     return cifar.load(kind, path)
 
 
@@ -52,9 +90,9 @@ def _parse(name: str) -> tuple[str, str | None]:
     kind, colon, path = name.partition(":")
     if kind in _EMBEDDED and not colon:
         return kind, None
-    if kind in _ON_DISK:
+    if kind in _ELSEWHERE:
         if not path:
-            raise UserError(f"data set {name!r} needs a path: write {_ON_DISK[kind]}")
+            raise UserError(f"data set {name!r} needs a path: write {_ELSEWHERE[kind]}")
         return kind, path
     if kind in _EMBEDDED:
         raise UserError(f"data set {name!r} takes no path: write {kind}")

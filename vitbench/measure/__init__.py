@@ -9,15 +9,17 @@ from vitbench.lazy import lazy
 if TYPE_CHECKING:
     from vitbench.measure.flops import Counts, count
     from vitbench.measure.latency import Comparison, compare
+    from vitbench.measure.matching import Match, match
     from vitbench.measure.peak_memory import MemoryPeak, memory
 
-__all__ = ["Comparison", "Counts", "MemoryPeak", "compare", "count", "memory"]
+__all__ = ["Comparison", "Counts", "Match", "MemoryPeak", "compare", "count", "match", "memory"]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
         "flops": ("Counts", "count"),
         "latency": ("Comparison", "compare"),
+        "matching": ("Match", "match"),
         "peak_memory": ("MemoryPeak", "memory"),
     },
 )

@@ -185,27 +185,14 @@ def _markdown(heads: list[str], cells: list[list[str]]) -> None:
         print("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |")
 
 
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "–": "--",
-    "×": r"$\times$",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "\N{NARROW NO-BREAK SPACE}": r"\,",
-}
-LATEX |= {sign: rf"\{sign}" for sign in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-LATEX |= {"[": "{[}", "]": "{]}"}  # a row that begins with a bracket would be an argument of the line break before it
-
-
 def _latex(heads: list[str], cells: list[list[str]]) -> None:
     """A ``tabular`` with booktabs' rules."""
+    from vitbench.tables import export_latex as tex
+
     columns = "".join("l" if head in WORDS else "r" for head in heads)
-    rows = [
-        " & ".join("".join(LATEX.get(sign, sign) for sign in cell) for cell in line) + r" \\"
-        for line in (heads, *cells)
-    ]
-    frame = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rows[0], r"\midrule", *rows[1:]]
-    print("\n".join([*frame, r"\bottomrule", r"\end{tabular}"]))
+    rows = [[tex.name(line[0]), *map(tex.words, line[1:])] for line in cells]
+    table = tex.tabular(columns, [*map(tex.escape, heads)], rows)
+    print(tex.definitions(table) + table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Accuracy: the share of the test split that a model names correctly after training from scratch.
+"""Accuracy: the share of the test split that a model names correctly after training, from scratch or from a checkpoint.
 
 One seed gives one number, and its spread over seeds is the unit of every comparison; the images within one run are not
 independent repetitions. The whole per-image outcome is kept, so that two checkpoints can be compared image by image.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,10 @@ from vitbench.models.inspect import (
     patch_distances,
     position_embedding_similarity,
 )
+from vitbench.models.weights import save_weights
+from vitbench.train.feed import Normalise
 from vitbench.train.loop import Epoch, train
+from vitbench.train.teachers import load_teacher
 
 LOOKED_AT = 64
 """Images of the validation split, its first, over which attention distances are averaged."""
@@ -42,7 +46,7 @@ SIMILARITIES_UP_TO = 1024
 class Accuracy:
     """What an accuracy record needs; ``arrays`` go to its artifact: curves over epochs, predictions over images."""
 
-    values: dict[str, float]
+    values: dict[str, Any]
     samples: dict[str, dict[str, Any]]
     arrays: dict[str, npt.NDArray[Any]]
 
@@ -55,15 +59,35 @@ def measure(
     seed: int,
     device: str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
+    teacher_weights: Path | None = None,
+    teacher_config: ModelConfig | None = None,
+    save_weights_to: Path | None = None,
 ) -> Accuracy:
     """Trains once and tests once.
 
+    Args:
+        model_config: what is trained.
+        train_config: how; its ``teacher`` is looked up (``train.teachers``).
+        dataset: what on.
+        seed: draws initial weights, data order and augmentation.
+        device: ``cpu`` or ``cuda``.
+        on_epoch: told each point of the learning curve.
+        teacher_weights: the file of a teacher that was trained just before (``teacher=variant:NAME``).
+        teacher_config: of that file's model, where the file does not hold it.
+        save_weights_to: a safetensors file for the trained weights, which may teach others.
+
     Raises:
         Diverged: the loss became infinite or not a number.
+        UserError: a checkpoint of the recipe cannot be read or does not fit.
     """
     start = time.perf_counter()
-    result = train(model_config, train_config, dataset, seed=seed, device=device, on_epoch=on_epoch)
+    teacher = None
+    if train_config.teacher is not None:
+        teacher = load_teacher(train_config.teacher, dataset.spec, weights=teacher_weights, config=teacher_config)
+    result = train(model_config, train_config, dataset, seed=seed, device=device, on_epoch=on_epoch, teacher=teacher)
     total_seconds = time.perf_counter() - start
+    if save_weights_to is not None:
+        save_weights(result.model, save_weights_to)
     last = result.curve[-1]
     return Accuracy(
         values={
@@ -76,6 +100,8 @@ def measure(
             "total_seconds": total_seconds,  # evaluations too
             "epochs": len(result.curve),
             "steps": result.steps,
+            "wait_share": last.wait_s / last.seconds,  # of the training time: loading, decoding, augmenting
+            **({} if result.loaded is None else {"init": str(result.loaded).splitlines()}),
         },
         samples={"correct": {"unit": "0/1 per test image", "values": result.correct.astype(int).tolist()}},
         arrays={
@@ -84,6 +110,9 @@ def measure(
             "val_loss": np.array([point.val_loss for point in result.curve]),
             "val_accuracy": np.array([point.val_accuracy for point in result.curve]),
             "seconds": np.array([point.seconds for point in result.curve]),
+            "steps": np.array([point.epoch for point in result.curve]) * (result.steps // len(result.curve)),
+            "logits": result.logits,
+            "labels": dataset.test.labels.numpy(),
             "predictions": result.predictions,
             **looks(result.model, dataset, device),
         },
@@ -103,8 +132,8 @@ def looks(model: nn.Module, dataset: Dataset, device: str) -> dict[str, npt.NDAr
     config = model.config
     (height, width), (rows, columns) = as_pair(config.img_size), config.grid_size
     patch_px = height / rows, width / columns
-    raw = dataset.val.images[:LOOKED_AT]
-    images = (raw.float() - dataset.mean[:, None, None]) / dataset.std[:, None, None]
+    raw = dataset.val.take(torch.arange(min(LOOKED_AT, len(dataset.val))))
+    images = Normalise(dataset.mean, dataset.std)(raw)
     tokens = config.num_prefix_tokens + config.num_patches
     at_once = max(1, WEIGHTS_AT_ONCE // (config.depth * config.num_heads * tokens**2))
     parts = torch.split(images.to(device), at_once)

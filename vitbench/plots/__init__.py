@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
+    from vitbench.plots.curves import data_sizes, progress, reach
     from vitbench.plots.drawing import save
+    from vitbench.plots.families import fronts, tuned
     from vitbench.plots.figures import (
         accuracy,
         attention_distance,
@@ -19,21 +21,32 @@ if TYPE_CHECKING:
         position_similarity,
         tradeoff,
     )
+    from vitbench.plots.outcomes import calibration, differences, groups
 
 __all__ = [
     "accuracy",
     "attention_distance",
+    "calibration",
+    "data_sizes",
+    "differences",
+    "fronts",
+    "groups",
     "latency_ratios",
     "learning_curves",
     "position_similarity",
+    "progress",
+    "reach",
     "save",
     "tradeoff",
+    "tuned",
 ]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "curves": ("data_sizes", "progress", "reach"),
         "drawing": ("save",),
+        "families": ("fronts", "tuned"),
         "figures": (
             "accuracy",
             "attention_distance",
@@ -42,5 +55,6 @@ __getattr__, __dir__ = lazy(
             "position_similarity",
             "tradeoff",
         ),
+        "outcomes": ("calibration", "differences", "groups"),
     },
 )

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib as mpl
 import seaborn as sns
@@ -27,6 +28,7 @@ INK, MUTED, GRID, PAPER = "#1f2329", "#62676e", "#dde1e6", "#ffffff"
 SWATCHES = tuple(str(sns.color_palette("colorblind").as_hex()[i]) for i in (0, 3, 2, 4, 5, 7))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 6.6  # inches: the page's column at 96 px an inch
+POINT = "point-"  # before the name, in the id of what ``hit`` draws
 LOG_FROM = 4  # a cost axis that spans a larger factor is logarithmic
 
 STYLE: Mapping[str, Any] = {
@@ -127,10 +129,10 @@ def short(name: str, width: int = 40) -> str:
     return name if len(name) <= width else f"{name[:half]}…{name[-half:]}"
 
 
-def rows(names: Sequence[str]) -> tuple[Figure, Axes]:
-    """A chart with one row a name, first on top."""
+def rows(names: Sequence[str], least: float = 0.34) -> tuple[Figure, Axes]:
+    """A chart with one row a name, first on top, each at least so many inches high."""
     lines = [wrapped(short(name, 78), 30) for name in names]
-    height = 0.75 + len(names) * max(0.34, 0.15 * max(map(len, lines)) + 0.07)
+    height = 0.75 + len(names) * max(least, 0.15 * max(map(len, lines)) + 0.07)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -183,6 +185,14 @@ def interval(
         axes.plot((x, x), up, "_-", color=colour, lw=width, ms=4 * width, mew=width, zorder=3)
 
 
+def hit(axes: Axes, x: float, y: float, name: str, *, of: str = "") -> None:
+    """An unseen mark over a point, with its name in its id: so a page knows what the pointer is on.
+
+    ``of`` tells points of one name apart, which stand in several axes of a figure.
+    """
+    axes.plot(x, y, "o", ms=15, mew=0, color=INK, alpha=0, zorder=6, gid=f"{POINT}{of}:{quote(name, safe='=,')}")
+
+
 def cost_axis(axes: Axes, values: Sequence[float]) -> None:
     """A horizontal axis for a cost: logarithmic over a wide span, with k, M, G, and never very narrow."""
     low, high = min(values, default=1.0), max(values, default=1.0)
@@ -206,10 +216,12 @@ def log_axis(axes: Axes, *, decades: float = 1.0) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def direct_labels(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+def direct_labels(
+    axes: Axes, points: Sequence[tuple[float, float, str]], others: Sequence[tuple[float, float]] = ()
+) -> None:
     """Writes each point's name beside it: the nearest place that covers no name, no point and no edge.
 
-    The layout is frozen first, since a place found must stay where it was found.
+    The layout is frozen first, since a place found must stay where it was found. ``others`` are points without a name.
     """
     figure = axes.get_figure(root=True)
     if figure is None:
@@ -219,7 +231,8 @@ def direct_labels(axes: Axes, points: Sequence[tuple[float, float, str]]) -> Non
     renderer: RendererAgg = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     inside, scale = axes.get_window_extent(renderer), figure.dpi / 72
     spots = [axes.transData.transform(point[:2]) for point in points]
-    taken = [Bbox.from_bounds(x - 4.5 * scale, y - 4.5 * scale, 9 * scale, 9 * scale) for x, y in spots]
+    marks = [*spots, *(axes.transData.transform(point) for point in others)]
+    taken = [Bbox.from_bounds(x - 4.5 * scale, y - 4.5 * scale, 9 * scale, 9 * scale) for x, y in marks]
     taken += [patch.get_window_extent(renderer).padded(scale) for patch in [axes.get_legend()] if patch is not None]
     strokes = [line.get_window_extent(renderer).padded(scale) for line in axes.lines]
     for (x, y), (at_x, at_y, name) in sorted(zip(spots, points, strict=True), key=lambda s: (-s[0][1], s[0][0])):

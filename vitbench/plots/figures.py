@@ -64,6 +64,7 @@ def accuracy(table: pd.DataFrame, seeds: pd.DataFrame, *, baseline: str, chance:
                 continue
             drawing.interval(axes, mean, at, across=(row["accuracy_low"], row["accuracy_high"]), colour=INK)
             axes.plot(mean, at, families.markers[family], ms=6.5, mec=INK, color=families.colours[family], zorder=4)
+            drawing.hit(axes, mean, at, row["variant"])
         mean = table.loc[table["variant"] == baseline, "accuracy"]
         if mean.notna().any():
             axes.axvline(float(mean.iloc[0]), color=MUTED, lw=1, ls=(0, (4, 3)), zorder=1)
@@ -109,6 +110,8 @@ def tradeoff(table: pd.DataFrame, cost: str, *, label: str, baseline: str) -> Fi
         axes.set(xlabel=label, ylabel="Test accuracy (%)")
         drawing.legend(axes, families)
         drawing.direct_labels(axes, [(row[cost], row["accuracy"], row["variant"]) for row in points.to_dict("records")])
+        for point in points.to_dict("records"):  # last, since labels make way for what is drawn
+            drawing.hit(axes, point[cost], point["accuracy"], point["variant"])
     return figure
 
 
@@ -238,6 +241,7 @@ def latency_ratios(
             value, low, high = entry["value"], entry["low"], entry["high"]
             drawing.interval(axes, value, at, across=(low, high), colour=colour, width=1.6)
             axes.plot(value, at, "o", ms=5.5, mec=colour, mew=1.4, mfc=colour if decided else PAPER, zorder=4)
+            drawing.hit(axes, value, at, variant)
             drawing.margin_note(axes, at, f"{value:.3f}  [{low:.3f}, {high:.3f}]")
             reach += [end for end in (value, low, high) if not math.isnan(end)]
         if max(reach) / min(reach) > 3:

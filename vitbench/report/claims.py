@@ -1,7 +1,8 @@
 """Claims put to the test: supported, contradicted or not resolved, with the numbers behind it.
 
 A claim against the baseline reuses the comparison of the table's family; the others form a family of their own, one a
-metric, under Holm. What is counted and not sampled (parameters, MACs, modelled memory) is compared as it stands.
+metric, under Holm. What is counted and not sampled (parameters, MACs, modelled memory) is compared as it stands; so is
+a difference that is the same under every seed, of which no test can be made.
 """
 
 from __future__ import annotations
@@ -100,8 +101,19 @@ def _better(claim: Mapping[str, Any], side: Side) -> tuple[Outcome, Phrase]:
     if side.flipped:
         won, lost = lost, won
     kind = side.comparison.verdict.kind
+    if kind == "untested":  # the same in every unit: nothing is left to test, the words say so
+        kind = _direction(side.comparison, claim["metric"])
     outcome: Outcome = "supported" if kind == won else "contradicted" if kind == lost else "not resolved"
     return outcome, _numbers(claim, side)
+
+
+def _direction(comparison: stats.Comparison, metric: str) -> stats.Kind:
+    """What a difference without spread would be called."""
+    how = stats.ACCURACY if metric == "accuracy" else stats.LATENCY
+    zero = 1.0 if how.log_ratio else 0.0
+    if comparison.value == zero:
+        return "untested"
+    return how.higher_kind if comparison.value > zero else how.lower_kind
 
 
 def _equal(study: Study, claim: Mapping[str, Any], side: Side) -> tuple[Outcome, Phrase]:

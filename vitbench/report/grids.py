@@ -16,6 +16,12 @@ from vitbench.tables.study import Study
 
 GOOD, BAD = ("better", "faster"), ("worse", "slower", "invalid")
 AGAINST = "against the baseline"
+AGAINST_SAME, AGAINST_TUNED = "against the same recipe", "against the tuned baseline"
+WORDS = {
+    "Variant", "Family", "Class", "Quantity", "Verdict", "Accuracy", "Matched by", "Nearest of the baseline's family",
+    AGAINST, AGAINST_SAME, AGAINST_TUNED,
+}  # fmt: skip
+"""Headings of columns that hold words; all others hold numbers, and are set to the right."""
 
 RESULTS = """
     Accuracy: mean over seeds, on the test split. Latency: one call at the batch size under Scope, median of a block,
@@ -50,12 +56,17 @@ class Grid:
     caption: str
 
 
-def _grid(title: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> Grid:
-    words = {"Variant", "Family", AGAINST, "Quantity", "Verdict"}
-    return Grid(title, heads, [head not in words for head in heads], rows, " ".join(caption.split()))
+def make(title: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> Grid:
+    """A grid whose columns of words are known by their headings."""
+    return Grid(title, heads, [head not in WORDS for head in heads], rows, " ".join(caption.split()))
 
 
-def _bracket(low: Any, high: Any, show: Show) -> str:
+def tone(kind: str) -> str:
+    """Whether a verdict is good or bad news, or neither."""
+    return "good" if kind in GOOD else "bad" if kind in BAD else ""
+
+
+def bracket(low: Any, high: Any, show: Show) -> str:
     """An interval in small print, or the words that there is none."""
     return "no interval" if absent(low) or absent(high) else f"[{show(low)}, {show(high)}]"
 
@@ -64,7 +75,7 @@ def _measured(row: Mapping[Any, Any], name: str) -> Cell:
     show = column(name).show
     if absent(row[name]):
         return Cell(MISSING)
-    return Cell(show(row[name]), _bracket(row[f"{name}_low"], row[f"{name}_high"], show))
+    return Cell(show(row[name]), bracket(row[f"{name}_low"], row[f"{name}_high"], show))
 
 
 def _verdict(row: Mapping[Any, Any] | None, variant: str, baseline: str) -> Cell:
@@ -72,7 +83,7 @@ def _verdict(row: Mapping[Any, Any] | None, variant: str, baseline: str) -> Cell
         return Cell(BASELINE)
     if row is None:
         return Cell(MISSING)
-    return Cell(row["verdict"], tone="good" if row["kind"] in GOOD else "bad" if row["kind"] in BAD else "")
+    return Cell(row["verdict"], tone=tone(row["kind"]))
 
 
 def results(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> Grid:
@@ -92,7 +103,7 @@ def results(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> Gr
     quantity_heads = [column("accuracy").title, AGAINST, column("latency_ms").title, AGAINST]
     counts = compared["n"][(compared["metric"] == "latency_ms") & (compared["n"] > 0)]
     caption = RESULTS.format(blocks=span(counts) or "all")
-    return _grid("Results", ["Variant", *["Family"] * families, *quantity_heads, "Seeds"], rows, caption)
+    return make("Results", ["Variant", *["Family"] * families, *quantity_heads, "Seeds"], rows, caption)
 
 
 def costs(study: Study, table: pd.DataFrame) -> Grid:
@@ -104,15 +115,13 @@ def costs(study: Study, table: pd.DataFrame) -> Grid:
     for row in table.to_dict("records"):
         step = steps.get(row["variant"])
         timed = (
-            Cell(significant(step["value"]), _bracket(step["low"], step["high"], significant))
-            if step
-            else Cell(MISSING)
+            Cell(significant(step["value"]), bracket(step["low"], step["high"], significant)) if step else Cell(MISSING)
         )
         rows.append([Cell(row["variant"], name=True), *(Cell(column(n).show(row[n])) for n in names), timed])
     caption = f"{COSTS} {throughput_note(study)}"
     if steps:
         caption += f" Training step: in brackets the 95% interval over {span(s['n'] for s in steps.values())} blocks."
-    return _grid("Costs", ["Variant", *(column(n).title for n in [*names, "train_step_ms"])], rows, caption)
+    return make("Costs", ["Variant", *(column(n).title for n in [*names, "train_step_ms"])], rows, caption)
 
 
 def comparison_grid(compared: pd.DataFrame) -> Grid:
@@ -124,7 +133,7 @@ def comparison_grid(compared: pd.DataFrame) -> Grid:
             if row["metric"] == "accuracy"
             else (ratio, "latency (ratio)", "block")
         )
-        interval = "" if absent(row["value"]) else _bracket(row["low"], row["high"], show)
+        interval = "" if absent(row["value"]) else bracket(row["low"], row["high"], show)
         cells = [
             Cell(row["variant"], name=True),
             Cell(quantity),
@@ -137,7 +146,7 @@ def comparison_grid(compared: pd.DataFrame) -> Grid:
         ]
         rows.append(cells)
     heads = ["Variant", "Quantity", "Difference or ratio", "Level", "n", "p (t)", "p (sign flip)", "Verdict"]
-    return _grid("Every comparison", heads, rows, COMPARISONS)
+    return make("Every comparison", heads, rows, COMPARISONS)
 
 
 def _p(value: float) -> str:
@@ -157,7 +166,7 @@ def seed_grid(study: Study) -> Grid | None:
         [Cell(v.name, name=True), *(Cell(percent(known.get((v.name, seed), float("nan")))) for seed in seeds)]
         for v in study.variants
     ]
-    return _grid("Every seed", ["Variant", *(f"seed {seed}" for seed in seeds)], rows, SEEDS)
+    return make("Every seed", ["Variant", *(f"seed {seed}" for seed in seeds)], rows, SEEDS)
 
 
 def terminal(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> tuple[list[str], list[list[str]]]:

@@ -1,14 +1,23 @@
-"""The report as one HTML file that needs nothing else: no network, no script, figures and style inside."""
+"""The report as one HTML file that needs nothing else: no network, and figures, style and script inside.
+
+The script sorts, filters and points; without it the page says the same. Its hash is the only one that the page's own
+security policy lets run: nothing from the records can become a script, even if its escaping failed.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from vitbench.plots import drawing
+from vitbench.report.exports import FILES
+from vitbench.report.grids import Cell, Grid
 from vitbench.report.page import Page
 from vitbench.report.phrases import Name
 
@@ -21,9 +30,51 @@ PAGE_COLOURS = {
 }
 """A figure's colours become the page's, so that it is at home in the light and in the dark."""
 
+FACTORS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+LEADING = re.compile(r"([<>]?)([+\u2212-]?)(\d+(?:\u202f\d{3})*(?:\.\d+)?)(?:\u202f([kMGT]))?")
 
-def inline(svg: str, name: str) -> Markup:
-    """The drawing alone, its ids made unique in the page, its colours the page's; the words stand around it."""
+
+def sort_key(cell: Cell, head: str, numeric: bool) -> Markup:
+    """The attribute by which the script sorts a cell: its number, nothing where it has none; words are their own key.
+
+    A verdict's number is its effect, positive where it speaks for the variant; one that finds none counts as 0.
+    """
+    if head == "Verdict" or head.startswith("against "):
+        effect = re.search(r" by (\d+(?:\.\d+)?)", cell.text)
+        key = "" if not cell.text[:1].isalpha() or cell.text.startswith(("not measured", "skipped", "INVALID")) else "0"
+        if effect and cell.tone:
+            key = effect[1] if cell.tone == "good" else f"-{effect[1]}"
+    elif numeric:
+        found = LEADING.match(cell.text)
+        key = ""
+        if found:
+            beyond = {"<": 1 - 1e-6, ">": 1 + 1e-6}.get(found[1], 1)  # past the number that it names
+            size = float(found[3].replace("\N{NARROW NO-BREAK SPACE}", "")) * FACTORS.get(found[4] or "", 1) * beyond
+            key = f"{'' if found[2] in {'', '+'} else '-'}{size:.10g}"
+    else:
+        return Markup()
+    return Markup(f' data-sort="{key}"')  # noqa: S704  # digits
+
+
+def spoken(grid: Grid) -> dict[str, str]:
+    """Name → its row in words, as a point of a figure says it."""
+    return {
+        row[0].text: f"{row[0].text}: "
+        + "; ".join(
+            f"{head} {cell.text} {cell.small}".strip() for head, cell in zip(grid.heads[1:], row[1:], strict=True)
+        )
+        for row in grid.rows
+    }
+
+
+def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup:
+    """The drawing alone, its ids made unique in the page, its colours the page's; the words stand around it.
+
+    Args:
+        svg: a figure's file.
+        name: put before every id.
+        rows: what a point says, by the name that ``plots.drawing.hit`` gave it.
+    """
     drawn = svg[svg.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r'\bid="', f'id="{name}-', drawn)
@@ -33,7 +84,15 @@ def inline(svg: str, name: str) -> Markup:
     width, height = (re.search(rf'\b{side}="([\d.]+)pt"', drawn) for side in ("width", "height"))
     if width and height:  # the page decides the size, the view box keeps the shape
         drawn = drawn.replace(f"{width[0]} ", "", 1).replace(f"{height[0]} ", "", 1)
+    points = re.compile(rf'<g id="{name}-{drawing.POINT}[^":]*:([^"]*)"')
+    drawn = points.sub(lambda found: found[0] + _point(found[1], rows or {}), drawn)
     return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1).strip())  # noqa: S704  # our own
+
+
+def _point(quoted: str, rows: Mapping[str, str]) -> str:
+    """What stands in a point's tag after its id, and its tooltip; the tag's own end follows."""
+    name = unquote(quoted)
+    return f' class="point" data-name="{escape(name)}"><title>{escape(rows.get(name, name))}</title'
 
 
 def unbroken(text: str) -> str:
@@ -58,6 +117,15 @@ def render(page: Page, drawings: Mapping[str, str]) -> str:
     )
     environment.filters["unbroken"] = unbroken
     environment.tests["name"] = lambda part: isinstance(part, Name)
-    style = environment.get_template("style.css").render()
-    figures = {name: inline(svg, name) for name, svg in drawings.items()}
-    return environment.get_template("report.html.j2").render(page=page, figures=figures, style=Markup(style))  # noqa: S704
+    environment.globals["sort_key"] = sort_key
+    style, script = (environment.get_template(name).render() for name in ("style.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rows = spoken(page.results)
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        files=[(name, what) for name, what in FILES.items() if name != "report.html"],
+        figures={name: inline(svg, name, rows) for name, svg in drawings.items()},
+        style=Markup(style),  # noqa: S704  # our own
+        script=Markup(script),  # noqa: S704  # our own
+        script_hash=f"sha256-{digest}",
+    )

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from vitbench.report.exports import FILES
 from vitbench.report.grids import Cell, Grid
 from vitbench.report.page import Page
 from vitbench.report.phrases import Name, Phrase
@@ -89,11 +90,14 @@ def _lines(page: Page) -> Iterator[str]:
     for caveat in page.caveats:
         yield f"> {phrase(caveat)}"
         yield ""
-    yield from _section("Results", grid(page.results))
+    beside = ", ".join(f"[{name}]({name}) ({what})" for name, what in FILES.items() if name != "report.md")
+    yield from _section("Results", [*grid(page.results), "", f"As files: {beside}."])
     if page.claims:
         yield from _section("Claims", _claims(page))
     for picture in page.pictures:
-        body = [f"![{alt(picture.alt)}](figures/{picture.name}.svg)", "", escape(picture.caption)]
+        body = [line for sentence in picture.words for line in (phrase(sentence), "")]
+        body += [f"![{alt(picture.alt)}](figures/{picture.name}.svg)", "", escape(picture.caption)]
+        body += [line for table in picture.grids for line in ("", *grid(table))]
         yield from _section(picture.title, body)
     yield from _section("Costs", grid(page.costs))
     if page.troubles:

@@ -53,8 +53,10 @@ def caveats(study: Study, compared: pd.DataFrame) -> list[Phrase]:
 def _unfinished(study: Study) -> list[Phrase]:
     """Whether trials are still to come."""
     seeds = study.plan.get("seeds") or 0
-    planned = sum(v.reason is None for v in study.variants) * (seeds if isinstance(seeds, int) else len(seeds))
-    recorded = len(study.of("accuracy", ok=False))
+    each = seeds if isinstance(seeds, int) else len(seeds)
+    tuned = (study.plan.get("tuning") or {}).get("of") or {}
+    planned = sum((v.reason is None) + (v.reason is None and v.name in tuned) for v in study.variants) * each
+    recorded = sum(len(study.of("accuracy", ok=False, tuned=which)) for which in (False, True))
     if recorded >= planned:
         return []
     return [
@@ -92,7 +94,7 @@ def scope(study: Study) -> list[tuple[str, str]]:
     if data:
         counts = ", ".join(f"{_n(data[f'num_{part}'])} {part}" for part in ("train", "val", "test"))
         size = f"{data['img_size']}×{data['img_size']} px, channels: {data['in_chans']}, classes: {data['num_classes']}"
-        rows.append(("Data", f"{data['name']}, version {data['version']}; images: {counts}; {size}"))
+        rows.append(("Data", f"{data['name']}, version {data['version']}; images: {counts}; {size}{_part(study)}"))
         rows.append(("Chance", f"{100 * data['chance']:.3g}% of the test split, by naming its most frequent class"))
     rows.append(("Split and seeds", SPLIT))
     rows.append(("Device", f"{study.settings.get('device', 'unknown')}{_machine(study)}"))
@@ -101,7 +103,23 @@ def scope(study: Study) -> list[tuple[str, str]]:
         varies = f"measure.{field}" in axes
         if field in measure and (varies or measure[field] is not False):
             rows.append((title, f"{measure[field]}{', varied by an axis' if varies else ''} ({where})"))
-    return rows + list(_session(study))
+    return [*rows, *_waiting(study), *_session(study)]
+
+
+def _part(study: Study) -> str:
+    """How many of the training images were used, where it is not all of them."""
+    sizes = {v.images for v in study.variants if v.images is not None}
+    whole = (study.plan.get("data") or {}).get("num_train")
+    return f"; trained on {span(sizes)} of them" if sizes - {whole} else ""
+
+
+def _waiting(study: Study) -> Iterator[tuple[str, str]]:
+    """How long training waited for images, where the trials noted it."""
+    seen = [r.values.get("wait_share") for r in study.of("accuracy")]
+    shares = [100 * float(share) for share in seen if share is not None]
+    if shares:
+        mean = f"{sum(shares) / len(shares):.1f}% of the training time, mean over {len(shares)} trials"
+        yield "Waiting for data", f"{mean}; {max(shares):.1f}% in the one that waited most (no interval)"
 
 
 def _n(number: int) -> str:

@@ -13,7 +13,8 @@ from vitbench.report.claims import Judged, judge
 from vitbench.report.grids import Grid, comparison_grid, costs, results, seed_grid
 from vitbench.report.methods import methods
 from vitbench.report.phrases import Phrase
-from vitbench.report.pictures import Picture
+from vitbench.report.picture import Picture
+from vitbench.tables.families import whole
 from vitbench.tables.layout import STATUS_WORDS
 from vitbench.tables.study import Study
 
@@ -56,7 +57,10 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures:
         ablation=study.ablation,
         question=str(study.plan.get("question") or study.ablation),
         summary=notes.summary(study),
-        answer=answer(table, compared, baseline=study.baseline),
+        answer=[
+            *answer(table, _each_once(study, compared), baseline=study.baseline),
+            *(sentence for picture in pictures for sentence in picture.answer),
+        ],
         caveats=notes.caveats(study, compared),
         results=results(table, compared, baseline=study.baseline),
         claims=judge(study, table),
@@ -71,6 +75,15 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures:
         environments=notes.environments(study),
         commands=notes.commands(study),
     )
+
+
+def _each_once(study: Study, compared: pd.DataFrame) -> pd.DataFrame:
+    """Without what the number of training images changes nothing in: a model's latency on other data than the baseline.
+
+    Its row in the table shows that latency all the same; a sentence need not count it again.
+    """
+    own = {v.name for v in whole(study)}
+    return compared[(compared["metric"] == "accuracy") | compared["variant"].isin(own)]
 
 
 def troubles(table: pd.DataFrame) -> list[Trouble]:

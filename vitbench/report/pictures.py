@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from vitbench import plots
 from vitbench.plots.drawing import LOG_FROM
+from vitbench.report import families, matched, outcomes, sizes, tuning
 from vitbench.report.phrases import span
+from vitbench.report.picture import Picture, prose
 from vitbench.tables.compare import noise_floor
+from vitbench.tables.families import whole
 from vitbench.tables.frames import accuracy_seeds, attention_distances, learning_curves, position_similarities
 from vitbench.tables.layout import column, percent
 from vitbench.tables.study import Study
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A figure under its file name, with title, caption and alternative text."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    figure: Figure
-
 
 ACCURACY = """
     Each faint dot is one seed ({seeds} a variant), always at the same height within a row; the outlined mark is the
@@ -68,24 +57,31 @@ def draw(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[
     scored = table[table["accuracy"].notna()]
     if len(scored):
         yield _accuracy(study, table, scored)
+    own = {v.name for v in whole(study)}  # more images change no model's cost
     for cost, name in (("latency_ms", "accuracy_latency"), ("macs", "accuracy_macs")):
-        shown = scored[scored[cost].notna()]
+        shown = scored[scored[cost].notna() & scored["variant"].isin(own)]
         if len(shown) > 1:
-            yield _tradeoff(study, table, shown, cost, name)
-    ratios = compared[compared["metric"] == "latency_ms"]
+            yield _tradeoff(study, table[table["variant"].isin(own)], shown, cost, name)
+    ratios = compared[(compared["metric"] == "latency_ms") & compared["variant"].isin(own)]
     if ratios["value"].notna().any():
-        yield _ratios(study, table, ratios)
+        yield _ratios(study, table[table["variant"].isin(own)], ratios)
     curves = learning_curves(study)
     if len(curves):
         drawn = [v for v in table["variant"] if v in set(curves["variant"])]
         yield Picture(
             name="learning_curves",
             title="Learning curves",
-            caption=_prose(CURVES),
+            caption=prose(CURVES),
             alt=f"Validation accuracy by epoch of {len(drawn)} variants, one small picture each.",
             figure=plots.learning_curves(curves, variants=drawn, baseline=study.baseline),
         )
+    yield from families.draw(study, table)
+    yield from matched.draw(study, table)
+    yield from tuning.draw(study)
+    yield from sizes.draw(study)
+    yield from outcomes.draw(study)
     yield from _attention(study)
+    yield from families.reach(study)
 
 
 def _attention(study: Study) -> Iterator[Picture]:
@@ -98,7 +94,7 @@ def _attention(study: Study) -> Iterator[Picture]:
         yield Picture(
             name="attention_distance",
             title="How far the heads look",
-            caption=_prose(DISTANCE).format(images=min(LOOKED_AT, validation)),
+            caption=prose(DISTANCE).format(images=min(LOOKED_AT, validation)),
             alt=f"Mean attention distance by block of {len(drawn)} variants, every head a dot, {ends}.",
             figure=plots.attention_distance(distances, variants=drawn, baseline=study.baseline),
         )
@@ -118,7 +114,7 @@ def _attention(study: Study) -> Iterator[Picture]:
 
 def _similarity_caption(study: Study, similarities: pd.DataFrame, absent: Collection[str]) -> Iterator[str]:
     """How to read it, and what is particular about what it shows."""
-    yield _prose(SIMILARITY)
+    yield prose(SIMILARITY)
     shown = set(similarities["variant"])
     if any((v.config or {}).get("pos_embed") == "rope" for v in study.variants if v.name in shown):
         yield TURNS
@@ -137,7 +133,7 @@ def _accuracy(study: Study, table: pd.DataFrame, scored: pd.DataFrame) -> Pictur
     return Picture(
         name="accuracy",
         title="Accuracy by variant",
-        caption=_prose(ACCURACY).format(seeds=span(seeds.groupby("variant").size())),
+        caption=prose(ACCURACY).format(seeds=span(seeds.groupby("variant").size())),
         alt=f"Test accuracy of {len(scored)} variants: every seed, mean and interval. {ends}",
         figure=plots.accuracy(table, seeds, baseline=study.baseline, chance=chance),
     )
@@ -163,12 +159,12 @@ def _tradeoff(study: Study, table: pd.DataFrame, shown: pd.DataFrame, cost: str,
 
 def _ratios(study: Study, table: pd.DataFrame, ratios: pd.DataFrame) -> Picture:
     noise = noise_floor(study)
-    band = " " + _prose(BAND).format(low=noise.low, high=noise.high) if noise else ""
+    band = " " + prose(BAND).format(low=noise.low, high=noise.high) if noise else ""
     count = int(ratios["value"].notna().sum())
     return Picture(
         name="latency_ratio",
         title="Latency relative to the baseline",
-        caption=_prose(RATIOS).format(blocks=span(ratios["n"][ratios["n"] > 0])) + band,
+        caption=prose(RATIOS).format(blocks=span(ratios["n"][ratios["n"] > 0])) + band,
         alt=f"Latency of {count} variants relative to {study.baseline}; the table of comparisons has the numbers.",
         figure=plots.latency_ratios(
             ratios,
@@ -177,10 +173,6 @@ def _ratios(study: Study, table: pd.DataFrame, ratios: pd.DataFrame) -> Picture:
             noise=(noise.low, noise.high) if noise else None,
         ),
     )
-
-
-def _prose(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _extremes(rows: pd.DataFrame, field: str) -> tuple[tuple[str, float], tuple[str, float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from vitbench import plots
 from vitbench.errors import UserError
 from vitbench.records import Notice, warn
-from vitbench.report import grids, html, markdown, page, pictures
+from vitbench.report import grids, html, latex, markdown, page, pictures
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table, write_csv
 from vitbench.tables.study import read_study
@@ -16,7 +16,7 @@ FIGURES = "figures"
 
 
 def write(*directories: str | Path, notice: Notice = warn) -> Path:
-    """Writes ``table.csv``, ``figures/``, ``report.md`` and ``report.html`` into the first folder.
+    """Writes ``table.csv``, ``table.tex``, ``figures/``, ``report.md`` and ``report.html`` into the first folder.
 
     Args:
         directories: a results folder, or several of one ablation, which are read as one.
@@ -41,6 +41,7 @@ def write(*directories: str | Path, notice: Notice = warn) -> Path:
             svg, _ = plots.save(picture.figure, folder / FIGURES / picture.name)
             drawings[picture.name] = svg.read_text(encoding="utf-8")
         content = page.compose(study, tabulated, compared, drawn)
+        (folder / "table.tex").write_text(latex.render(content), encoding="utf-8", newline="\n")
         (folder / "report.md").write_text(markdown.render(content), encoding="utf-8", newline="\n")
         target = folder / "report.html"
         target.write_text(html.render(content, drawings), encoding="utf-8", newline="\n")

@@ -1,9 +1,10 @@
 """The sweep: trials in, records out.
 
-``execute`` runs an ablation, ``plan`` says what that would take (``schedule``). What is still to be run (``planning``)
-is run in order (``sweep``); each job (``job``, ``kinds``) has a process of its own, forked by a server that has torch
-loaded (``server``) and watched by the executor (``local``). Only the scheduler writes records (``writer``), and on its
-side of the fork torch is never imported.
+``execute`` runs an ablation, ``plan`` says what that would take (``schedule``, ``surveying``). What there is to measure
+(``trials``), less what is recorded already (``recorded``), is what is still to be run (``planning``), in order
+(``sweep``, ``timing``); each job (``job``, ``kinds``) has a process of its own, forked by a server that has torch
+loaded (``server``) and watched by the executor (``local``). Only the scheduler writes records (``opening``,
+``recorder``, ``writer``), and on its side of the fork torch is never imported.
 """
 
 from __future__ import annotations

@@ -1,30 +1,24 @@
-"""What a job does, one function a kind of trial. The only module of this room that meets torch, in a worker process."""
+"""What a job does, one function a kind of trial. With ``surveying`` all of this room that meets torch, in a worker."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.metadata
-import importlib.util
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench.ablation import Variant
-from vitbench.config import LIBRARIES, ModelConfig
-from vitbench.records import digest
+from vitbench.config import DataConfig, ModelConfig
 from vitbench.run.job import On
 from vitbench.run.trial import WINDOW_S, WINDOWS, Trial
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from vitbench.data.dataset import Dataset
+    from vitbench.measure.accuracy import Accuracy
     from vitbench.measure.session import Samples
     from vitbench.measure.subject import Mode, Subject
-
-SDP = ("flash", "mem_efficient", "math")
-"""Kernels that attention may choose from."""
 
 
 @dataclass(frozen=True)
@@ -36,65 +30,6 @@ class Measured:
     samples: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, Any] = field(default_factory=dict)
     control: bool = False  # it is the baseline's clone
-
-
-def survey(wanted: Mapping[str, Any], _on: On) -> dict[str, Any]:
-    """What only a process with torch can say: the data set's description, the device that is there, facts of torch.
-
-    Raises:
-        UserError: no such data set, or no such device here.
-    """
-    from vitbench.data import describe
-    from vitbench.measure.prepare import available
-
-    device = available(wanted["device"])
-    return {
-        "device": device,
-        "torch": _torch_facts(device),
-        "data": describe(wanted["data"]).as_dict(),
-        "sources": {source: version for source in wanted["sources"] if (version := _source_version(source))},
-    }
-
-
-def _source_version(source: str) -> str | None:
-    """What tells one state of an external model's code from another; None where there is none: its trials will say so.
-
-    The version of a library, else a digest of the file that the model stands in.
-    """
-    package = source.partition(":")[0]
-    if package in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version(package)
-    try:
-        spec = importlib.util.find_spec(package)
-    except ImportError:
-        return None
-    return None if spec is None or not spec.has_location else digest(Path(str(spec.origin)).read_bytes().hex())
-
-
-def _torch_facts(device: str) -> dict[str, Any]:
-    import torch
-
-    facts: dict[str, Any] = {
-        "version": str(torch.__version__),  # a class of torch's: unpickling it would import torch
-        "config": torch.__config__.show().strip(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "attention": {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled")() for name in SDP},
-    }
-    if device == "cuda":
-        cudnn: Any = torch.backends.cudnn
-        card = torch.cuda.get_device_properties(0)
-        facts["gpu"] = {
-            "name": card.name,
-            "memory_mib": card.total_memory // 2**20,
-            "capability": f"{card.major}.{card.minor}",
-            "cuda": torch.version.cuda,
-            "cudnn": cudnn.version(),
-            "cudnn_benchmark": cudnn.benchmark,
-            "tf32": {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": cudnn.allow_tf32},
-        }
-    return facts
 
 
 def cost(trial: Trial, _on: On) -> list[Measured]:
@@ -133,18 +68,63 @@ def memory(trial: Trial, _on: On) -> list[Measured]:
 
 
 def accuracy(trial: Trial, _on: On) -> list[Measured]:
+    found = _trained(trial, _dataset(trial))
+    return [Measured(trial.variants[0].name, dict(found.values), dict(found.samples), dict(found.arrays))]
+
+
+OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "steps")
+"""What is kept of a tuning's try."""
+
+
+def tuning(trial: Trial, _on: On) -> list[Measured]:
+    """A try: trained as ever, judged by the validation split; it never holds the test split. Diverging is a result."""
+    from vitbench.train import Diverged
+
+    dataset = _dataset(trial)
+    blind = dataclasses.replace(dataset, test=dataset.val)
+    values: dict[str, Any]
+    try:
+        found = _trained(trial, blind)
+        values = {"diverged": False, **{key: found.values[key] for key in OF_A_TRY}}
+    except Diverged as error:
+        values = {"diverged": True, "val_accuracy": None, "said": str(error)}
+    return [Measured(trial.variants[0].name, values)]
+
+
+def _dataset(trial: Trial) -> Dataset:
+    """The data set, its training split cut as the variant asks, by the trial's seed."""
+    from vitbench.data import load
+
+    (variant,) = trial.variants
+    if trial.data is None or trial.seed is None:
+        raise ValueError(f"{trial.kind} trials take data and a seed")
+    wanted = {"fraction": variant.data.fraction, "per_class": variant.data.per_class}
+    cut: dict[str, Any] = {key: value for key, value in wanted.items() if value != getattr(DataConfig, key)}
+    return load(trial.data[0], **cut, **({"seed": trial.seed} if cut else {}))
+
+
+def _trained(trial: Trial, dataset: Dataset) -> Accuracy:
     import torch
 
-    from vitbench.data import load
     from vitbench.measure.accuracy import measure
 
     if trial.device == "cpu":
         torch.set_num_threads(1)
     (variant,) = trial.variants
-    if trial.data is None or trial.seed is None:
-        raise ValueError("an accuracy trial takes data and a seed")
-    found = measure(_model(variant), variant.train, load(trial.data[0]), seed=trial.seed, device=trial.device)
-    return [Measured(variant.name, dict(found.values), dict(found.samples), dict(found.arrays))]
+    train = variant.train
+    if variant.data.same_steps:  # repeated within an epoch: more epochs would mean as many more validations
+        own = len(dataset.train)
+        dataset = dataset.with_train(torch.arange(own).repeat(max(1, trial.images // own)))
+        batch = train.batch_size * train.accumulate
+        per_epoch, whole = (max(1, images // batch) for images in (len(dataset.train), trial.images))
+        train = dataclasses.replace(train, epochs=math.ceil(train.epochs * whole / per_epoch))
+    given = {
+        "save_weights_to": trial.save_to,
+        "teacher_weights": trial.taught_by,
+        "teacher_config": None if trial.teacher is None else trial.teacher.variants[0].model,
+    }
+    files: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return measure(_model(variant), train, dataset, seed=trial.seed or 0, device=trial.device, **files)
 
 
 def latency(trial: Trial, on: On) -> list[Measured]:

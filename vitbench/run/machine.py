@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import vitbench
-from vitbench.records import VERSIONS, Environment
+from vitbench.records import IDS, VERSIONS, Environment
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "fvcore", "pillow", "timm", "torchvision")
 """Whose version can move a measured number."""
@@ -25,7 +25,7 @@ def environment(torch_facts: Mapping[str, Any], *, threads: int) -> Environment:
     """What stays the same while this machine measures.
 
     Args:
-        torch_facts: what ``kinds.survey`` found out about torch, and the GPU if one is used; this process has no torch.
+        torch_facts: what ``surveying`` found out about torch, and the GPU if one is used; this process has no torch.
         threads: of numerical libraries in a timed process.
     """
     return Environment(
@@ -58,7 +58,7 @@ def code() -> dict[str, Any]:
         commit = _run(git, "-C", str(root), "rev-parse", "HEAD") or None
         changes = _run(git, "-C", str(root), "status", "--porcelain", "--", "vitbench", "ablations")  # not its results
         dirty = bool(changes) if commit else None
-    return {"vitbench": vitbench.__version__, "commit": commit, "dirty": dirty, "rooms": dict(VERSIONS)}
+    return {"vitbench": vitbench.__version__, "commit": commit, "dirty": dirty, "rooms": dict(VERSIONS), "ids": IDS}
 
 
 def conditions() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench.config import MeasureConfig
 from vitbench.records import Record
-from vitbench.run.trial import Kind, Trial
+from vitbench.run.trial import TRAINED, Kind, Trial
 
 if TYPE_CHECKING:
     from vitbench.run.planning import Plan
@@ -22,7 +22,7 @@ class Progress:
     Attributes:
         done: trials that ended, well or badly, in this run.
         total: trials of this run.
-        failed: records of this run that say why something could not be measured.
+        failed: what could not be measured in this run; records say why.
         running: what runs now.
         remaining_s: estimate of the seconds left, from MACs and what has been observed so far.
     """
@@ -70,7 +70,7 @@ class Estimate:
     Args:
         macs: of each variant per image, by name; an unknown one counts as the mean of the others.
         num_train: images of the training split.
-        jobs: accuracy trials side by side.
+        jobs: trainings side by side.
     """
 
     num_train: int
@@ -89,11 +89,15 @@ class Estimate:
             return SECONDS[trial.kind]
         if trial.kind == "throughput":
             return THROUGHPUT_S * len(trial.variants)
-        if trial.kind == "accuracy":
+        if trial.kind in TRAINED:
             variant = trial.variants[0]
-            train = variant.train
-            steps = train.epochs * max(1, self.num_train // train.batch_size)
-            return steps * (STEP_S + 6 * self._macs(variant.name) * train.batch_size / FLOP_PER_S)
+            train, model = variant.train, variant.model
+            images = variant.images(self.num_train, 1 if model is None else model.num_classes)
+            seen = self.num_train if variant.data.same_steps else images
+            steps = train.epochs * max(1, seen // train.batch_size)
+            flops = 6 * self._macs(variant.name)
+            flops += 2 * self._macs(trial.teacher.variants[0].name) if trial.teacher else 0
+            return steps * (STEP_S + flops * train.batch_size / FLOP_PER_S)
         step = trial.kind == "train_step"
         return sum(
             _calls(v.measure)
@@ -103,13 +107,13 @@ class Estimate:
 
     def observe(self, trial: Trial, seconds: float) -> None:
         """A trial of this run ended, having taken so long."""
-        self._guessed[trial.kind] += self.guess(trial)
-        self._took[trial.kind] += seconds
+        self._guessed[_like(trial)] += self.guess(trial)
+        self._took[_like(trial)] += seconds
 
     def seconds(self, trial: Trial) -> float:
         """The guess, corrected."""
-        guessed = self._guessed[trial.kind]
-        return self.guess(trial) * (self._took[trial.kind] / guessed if guessed else 1.0)
+        guessed = self._guessed[_like(trial)]
+        return self.guess(trial) * (self._took[_like(trial)] / guessed if guessed else 1.0)
 
     def remaining(self, waiting: Iterable[Trial], running: Mapping[Trial, float] | None = None) -> float:
         """Wall-clock seconds for the trials that wait, and for those that have been running for so long."""
@@ -121,6 +125,11 @@ class Estimate:
             else:
                 side_by_side += left
         return alone + side_by_side / self.jobs
+
+
+def _like(trial: Trial) -> Kind:
+    """The kind whose observed times tell of this trial's: a tuning's try trains like any other."""
+    return "accuracy" if trial.kind in TRAINED else trial.kind
 
 
 def _calls(measure: MeasureConfig) -> int:

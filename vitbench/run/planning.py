@@ -5,29 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitbench.ablation import Ablation, Claim, Variant, family
-from vitbench.config import as_dict, as_pair
+from vitbench.ablation import Ablation, Variant
+from vitbench.config import DataConfig, as_dict, as_pair, completed, defaults
 from vitbench.errors import UserError
-from vitbench.records import Record, digest
-from vitbench.run.trial import CONTROLLED, KINDS, SESSIONS, Kind, Trial
+from vitbench.records import Record
+from vitbench.run.recorded import Recorded, copied
+from vitbench.run.trial import CONTROLLED, KINDS, Kind, Trial
+from vitbench.run.trials import Survey, Trials
+from vitbench.tuning import chosen
 
 NOTHING = "(nothing)"
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What only a process with torch could say: see ``kinds.survey``."""
-
-    device: str
-    data: dict[str, Any]  # the DataSpec
-    torch: dict[str, Any]
-    sources: dict[str, str] = dataclasses.field(
-        default_factory=dict
-    )  # external model → digest of the file it stands in
+WEIGHTS = "weights"
+"""The folder, beside the records, of trained models that teach others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +33,11 @@ class Plan:
         survey: of data and device.
         seeds: how many.
         variants: every row, the impossible ones with their reason.
-        trials: still to be run, in order: costs, timing sessions, accuracies seed by seed.
+        trials: still to be run, in order: costs, timing sessions, accuracies seed by seed, tuning, tuned accuracies.
         reused: trials whose records are there already.
         failures: records of trials that failed in an earlier run and are not repeated.
+        copies: of records that are there, for variants of which they are true too.
+        tuning: whose tries count for whom, as the plan record says it; None without.
         macs: of each variant per image, where they were counted (a dry run counts them).
         seconds: estimate of the wall-clock time.
     """
@@ -55,13 +50,16 @@ class Plan:
     trials: tuple[Trial, ...]
     reused: tuple[Trial, ...]
     failures: tuple[Record, ...]
-    macs: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    copies: tuple[Record, ...] = ()
+    tuning: Mapping[str, Any] | None = None
+    macs: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """Trials still to be run, by kind; a session is one."""
-        return dict(Counter(trial.kind for trial in self.trials))
+        kinds = (trial.kind if trial.recipe == "same" else f"{trial.kind}, tuned" for trial in self.trials)
+        return dict(Counter(kinds))
 
     @property
     def baseline(self) -> Variant:
@@ -70,14 +68,57 @@ class Plan:
     @property
     def settings(self) -> dict[str, Any]:
         """What all records of a folder must share."""
-        ablation = self.ablation
+        ablation, data = self.ablation, self.survey.data
+        share = {key: value for key, value in as_dict(ablation.data_settings).items() if key != "type"}
         return {
-            "data": {"name": self.survey.data["name"], "version": self.survey.data["version"]},
+            "data": {"name": data["name"], "version": data["version"], **share},
             "train": as_dict(ablation.train),
             "measure": as_dict(ablation.measure),
             "baseline": as_dict(ablation.baseline),
             "device": self.survey.device,
         }
+
+
+@dataclass
+class Sorted:
+    """Trials, put where they belong: to be run, or recorded, or in part."""
+
+    recorded: Recorded
+    trials: list[Trial] = field(default_factory=list)
+    reused: list[Trial] = field(default_factory=list)
+    failures: dict[str, Record] = field(default_factory=dict)
+    copies: list[Record] = field(default_factory=list)
+
+    def add(self, trial: Trial) -> None:
+        if trial.alone:
+            self._add_session(trial)
+            return
+        (variant,) = trial.variants
+        found = self.recorded.of(trial, variant)
+        self._note(trial, variant, found)
+        (self.reused if found else self.trials).append(trial)
+
+    def _add_session(self, trial: Trial) -> None:
+        failed = {v.name: found for v in trial.variants if (found := self.recorded.of(trial, v))}
+        for variant in trial.variants:
+            self._note(trial, variant, failed.get(variant.name, []))
+        left = tuple(v for v in trial.variants if v.name not in failed)
+        if not left or not left[0].is_baseline:
+            return  # nothing to compare with: each one's record says so
+        trial = dataclasses.replace(trial, variants=left)
+        session = self.recorded.session(trial)
+        (self.trials if session is None else self.reused).append(trial)
+        for variant in left if session is not None else ():
+            self._note(trial, variant, (session or {}).get(trial.failure_id(variant), []))
+
+    def _note(self, trial: Trial, variant: Variant, found: Sequence[Record]) -> None:
+        """What is recorded of the variant; those of whom it is true and who have no record of their own get a copy."""
+        if not found:
+            return
+        self.failures |= {record.id: record for record in found if record.failed}
+        known = {(record.variant, record.settings.get("recipe", "same")) for record in found}
+        rows = [row for row in trial.rows(variant) if (row.name, trial.recipe) not in known]
+        self.copies += [copied(found[0], trial, row) for row in rows]
 
 
 def make_plan(
@@ -89,66 +130,75 @@ def make_plan(
     records: Sequence[Record] = (),
     timeout_s: float | None = None,
     kinds: Sequence[Kind] = KINDS,
+    directory: Path | None = None,
 ) -> Plan:
     """The trials of these kinds that the records do not hold yet.
+
+    Args:
+        ablation: what to run.
+        survey: of data and device.
+        name: of the ablation.
+        seeds: how many.
+        records: of the folder.
+        timeout_s: what a trial may take.
+        kinds: what to measure.
+        directory: the folder, where the models lie that teach others.
 
     Raises:
         UserError: a baseline that is not made for the data.
     """
     check_data(ablation, survey.data)
-    variants = tuple(ablation.variants())
-    done = {r.id: r for r in records if r.kind != "plan" and _stands(r, timeout_s)}
-    sessions = {(r.kind, r.session) for r in records if r.session is not None}
-    trials: list[Trial] = []
-    reused: list[Trial] = []
-    failures: dict[str, Record] = {}
-    for trial in _trials(variants, survey, seeds):
-        if trial.kind not in kinds:
-            continue
-        earlier = [done[i] for v in trial.variants if (i := trial.failure_id(v)) in done]
-        failed = {r.id: r for r in earlier if r.failed}
-        failures |= failed
-        if not trial.alone:
-            (reused if earlier else trials).append(trial)
-            continue
-        left = tuple(v for v in trial.variants if trial.failure_id(v) not in failed)
-        if not left or not left[0].is_baseline:
-            continue  # nothing to compare with: each one's record says so
-        trial = dataclasses.replace(trial, variants=left)  # noqa: PLW2901
-        (reused if (trial.kind, trial.session) in sessions else trials).append(trial)
+    every = Trials(ablation, survey, seeds)
+    tuning = every.tuning() if {"accuracy", "tuning"} <= set(kinds) else None
+    found = Sorted(Recorded(records, timeout_s))
+    for trial in every.measured():
+        if trial.kind in kinds:
+            found.add(trial)
+    if tuning is not None:
+        before = len(found.trials)
+        for trial in every.tries():
+            found.add(trial)
+        waiting = {trial.variants[0].name for trial in found.trials[before:]}
+        open_ = {variant for variant, tried in tuning["of"].items() if tried in waiting}
+        winners = chosen({"tuning": tuning}, records)
+        for trial in every.tuned({variant: won for variant, won in winners.items() if variant not in open_}):
+            found.add(trial)
+        found.trials += every.to_tune(open_)
     return Plan(
         name=name,
         ablation=ablation,
         survey=survey,
         seeds=seeds,
-        variants=variants,
-        trials=tuple(trials),
-        reused=tuple(reused),
-        failures=tuple(failures.values()),
+        variants=every.variants,
+        trials=(*_untaught(found, directory), *found.trials),
+        reused=tuple(found.reused),
+        failures=tuple(found.failures.values()),
+        copies=tuple(found.copies),
+        tuning=tuning,
     )
 
 
-def _trials(variants: Sequence[Variant], survey: Survey, seeds: int) -> Iterator[Trial]:
-    able = tuple(v for v in variants if v.model is not None)
-    device, sources = survey.device, tuple(survey.sources.items())
-    costs: tuple[Kind, ...] = ("cost", "memory")
-    for kind in costs:
-        for variant in able:
-            yield Trial(kind=kind, variants=(variant,), device=device, sources=sources)
-    for kind in SESSIONS:
-        yield Trial(kind=kind, variants=able, device=device, sources=sources)
-    data = (survey.data["name"], survey.data["version"])
-    for seed in range(seeds):
-        for variant in able:
-            yield Trial(kind="accuracy", variants=(variant,), device=device, data=data, seed=seed, sources=sources)
+def _untaught(found: Sorted, directory: Path | None) -> Iterator[Trial]:
+    """Trials that are recorded, but whose model is gone, and is needed to teach what is still to be run."""
+    planned = {trial.id(trial.variants[0]) for trial in found.trials if not trial.alone}
+    queue = [trial.teacher for trial in found.trials if trial.teacher is not None]
+    while queue:
+        teacher = queue.pop()
+        (variant,) = teacher.variants
+        name = teacher.id(variant)
+        if name in planned or (directory is not None and weights_of(directory, teacher).is_file()):
+            continue
+        records = found.recorded.of(teacher, variant)
+        if any(record.ok for record in records):
+            planned.add(name)
+            found.reused = [trial for trial in found.reused if trial.alone or trial.id(trial.variants[0]) != name]
+            yield teacher
+            queue += [teacher.teacher] if teacher.teacher is not None else []
 
 
-def _stands(record: Record, timeout_s: float | None) -> bool:
-    """Whether it need not be repeated; a time-out is, when there is more time now."""
-    if record.status != "timeout":
-        return True
-    then = record.settings.get("timeout_s")
-    return timeout_s is not None and then is not None and timeout_s <= then
+def weights_of(directory: Path, trial: Trial) -> Path:
+    """The file that a trained model is left in for those whom it teaches."""
+    return directory / WEIGHTS / f"{trial.id(trial.variants[0])}.safetensors"
 
 
 def check_data(ablation: Ablation, data: Mapping[str, Any]) -> None:
@@ -164,12 +214,15 @@ def check_data(ablation: Ablation, data: Mapping[str, Any]) -> None:
         )
 
 
-def check_settings(plan: Plan, records: Sequence[Record], directory: Path) -> None:
-    """Raises UserError where a folder holds records made under other settings, naming each difference."""
-    last = next((r for r in reversed(records) if r.kind == "plan"), None)
+def check_settings(plan: Plan, records: Iterable[Record], directory: Path) -> None:
+    """Raises UserError where a folder holds records made under other settings, naming each difference.
+
+    What an earlier version had no knob for was at its default.
+    """
+    last = next((r for r in reversed(list(records)) if r.kind == "plan"), None)
     if last is None:
         return
-    then, now = (dict(_flat(settings)) for settings in (last.settings, plan.settings))
+    then, now = (dict(_flat(_filled(settings))) for settings in (last.settings, plan.settings))
     differences = [
         f"{key}={then.get(key, NOTHING)}, you asked for {now.get(key, NOTHING)}"
         for key in sorted({*then, *now})
@@ -182,6 +235,10 @@ def check_settings(plan: Plan, records: Sequence[Record], directory: Path) -> No
         )
 
 
+def _filled(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**completed(settings), "data": {**defaults(DataConfig), **settings["data"]}}
+
+
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -190,75 +247,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def plan_record(plan: Plan, *, command: str, summary: str, conditions: Mapping[str, Any], **common: Any) -> Record:
-    """The record of kind ``plan``: all that the report says about the run as a whole."""
-    ablation = plan.ablation
-    values: dict[str, Any] = {
-        "question": ablation.question,
-        "summary": summary,
-        "command": command,
-        "design": ablation.design,
-        "seeds": plan.seeds,
-        "baseline": plan.baseline.name,
-        "axes": {axis: list(axis_values) for axis, axis_values in ablation.axes.items()},
-        "variants": [
-            {
-                "name": v.name,
-                "axes": dict(v.axes),
-                "family": family(ablation.baseline if v.model is None else v.model),
-                "is_baseline": v.is_baseline,
-                "is_reference": v.is_reference,
-                "config": None if v.model is None else as_dict(v.model),
-                "reason": v.reason,
-            }
-            for v in plan.variants
-        ],
-        "claims": [_claim(claim, ablation) for claim in ablation.claims],
-        "data": plan.survey.data,
-        "margins": {"latency": ablation.latency_margin, "accuracy": ablation.accuracy_margin},
-        "device": plan.survey.device,
-    }
-    return Record(
-        id=digest({"values": values, "settings": plan.settings}),
-        kind="plan",
-        variant="",
-        config=as_dict(ablation.baseline),
-        settings=plan.settings,
-        values=values | {"conditions": dict(conditions)},
-        **common,
-    )
-
-
-def _claim(claim: Claim, ablation: Ablation) -> dict[str, Any]:
-    """The claim with its variants' whole names."""
-    row = dataclasses.asdict(claim)
-    for side in ("better", "than"):
-        if row[side] is not None:
-            row[side] = ablation.variant(row[side]).name
-    if claim.equal is not None:
-        row["equal"] = [ablation.variant(wanted).name for wanted in claim.equal]
-    return row
-
-
-def skip_records(plan: Plan, records: Iterable[Record], **common: Any) -> list[Record]:
-    """A record for every impossible cell that has none yet."""
-    known = {r.id for r in records}
-    rows = [
-        Record(
-            id=digest({"kind": "skip", "axes": dict(v.axes), "variant": v.name, "reason": v.reason}),
-            kind="skip",
-            variant=v.name,
-            axes=dict(v.axes),
-            status="skipped",
-            reason=v.reason,
-            **common,
-        )
-        for v in plan.variants
-        if v.model is None
-    ]
-    return [row for row in rows if row.id not in known]
-
-
 def session_size(trial: Trial) -> int:
     """Records that a session gives."""
-    return len(trial.variants) + (trial.kind in CONTROLLED)
+    return sum(1 for variant in trial.variants for _ in trial.rows(variant)) + (trial.kind in CONTROLLED)

@@ -18,9 +18,10 @@ from vitbench.run.interrupt import Interrupted, Stop
 from vitbench.run.job import Job
 from vitbench.run.local import LocalExecutor
 from vitbench.run.observer import Estimate, Observer
-from vitbench.run.planning import Plan, Survey, check_settings, make_plan
+from vitbench.run.planning import Plan, check_settings, make_plan
 from vitbench.run.sweep import Sweep, job_of
-from vitbench.run.trial import KINDS, Kind, Trial
+from vitbench.run.trial import KINDS, Kind
+from vitbench.run.trials import Survey, Trials
 from vitbench.run.writer import Writer, move_aside
 
 
@@ -31,7 +32,7 @@ class Outcome:
     Attributes:
         done: trials measured in this run.
         reused: trials whose records were there already.
-        failed: records, of this run or an earlier one, that say why something could not be measured.
+        failed: what could not be measured, in this run or an earlier one; records say why.
         skipped: impossible cells.
         left: trials not begun: the budget, or Ctrl-C, ended the run early; the same command goes on.
         interrupted: it was Ctrl-C.
@@ -61,19 +62,19 @@ def check_request(
 
 
 def survey(executor: LocalExecutor, data: str, device: str = "cpu", sources: Sequence[str] = ()) -> Survey:
-    """Describes the data set and finds the device and external models, in a worker.
+    """Describes the data set and finds the device, external models and checkpoints, in a worker.
 
     Args:
         executor: whose worker does it.
         data: the data set's name.
         device: ``cpu``, ``cuda`` or ``auto``.
-        sources: external models whose files are part of what determines a number.
+        sources: external models and checkpoints, whose files are part of what determines a number.
 
     Raises:
-        UserError: there is no such data set, or device.
+        UserError: there is no such data set, checkpoint or device.
     """
     wanted = {"data": data, "device": device, "sources": list(sources)}
-    job = Job(function="vitbench.run.kinds:survey", payload=wanted, spawn=device != "cpu")
+    job = Job(function="vitbench.run.surveying:survey", payload=wanted, spawn=device != "cpu")
     ((_, result),) = executor.map([job])
     if result.status != "ok":
         raise UserError(result.reason or result.status)
@@ -101,7 +102,7 @@ def plan(
     """
     check_request(seeds=seeds, jobs=jobs, timeout_s=timeout_s)
     with _executor(executor, ablation, import_path) as own:
-        found = surveyed or survey(own, ablation.data, device, ablation.external_sources)
+        found = surveyed or survey(own, ablation.data, device, ablation.sources)
         records = read(directory) if directory and (directory / RECORDS).is_file() else []
         made = make_plan(
             ablation,
@@ -111,15 +112,16 @@ def plan(
             records=records,
             timeout_s=timeout_s,
             kinds=kinds,
+            directory=directory,
         )
         if directory:
             check_settings(made, records, directory)
-        able = [v for v in made.variants if v.model is not None]
-        counting = [job_of(Trial(kind="cost", variants=(v,), device=found.device), timeout_s) for v in able]
+        counting = [t for t in Trials(ablation, found, 1).measured() if t.kind == "cost"]
         macs = {
-            able[index].name: result.value[0].values["macs"]
-            for index, result in own.map(counting, machine.cores())
+            row.name: result.value[0].values["macs"]
+            for index, result in own.map([job_of(t, timeout_s) for t in counting], machine.cores())
             if result.status == "ok"
+            for row in counting[index].rows(counting[index].variants[0])
         }
     estimate = Estimate(found.data["num_train"], _at_once(jobs, found.device), macs)
     return dataclasses.replace(made, macs=macs, seconds=estimate.remaining(made.trials))
@@ -174,7 +176,7 @@ def execute(
     if fresh and (moved := move_aside(directory)):
         watch.note(f"{directory} was moved to {moved}")
     with _executor(executor, ablation, import_path) as own, Writer(directory, watch.note) as writer:
-        found = surveyed or survey(own, ablation.data, device, ablation.external_sources)
+        found = surveyed or survey(own, ablation.data, device, ablation.sources)
         made = make_plan(
             ablation,
             found,
@@ -183,6 +185,7 @@ def execute(
             records=writer.records,
             timeout_s=timeout_s,
             kinds=kinds,
+            directory=directory,
         )
         check_settings(made, writer.records, directory)
         interrupted = False

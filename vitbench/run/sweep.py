@@ -1,7 +1,8 @@
 """The trials of a plan, run in order: what a job gave, or why it gave nothing, becomes records.
 
 Costs and memory go side by side; then timing sessions, one after another with the machine to themselves; then
-accuracies side by side, seed by seed, so that an interrupted run leaves whole paired seeds.
+accuracies side by side, seed by seed, so that an interrupted run leaves whole paired seeds; who teaches goes first.
+Then the tuning's tries, and accuracies under what won.
 """
 
 from __future__ import annotations
@@ -9,23 +10,23 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from vitbench.ablation import Variant
-from vitbench.config import as_dict
-from vitbench.records import Record, now
+from vitbench.records import Record, Status, now
 from vitbench.run import machine
 from vitbench.run.interrupt import Stop
 from vitbench.run.job import Job, Result
-from vitbench.run.kinds import Measured
 from vitbench.run.local import LocalExecutor
 from vitbench.run.observer import Estimate, Observer, Progress, macs_of
-from vitbench.run.planning import Plan, plan_record, session_size, skip_records
+from vitbench.run.planning import Plan, Sorted, weights_of
+from vitbench.run.recorded import Recorded
+from vitbench.run.recorder import Recorder
+from vitbench.run.timing import Barred, Timing
 from vitbench.run.trial import Trial
+from vitbench.run.trials import Trials
 from vitbench.run.writer import Writer
+from vitbench.tuning import chosen, finished
 
 MODELLED = ("cost", "memory")
 """Kinds that use neither the device nor a clock, so that they may be forked and go side by side whatever it is."""
@@ -43,7 +44,10 @@ def job_of(trial: Trial, timeout_s: float | None, function: str | None = None) -
 
 @dataclass
 class Sweep:
-    """One run. ``seconds``: wall-clock time by phase; ``failed`` counts records, ``done`` and ``left`` trials."""
+    """One run.
+
+    ``seconds``: wall-clock time by phase; ``failed`` counts what could not be measured, ``done`` and ``left`` trials.
+    """
 
     plan: Plan
     writer: Writer
@@ -61,8 +65,9 @@ class Sweep:
         self._waiting = list(self.plan.trials)
         self._running: dict[Trial, float] = {}
         self._ended = 0
-        self._common: dict[str, Any] = {}
+        self._recorder = Recorder(self.plan, self.writer, self.timeout_s)
         self._estimate = Estimate(self.plan.survey.data["num_train"], self.at_once, macs_of(self.writer.records))
+        self._teach = {_id(trial.teacher) for trial in self.plan.trials if trial.teacher is not None}
 
     @property
     def left(self) -> int:
@@ -74,24 +79,8 @@ class Sweep:
         return time.monotonic() >= self.ends
 
     def open(self, command: str, summary: str) -> None:
-        """Writes what stands before the first trial: environment, plan (unless the last one says the same), skips."""
-        environment = machine.environment(self.plan.survey.torch, threads=self.plan.ablation.measure.threads)
-        self._common = {
-            "ablation": self.plan.name,
-            "environment": self.writer.add_environment(environment),
-            "code": machine.code(),
-        }
-        opening = plan_record(
-            self.plan,
-            command=command,
-            summary=summary,
-            conditions=machine.conditions(),
-            started=now(),
-            **self._common,
-        )
-        last = next((r for r in reversed(self.writer.records) if r.kind == "plan"), None)
-        skips = skip_records(self.plan, self.writer.records, started=now(), **self._common)
-        self.writer.append_many([*([] if last and last.id == opening.id else [opening]), *skips])
+        """Writes what stands before the first trial."""
+        self._recorder.open(command, summary)
         self.watch.planned(self.plan)
 
     def run(self) -> None:
@@ -106,93 +95,106 @@ class Sweep:
             start = time.monotonic()
             self._sessions([t for t in trials if t.alone])
             self.seconds["timing"] = time.monotonic() - start
-            accuracies = [t for t in trials if t.kind == "accuracy"]
-            accuracies.sort(key=lambda t: (t.seed, -self._estimate.guess(t)))  # the longest first, or it ends alone
-            self._phase("accuracy", accuracies, self.at_once)
+            same = [t for t in trials if t.kind == "accuracy" and t.recipe == "same"]
+            self._phase("accuracy", self._in_order(same), self.at_once)
+            if self.plan.tuning is not None:
+                tries = [t for t in trials if t.kind == "tuning"]
+                tries.sort(key=lambda t: (t.number, -self._estimate.guess(t)))  # so that everyone has as many
+                self._phase("tuning", tries, self.at_once)
+                self._phase("tuned accuracy", self._in_order(self._tuned()), self.at_once)
         finally:
             self.executor.cancel()
 
+    def _in_order(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Seed by seed; those who teach first, then the longest first, or it would end alone."""
+        return sorted(trials, key=lambda t: (t.seed, _depth(t), -self._estimate.guess(t)))
+
+    def _tuned(self) -> list[Trial]:
+        """The accuracies under the recipes that won; where they are known already, their records are used."""
+        plan = {"tuning": self.plan.tuning}
+        every = Trials(self.plan.ablation, self.plan.survey, self.plan.seeds)
+        winners, over = chosen(plan, self.writer.records), finished(plan, self.writer.records)
+        lost = [v.name for v in every.able if v.name in over and v.name not in winners]
+        if lost:
+            self.watch.note(f"no try gave a result for {', '.join(lost)}: no tuned accuracy")
+        found = Sorted(Recorded(self.writer.records, self.timeout_s))
+        for trial in every.tuned({name: won for name, won in winners.items() if name in over}):
+            found.add(trial)
+        self._recorder.copy(found.copies)
+        planned = [t for t in self._waiting if t.recipe == "same"]
+        self._waiting = [*planned, *found.trials, *every.to_tune([v.name for v in every.able if v.name not in over])]
+        return found.trials
+
     def _phase(self, name: str, trials: Iterable[Trial], at_once: int) -> None:
         start, busy = time.monotonic(), 0.0
-        queue = deque(trials)
+        queue = list(trials)
         running: dict[int, Trial] = {}
         while True:
-            while queue and len(running) < at_once and not self._over:
-                trial = queue.popleft()
-                running[self.executor.submit(job_of(trial, self.timeout_s))] = trial
+            while len(running) < at_once and not self._over and (trial := self._next(queue, running.values())):
+                running[self.executor.submit(job_of(self._furnished(trial), self.timeout_s))] = trial
                 self._start(trial)
             if not running:
                 break
             for key, result in self._wait():
                 trial = running.pop(key)
-                records = self._write(trial, result)
-                busy += sum(r.values.get("total_seconds", r.seconds) for r in records)
+                records = self._recorder.write(trial, result)
+                busy += sum(r.values.get("total_seconds", r.seconds) for r in records[:1])
                 self._end(trial, records, result.seconds)
         self.seconds[name] = busy / at_once
         self.seconds[f"around {name}"] = time.monotonic() - start - busy / at_once
 
+    def _next(self, queue: list[Trial], running: Iterable[Trial]) -> Trial | None:
+        """The first trial that need not wait for its teacher, taken out of the queue."""
+        busy = {_id(trial) for trial in (*queue, *running) if trial.seed is not None} if self._teach else set()
+        for trial in list(queue):
+            if trial.teacher is None or weights_of(self.writer.directory, trial.teacher).is_file():
+                queue.remove(trial)
+                return trial
+            if _id(trial.teacher) not in busy:
+                queue.remove(trial)
+                busy.discard(_id(trial))
+                self._abandon(trial, trial.teacher)
+        return None
+
+    def _abandon(self, trial: Trial, teacher: Trial) -> None:
+        """Records that a trial has no teacher; those whom it would teach itself hear of it in turn."""
+        name = teacher.variants[0].name
+        failure = next((r for r in reversed(self.writer.records) if r.id == _id(teacher) and r.failed), None)
+        said = "left no model" if failure is None else f"{failure.status}: {failure.reason}"
+        status: Status = "timeout" if failure is not None and failure.status == "timeout" else "failed"
+        result = Result(status=status, reason=f"its teacher {name} {said}", started=now())
+        self._start(trial)
+        self._end(trial, self._recorder.failure(trial, trial.variants[0], result), None)
+
+    def _furnished(self, trial: Trial) -> Trial:
+        """The trial with the places of its model and its teacher's, where there are any."""
+        directory, teaches = self.writer.directory, trial.kind == "accuracy" and _id(trial) in self._teach
+        if teaches:
+            weights_of(directory, trial).parent.mkdir(exist_ok=True)
+        return dataclasses.replace(
+            trial,
+            save_to=weights_of(directory, trial) if teaches else None,
+            taught_by=None if trial.teacher is None else weights_of(directory, trial.teacher),
+        )
+
     def _sessions(self, trials: Sequence[Trial]) -> None:
-        """Times what can be called; ``barred`` holds, by kind, the variants that cannot and why."""
-        barred = {} if self._over else self._probe(trials)
+        """Times what can be called."""
+        timing = Timing(
+            executor=self.executor,
+            recorder=self._recorder,
+            watch=self.watch,
+            wait=self._wait,
+            job_of=lambda trial, function: job_of(trial, self.timeout_s, function),
+            device=self.plan.survey.device,
+        )
+        barred: Barred = {} if self._over else timing.probe(trials)
         for trial in trials:
             if self._over:
                 break
             start = time.monotonic()
             self._start(trial)
-            records = self._session(trial, barred[trial.kind])
+            records = timing.session(trial, barred[trial.kind])
             self._end(trial, records, time.monotonic() - start)
-
-    def _probe(self, trials: Sequence[Trial]) -> dict[str, dict[str, Result]]:
-        """One call of every variant, in a process of its own."""
-        barred: dict[str, dict[str, Result]] = {trial.kind: {} for trial in trials}
-        variants = {v.name: v for trial in trials for v in trial.variants}
-        queue = list(variants.values())
-        running: dict[int, Variant] = {}
-        at_once = machine.cores() if self.plan.survey.device == "cpu" else 1
-        while queue or running:
-            while queue and len(running) < at_once:
-                variant = queue.pop()
-                trial = dataclasses.replace(trials[0], variants=(variant,))
-                running[self.executor.submit(job_of(trial, self.timeout_s, "probe"))] = variant
-            for key, result in self._wait():
-                variant = running.pop(key)
-                if result.status != "ok":
-                    only = ["train_step"] if result.on == "train_step" else list(barred)
-                    for kind in only:
-                        if kind in barred:
-                            barred[kind][variant.name] = result
-        return barred
-
-    def _session(self, trial: Trial, barred: dict[str, Result]) -> list[Record]:
-        """The records of a session; whoever ends it is left out of the next attempt."""
-        records: list[Record] = []
-
-        def bar(variant: Variant, result: Result) -> None:
-            records.extend(self._failure(trial, variant, result))
-            self.watch.note(f"{variant.name} is left out of {trial.label}: {result.reason}")
-
-        for variant in trial.variants:
-            if variant.name in barred:
-                bar(variant, barred[variant.name])
-        left = [v for v in trial.variants if v.name not in barred]
-        reason = barred[trial.variants[0].name].reason if trial.variants[0].name in barred else None
-        while left and left[0].is_baseline:
-            attempt = dataclasses.replace(trial, variants=tuple(left))
-            if any(r.session == attempt.session for r in self.writer.records):
-                return records  # it was timed before a variant that cannot be joined it
-            key = self.executor.submit(job_of(attempt, self.timeout_s))
-            result = next(result for ended, result in self._wait() if ended == key)
-            if result.status == "ok":
-                return records + self._write(attempt, result)
-            guilty = [v for v in left if v.name == result.on] or left
-            for variant in guilty:
-                bar(variant, result)
-            left = [v for v in left if v not in guilty]
-            reason = result.reason
-        lost = Result(status="failed", reason=f"the baseline could not be timed: {reason}", started=now())
-        for variant in left:
-            bar(variant, lost)
-        return records
 
     def _wait(self) -> list[tuple[int, Result]]:
         """The next jobs to end."""
@@ -208,13 +210,14 @@ class Sweep:
         self.watch.started(trial)
         self._progress()
 
-    def _end(self, trial: Trial, records: list[Record], seconds: float) -> None:
+    def _end(self, trial: Trial, records: list[Record], seconds: float | None) -> None:
         del self._running[trial]
         self._ended += 1
         self.done += any(record.ok for record in records)
-        self.failed += sum(record.failed for record in records)
+        self.failed += len({record.id for record in records if record.failed})
         self._estimate.macs |= macs_of(records)
-        self._estimate.observe(trial, seconds)
+        if seconds is not None:
+            self._estimate.observe(trial, seconds)
         self.watch.finished(trial, records)
         self._progress()
 
@@ -224,68 +227,18 @@ class Sweep:
         self.watch.progress(
             Progress(
                 done=self._ended,
-                total=len(self.plan.trials),
+                total=self._ended + len(running) + len(self._waiting),
                 failed=self.failed,
                 running=tuple(running),
                 remaining_s=self._estimate.remaining(self._waiting, running),
             )
         )
 
-    def _write(self, trial: Trial, result: Result) -> list[Record]:
-        """The records of a trial that ended; on the disk when this returns."""
-        if result.status != "ok":
-            return self._failure(trial, trial.variants[0], result)
-        variants = {v.name: v for v in trial.variants}
-        measured: list[Measured] = result.value
-        records = []
-        for row in measured:
-            variant = variants[row.variant]
-            name = trial.id(variant, control=row.control)
-            records.append(
-                Record(
-                    id=name,
-                    kind=f"{trial.kind}_control" if row.control else trial.kind,
-                    values=row.values,
-                    samples=row.samples,
-                    session=trial.session,
-                    artifacts=[self.writer.save_arrays(name, row.arrays)] if row.arrays else [],
-                    **self._about(trial, variant, result),
-                )
-            )
-        self.writer.append_many(records)
-        return records
 
-    def _failure(self, trial: Trial, variant: Variant, result: Result) -> list[Record]:
-        """The record that says why a variant could not be measured."""
-        told = {"traceback": result.traceback, "output": result.output or None}
-        about = self._about(trial, variant, result)
-        if result.status == "timeout":
-            about["settings"] |= {"timeout_s": self.timeout_s}
-        record = Record(
-            id=trial.failure_id(variant),
-            kind=trial.kind,
-            status=result.status,
-            reason=result.reason,
-            values={key: value for key, value in told.items() if value is not None},
-            **about,
-        )
-        self.writer.append(record)
-        return [record]
+def _id(trial: Trial) -> str:
+    return trial.id(trial.variants[0])
 
-    def _about(self, trial: Trial, variant: Variant, result: Result) -> dict[str, Any]:
-        """What every record says of its trial."""
-        settings = trial.settings(variant)
-        if trial.data is not None:
-            settings |= {"data": {"name": trial.data[0], "version": trial.data[1]}, "train": as_dict(variant.train)}
-        if trial.alone and result.status == "ok":
-            settings["session_size"] = session_size(trial)
-        return {
-            "variant": variant.name,
-            "axes": dict(variant.axes),
-            "config": None if variant.model is None else as_dict(variant.model),
-            "settings": settings,
-            "seed": trial.seed,
-            "started": result.started,
-            "seconds": result.seconds,
-            **self._common,
-        }
+
+def _depth(trial: Trial) -> int:
+    """How many teachers must come before it."""
+    return 0 if trial.teacher is None else 1 + _depth(trial.teacher)

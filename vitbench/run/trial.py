@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from vitbench.ablation import Variant
 from vitbench.config import ExternalConfig, as_dict
 from vitbench.records import digest, identity
 
-Kind: TypeAlias = Literal["cost", "memory", "latency", "train_step", "throughput", "accuracy"]
+Kind: TypeAlias = Literal["cost", "memory", "latency", "train_step", "throughput", "accuracy", "tuning"]
+Recipe: TypeAlias = Literal["same", "tuned"]
 
 ROOMS: dict[Kind, tuple[str, ...]] = {
     "cost": ("models", "measure"),
@@ -19,14 +22,18 @@ ROOMS: dict[Kind, tuple[str, ...]] = {
     "train_step": ("models", "measure"),
     "throughput": ("models", "measure"),
     "accuracy": ("models", "data", "train"),
+    "tuning": ("models", "data", "train"),
 }
 """Whose version numbers a kind's ids cover: a better recipe leaves the latencies standing."""
 
 SESSIONS: tuple[Kind, ...] = ("latency", "train_step", "throughput")
 """Kinds that time all variants together, with the machine to themselves."""
 
-KINDS: tuple[Kind, ...] = ("cost", "memory", *SESSIONS, "accuracy")
-"""In the order in which they are run."""
+TRAINED: tuple[Kind, ...] = ("accuracy", "tuning")
+"""Kinds that train a model: data, recipe and seed determine them."""
+
+KINDS: tuple[Kind, ...] = ("cost", "memory", *SESSIONS, *TRAINED)
+"""In the order in which they are run; accuracies under tuned recipes come last."""
 
 CONTROLLED: tuple[Kind, ...] = ("latency", "train_step")
 """Sessions in which a clone of the baseline takes part; its record is of the kind ``…_control``."""
@@ -47,19 +54,32 @@ class Trial:
 
     Attributes:
         kind: what is measured.
-        variants: one; all of them, the baseline first, in a session.
+        variants: one; all that differ in what is measured, the baseline first, in a session.
+        also: variants of which the same measurement is true, each behind the name of the one that is measured.
         device: ``cpu`` or ``cuda``.
-        data: the data set's name and version; accuracy only.
-        seed: accuracy only.
-        sources: of external models, each with the digest of its file: whoever edits a model gets new numbers.
+        data: the data set's name and version; of what is trained only.
+        images: of its whole training split.
+        seed: of what is trained only.
+        recipe: whether an accuracy is under the recipe that all share, or under the variant's tuned one.
+        number: of a tuning's try; 0 is the recipe's own values.
+        teacher: the trial whose model teaches this one.
+        sources: of external models and checkpoints, each with its digest: whoever edits one gets new numbers.
+        save_to: where the trained model goes; set when the trial is run, as is ``taught_by``, its teacher's file.
     """
 
     kind: Kind
     variants: tuple[Variant, ...]
+    also: tuple[tuple[str, Variant], ...] = ()
     device: str
     data: tuple[str, str] | None = None
+    images: int = 0
     seed: int | None = None
+    recipe: Recipe = "same"
+    number: int | None = None
+    teacher: Trial | None = None
     sources: tuple[tuple[str, str], ...] = ()
+    save_to: Path | None = None
+    taught_by: Path | None = None
 
     @property
     def alone(self) -> bool:
@@ -72,15 +92,22 @@ class Trial:
         what = self.kind.replace("_", " ")
         if self.alone:
             return f"{what} of {len(self.variants)} variant{'s' * (len(self.variants) != 1)}"
-        return f"{what} {self.variants[0].name}" + ("" if self.seed is None else f" seed {self.seed}")
+        parts = [what, self.variants[0].name]
+        parts += ["tuned"] if self.recipe == "tuned" else []
+        parts += [f"try {self.number}"] if self.number is not None else []
+        return " ".join([*parts, *([] if self.seed is None else [f"seed {self.seed}"])])
 
     @functools.cached_property
     def session(self) -> str | None:
         """The id of a joint timing: a hash of the set of variants and the settings."""
         if not self.alone:
             return None
-        members = sorted(self._alone_id(variant) for variant in self.variants)
-        return digest({"kind": self.kind, "baseline": self._alone_id(self.variants[0]), "members": members})
+        return session_id(self.kind, self._alone_id(self.variants[0]), [self._alone_id(v) for v in self.variants])
+
+    def rows(self, variant: Variant) -> Iterator[Variant]:
+        """The variants that a measurement of this one speaks for: itself first."""
+        yield variant
+        yield from (other for name, other in self.also if name == variant.name)
 
     def settings(self, variant: Variant) -> dict[str, Any]:
         """The settings that determine this kind's numbers, beside model, data and recipe."""
@@ -94,12 +121,27 @@ class Trial:
             return {}
         if self.kind == "memory":
             return {"device": self.device} | {key: measure[key] for key in MODELLED_BY}
-        if self.kind == "accuracy":
+        if self.kind in TRAINED:
             return {"device": self.device, "threads": 1}
         if self.kind == "throughput":
             shared = {key: measure[key] for key in CALLED_UNDER}
             return {"device": self.device, **shared, "window_s": WINDOW_S, "windows": WINDOWS}
         return {"device": self.device, **measure}
+
+    def about(self, variant: Variant) -> dict[str, Any]:
+        """The settings as a record notes them: with data and recipe where something is trained."""
+        settings = self.settings(variant)
+        if self.kind not in TRAINED:
+            return settings
+        settings |= {"data": self._data(variant), "train": as_dict(variant.train)}
+        if self.kind == "accuracy":
+            settings["recipe"] = self.recipe
+        else:
+            tried = {"lr": variant.train.lr, "weight_decay": variant.train.weight_decay}
+            settings |= {"try": self.number, **tried}
+        if self.teacher is not None:
+            settings["teacher"] = self.teacher.id(self.teacher.variants[0])
+        return settings
 
     def id(self, variant: Variant, *, control: bool = False) -> str:
         """The id of a record of the variant: of the session's if there is one."""
@@ -114,14 +156,33 @@ class Trial:
         return self._identity(self.kind, variant, None)
 
     def _identity(self, kind: str, variant: Variant, session: str | None) -> str:
-        accuracy = self.kind == "accuracy"
+        trained = self.kind in TRAINED
         return identity(
             kind,
             None if variant.model is None else as_dict(variant.model),
             rooms=ROOMS[self.kind],
-            data={"name": self.data[0], "version": self.data[1]} if accuracy and self.data else None,
-            train=as_dict(variant.train) if accuracy else None,
+            data=self._data(variant) if trained and self.data else None,
+            train=self._train(variant) if trained else None,
             seed=self.seed,
             settings=self.settings(variant),
             session=session,
         )
+
+    def _data(self, variant: Variant) -> dict[str, Any]:
+        name, version = self.data or ("", "")
+        share = {key: value for key, value in as_dict(variant.data).items() if key != "type"}
+        return {"name": name, "version": version, **share}
+
+    def _train(self, variant: Variant) -> dict[str, Any]:
+        """The recipe, with what files hold, and who teaches, in the place of their names."""
+        contents = {name: f"file {content}" for name, content in self.sources}
+        train = as_dict(variant.train)
+        named = {key: contents.get(train[key], train[key]) for key in ("init_from", "teacher")}
+        if self.teacher is not None:
+            named["teacher"] = f"trial {self.teacher.id(self.teacher.variants[0])}"
+        return {**train, **named}
+
+
+def session_id(kind: str, baseline: str, members: list[str]) -> str:
+    """The id of a joint timing, from the ids that its members have outside it."""
+    return digest({"kind": kind, "baseline": baseline, "members": sorted(set(members))})

@@ -33,9 +33,11 @@ def outcome(trial: Trial, records: list[Record]) -> str:
     wrong = next((record for record in records if not record.ok), None)
     if wrong is not None:
         return f"{trial.label}: {wrong.status}: {wrong.reason}"
-    took = sum(record.seconds for record in records) if not trial.alone else max(r.seconds for r in records)
-    accuracy = records[0].values.get("accuracy") if trial.kind == "accuracy" else None
-    return f"{trial.label}: {'' if accuracy is None else f'{accuracy:.1%} in '}{duration(took)}"
+    took = max(record.seconds for record in records)
+    values = records[0].values
+    found = {"accuracy": values.get("accuracy"), "tuning": values.get("val_accuracy")}.get(trial.kind)
+    said = "diverged, after " if values.get("diverged") else "" if found is None else f"{found:.1%} in "
+    return f"{trial.label}: {said}{duration(took)}"
 
 
 class PlainView(Observer):
@@ -126,7 +128,7 @@ def opening(plan: Plan) -> str:
     return f"{plan.name}: {', '.join(parts)}"
 
 
-MEASURING = ("costs", "timing", "accuracy")
+MEASURING = ("costs", "timing", "accuracy", "tuning", "tuned accuracy")
 
 
 def spent(outcome: Outcome, *, reporting_s: float) -> str:

@@ -112,12 +112,19 @@ def compare_pairs(study: Study, metric: str, pairs: dict[str, tuple[str, str]]) 
     units: dict[str, NDArray[np.float64]] = {}
     missing: dict[str, str] = {}
     invalid: set[str] = set()
+    twins: dict[str, str] = {}
+    first: dict[tuple[str, ...], str] = {}
     for name, (variant, other) in pairs.items():
         try:
-            units[name] = paired_units(study, metric, variant, other)
+            found = paired_units(study, metric, variant, other)
         except UnpairedError as reason:
             missing[name] = str(reason)
             continue
+        original = first.setdefault((*_ids(study, metric, variant), "", *_ids(study, metric, other)), name)
+        if original != name:  # one measurement that stands for several rows is one hypothesis, tested once
+            twins[name] = original
+            continue
+        units[name] = found
         if metric in TIMED:
             control = control_units(study, metric, joint_session(study, TIMED[metric], variant, other))
             if control is None:
@@ -126,9 +133,14 @@ def compare_pairs(study: Study, metric: str, pairs: dict[str, tuple[str, str]]) 
             elif not stats.control_holds(control, CONTROL_LEVEL):
                 invalid.add(name)
     how = settings_of(study, metric)
-    found = stats.family(units, how, missing=missing)
-    withheld = stats.family({name: units[name] for name in invalid}, how, valid=False)
-    return {name: withheld.get(name, found[name]) for name in pairs}
+    tested = stats.family(units, how, missing=missing)
+    tested |= stats.family({name: units[name] for name in invalid}, how, valid=False)
+    return {name: tested[twins.get(name, name)] for name in pairs}
+
+
+def _ids(study: Study, metric: str, variant: str) -> tuple[str, ...]:
+    """Which measurements of a metric a variant's row rests on."""
+    return tuple(r.id for r in study.of(TIMED.get(metric, "accuracy"), variant))
 
 
 def comparisons(study: Study) -> pd.DataFrame:

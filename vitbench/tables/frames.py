@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from vitbench import stats
 from vitbench.records import Record
 from vitbench.tables.compare import TIMED, blocks, comparisons, seed_accuracies
 from vitbench.tables.layout import absent, columns_for
+from vitbench.tables.outcomes import trained
 from vitbench.tables.study import JOINT, Planned, Study, read_study
+from vitbench.tables.tuned import tuned_accuracies
 
 MIB = 2**20
 MILLISECONDS = 1000.0
@@ -40,7 +42,7 @@ def table(study: Study, compared: pd.DataFrame | None = None) -> pd.DataFrame:
     frames = sources(study, comparisons(study) if compared is None else compared)
     names = [v.name for v in study.variants]
     columns = {}
-    for column in columns_for(study.plan.get("axes") or {}):
+    for column in columns_for(study.plan.get("axes") or {}, tuned=bool(study.chosen)):
         frame, _, field = column.source.partition(".")
         values = frames[frame].reindex(names)
         cells = list(values[field]) if field in values else [None] * len(names)
@@ -79,6 +81,12 @@ def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
             for v in runnable
             if (seeds := seed_accuracies(study, v.name))
         ],
+        "tuned": [
+            {"name": name, "lr": chosen.lr, "weight_decay": chosen.weight_decay, "seconds": chosen.seconds}
+            | (_bounds(stats.mean_interval(list(seeds.values())), low=0.0, high=1.0) if seeds else {})
+            for name, chosen in study.chosen.items()
+            for seeds in [tuned_accuracies(study, name)]
+        ],
     }
     found = {name: _indexed(rows) for name, rows in frames.items()}
     for source, metric in (("latency_ratio", "latency_ms"), ("accuracy_delta", "accuracy")):
@@ -102,7 +110,7 @@ def learning_curves(study: Study) -> pd.DataFrame:
     parts = []
     fields = ["epoch", "seconds", "train_loss", "val_accuracy"]
     for v in study.variants:
-        for record, arrays in _trained(study, v.name):
+        for record, arrays in trained(study, v.name):
             if all(name in arrays for name in fields):
                 frame = pd.DataFrame({name: arrays[name] for name in fields})
                 parts.append(frame.assign(variant=v.name, seed=record.seed))
@@ -117,7 +125,7 @@ def attention_distances(study: Study) -> pd.DataFrame:
     """
     parts = []
     for v in study.variants:
-        for record, arrays in _trained(study, v.name):
+        for record, arrays in trained(study, v.name):
             if "attention_distance" in arrays:
                 distances = arrays["attention_distance"]
                 block, head = np.indices(distances.shape).reshape(2, -1) + 1
@@ -136,7 +144,7 @@ def position_similarities(study: Study, tiles: int = 7) -> pd.DataFrame:
     """
     parts = []
     for v in study.variants:
-        found = next((a["pos_similarity"] for _, a in _trained(study, v.name) if "pos_similarity" in a), None)
+        found = next((a["pos_similarity"] for _, a in trained(study, v.name) if "pos_similarity" in a), None)
         if found is not None:
             down, across = (np.linspace(0, n - 1, min(n, tiles)).round().astype(int) for n in found.shape[:2])
             shown = found[down][:, across]
@@ -172,12 +180,6 @@ def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
-
-
-def _trained(study: Study, variant: str) -> Iterator[tuple[Record, dict[str, np.ndarray]]]:
-    """The accuracy records of a variant with their arrays, by seed."""
-    for record in sorted(study.of("accuracy", variant), key=lambda r: r.seed or 0):
-        yield record, study.arrays(record)
 
 
 def _indexed(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:

@@ -165,14 +165,24 @@ AFTER_AXES = (
     *_comparison("accuracy_delta", "Accuracy against the baseline (points)", points, unit="fraction", better="higher"),
     Column(name="reason", source="plan.reason", title="Why"),
 )
-COLUMNS = BEFORE_AXES + AFTER_AXES
+TUNED = (
+    *_with_interval("accuracy_tuned", "tuned", "Test accuracy, tuned (%)", percent, unit="fraction", better="higher"),
+    Column(name="tuned_lr", source="tuned.lr", title="Tuned learning rate", show=significant),
+    Column(name="tuned_weight_decay", source="tuned.weight_decay", title="Tuned weight decay", show=significant),
+    Column(
+        name="tuning_seconds", source="tuned.seconds", title="Tuning (s)", unit="s", better="lower", show=significant
+    ),
+)
+"""What tuning chose, what that gave, and the seconds of all tries that chose it; only where something was tuned."""
+
+COLUMNS = BEFORE_AXES + AFTER_AXES + TUNED
 """Every column that does not depend on the ablation; its axes stand after ``status``."""
 
 
-def columns_for(axes: Iterable[str]) -> tuple[Column, ...]:
-    """The columns of an ablation's table, one for each axis included."""
+def columns_for(axes: Iterable[str], *, tuned: bool = False) -> tuple[Column, ...]:
+    """The columns of an ablation's table, one for each axis included; those of tuning before the last, the reason."""
     named = (Column(name=axis, source=f"axes.{axis}", title=axis) for axis in axes)
-    return (*BEFORE_AXES, *named, *AFTER_AXES)
+    return (*BEFORE_AXES, *named, *AFTER_AXES[:-1], *(TUNED if tuned else ()), AFTER_AXES[-1])
 
 
 def column(name: str) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 from vitbench import records
 from vitbench.errors import UserError
 from vitbench.records import Notice, Record
+from vitbench.tables.belonging import belongs, differences, one_each, recipe_of, thing
+from vitbench.tuning import Chosen, chosen
 
 if TYPE_CHECKING:
     import numpy as np
 
-TRAINED_OR_COUNTED = ("accuracy", "cost")  # kinds that the measuring settings say nothing about
 JOINT = ("latency", "train_step", "throughput")
 """Kinds measured together; who could not take part has a failed record outside the session."""
-
-MISSING = object()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A variant as the plan declares it."""
+    """A variant as the plan declares it.
+
+    Attributes:
+        curve: what the rows are called together that differ in nothing but their training images.
+        images: how many those are, where the plan says it.
+    """
 
     name: str
     axes: Mapping[str, Any]
@@ -33,6 +37,8 @@ class Planned:
     is_reference: bool
     config: Mapping[str, Any] | None
     reason: str | None  # why it cannot be built
+    curve: str = ""
+    images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,7 @@ class Study:
         records: everything that belongs, in the order written; of several tries the one that succeeded, or the last.
         environments: hash → body.
         folders: where the records lie.
+        chosen: variant → what its tuning chose; nothing without tuning, or while tries are missing.
     """
 
     ablation: str
@@ -58,16 +65,25 @@ class Study:
     records: Sequence[Record]
     environments: Mapping[str, Mapping[str, Any]]
     folders: Sequence[Path]
+    chosen: Mapping[str, Chosen]
     _homes: Mapping[str, Path] = field(repr=False)
 
     @property
     def baseline(self) -> str:
         return next(v.name for v in self.variants if v.is_baseline)
 
-    def of(self, kind: str, variant: str | None = None, *, ok: bool = True) -> list[Record]:
-        """The records of a kind, and of a variant; by default those that hold a measurement."""
+    def of(self, kind: str, variant: str | None = None, *, ok: bool = True, tuned: bool = False) -> list[Record]:
+        """The records of a kind, and of a variant; by default those that hold a measurement, of the recipe all share.
+
+        ``tuned``: instead those that were trained with what their own tuning chose.
+        """
         return [
-            r for r in self.records if r.kind == kind and variant in {None, r.variant} and (r.status == "ok" or not ok)
+            r
+            for r in self.records
+            if r.kind == kind
+            and variant in {None, r.variant}
+            and (r.status == "ok" or not ok)
+            and (recipe_of(r) == "tuned") == tuned
         ]
 
     def sessions(self, kind: str) -> Iterator[dict[str, Record]]:
@@ -111,6 +127,7 @@ def read_study(*directories: str | Path, notice: Notice = records.warn) -> Study
     plans: list[Record] = []
     everything: list[Record] = []
     homes: dict[str, Path] = {}
+    known: set[tuple[str, str, str]] = set()
     environments: dict[str, dict[str, Any]] = {}
     for folder in folders:
         own = records.read(folder, notice)
@@ -120,14 +137,15 @@ def read_study(*directories: str | Path, notice: Notice = records.warn) -> Study
                 f"{folder} holds records but no plan: run python -m vitbench.ablate NAME --results {folder} again"
             )
         plans.append(plan)
-        known = set(homes)
-        everything += [r for r in own if r.id not in known]
-        homes |= {r.id: folder for r in own if r.id not in known}
+        everything += [r for r in own if thing(r) not in known]
+        known |= {thing(r) for r in own}
+        homes = {r.id: folder for r in own} | homes
         environments |= records.read_environments(folder)
     for folder, plan in zip(folders[1:], plans[1:], strict=True):
         _same_ablation(folders[0], plans[0], folder, plan)
     variants = _variants(plans)
-    belonging = _one_each(r for r in everything if r.kind != "plan" and _belongs(r, plans[0], variants))
+    tuned = chosen(plans[0].values, everything)
+    belonging = one_each(r for r in everything if r.kind != "plan" and belongs(r, plans[0], variants, tuned))
     return Study(
         ablation=plans[0].ablation,
         plan=plans[0].values,
@@ -137,17 +155,9 @@ def read_study(*directories: str | Path, notice: Notice = records.warn) -> Study
         records=belonging,
         environments=environments,
         folders=folders,
+        chosen=tuned,
         _homes=homes,
     )
-
-
-def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two settings that both name a thing differ in it: (dotted path, ours, theirs)."""
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        for key in [k for k in ours if k in theirs]:
-            yield from differences(ours[key], theirs[key], f"{path}.{key}" if path else key)
-    elif ours != theirs:
-        yield path, ours, theirs
 
 
 def _same_ablation(first: Path, ours: Record, second: Path, theirs: Record) -> None:
@@ -179,30 +189,8 @@ def _variants(plans: Sequence[Record]) -> list[Planned]:
                     is_reference=bool(v.get("is_reference")),
                     config=v.get("config"),
                     reason=v.get("reason"),
+                    curve=v.get("curve") or v["name"],
+                    images=v.get("images"),
                 ),
             )
     return sorted(found.values(), key=lambda v: not v.is_baseline)
-
-
-def _belongs(record: Record, plan: Record, variants: Sequence[Planned]) -> bool:
-    """Whether a record is of a planned variant, its very config, and made under the plan's settings or the axes'."""
-    variant = next((v for v in variants if v.name == record.variant), None)
-    if variant is None or (record.config is not None and record.config != variant.config):
-        return False
-    asked = {room: plan.settings[room] for room in ("data", "train", "measure", "device") if room in plan.settings}
-    if record.kind not in TRAINED_OR_COUNTED:
-        asked |= plan.settings.get("measure") or {}
-    return all(
-        any(variant.axes.get(axis, MISSING) == value for axis in (path, f"measure.{path}"))
-        for path, _, value in differences(asked, record.settings)
-    )
-
-
-def _one_each(found: Iterable[Record]) -> list[Record]:
-    """One record for each thing measured: of several tries the last that succeeded, else the last."""
-    kept: dict[tuple[Any, ...], Record] = {}
-    for record in found:
-        key = (record.kind, record.variant, record.seed, record.session)
-        if record.ok or key not in kept or not kept[key].ok:
-            kept[key] = record
-    return list(kept.values())

@@ -1,18 +1,17 @@
 """One training run, start to end: config, data and seed in, test accuracy and curves out.
 
-Pairing by seed: the initial weights, the order of the data and the augmentation are drawn from three streams of the
+Pairing by seed: the initial weights, the order of the data and each kind of augmentation are drawn from streams of the
 trial's seed, each with its own generator, so that for equal seeds they are the same whatever else a variant draws
-(dropout has a fourth). The final model is that of the last epoch; the test split is looked at once, after it.
+(dropout has one too). The final model is that of the last epoch; the test split is looked at once, after it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +21,17 @@ from torch.nn import functional
 
 from vitbench.config import ModelConfig, TrainConfig
 from vitbench.data.dataset import Dataset, Split
+from vitbench.errors import UserError
 from vitbench.models import build
-from vitbench.train import augment
-from vitbench.train.loss import cross_entropy
-from vitbench.train.optimizer import adamw, learning_rate
+from vitbench.train.ema import RunningMean
+from vitbench.train.evaluate import predict
+from vitbench.train.feed import Feed
+from vitbench.train.optimizer import learning_rate
+from vitbench.train.seeds import seed_of
+from vitbench.train.step import Step
 
-EVALUATE_AT_ONCE = 512
-"""Images in one forward pass of an evaluation; accuracy must not depend on the recipe's batch size through rounding."""
-
-AUGMENT_AT_ONCE = 8192
-"""Images augmented and normalised in one go: a small data set's whole epoch, a bounded part of a large one's."""
+if TYPE_CHECKING:
+    from vitbench.models.weights import LoadReport
 
 
 class Diverged(RuntimeError):  # noqa: N818 (the word of a record's status)
@@ -49,8 +49,9 @@ class Diverged(RuntimeError):  # noqa: N818 (the word of a record's status)
 class Epoch:
     """One point of the learning curve.
 
-    Both losses are cross-entropy with the recipe's label smoothing; ``train_loss`` is the mean over the epoch's steps,
-    augmentation and dropout on. ``seconds`` counts training since the start, without evaluation.
+    ``val_loss`` is cross-entropy with the recipe's label smoothing; ``train_loss`` is the mean over the epoch's steps
+    of what is minimised, augmentation, dropout, mixed labels and a teacher's term included. ``seconds`` counts training
+    since the start, without evaluation, and ``wait_s`` what of it was spent waiting for the next batch.
     """
 
     epoch: int  # from 1
@@ -58,15 +59,24 @@ class Epoch:
     val_loss: float
     val_accuracy: float
     seconds: float
+    wait_s: float
 
 
 @dataclass(frozen=True)
 class TrainResult:
+    """What came of a training run.
+
+    ``model`` is what was evaluated: with ``ema`` the running mean. ``loaded`` says what became of the tensors of
+    ``init_from``.
+    """
+
     model: nn.Module
     curve: tuple[Epoch, ...]
+    logits: npt.NDArray[np.float32]  # (num_test, classes)
     predictions: npt.NDArray[np.int64]  # (num_test,)
     correct: npt.NDArray[np.bool_]  # (num_test,)
     steps: int
+    loaded: LoadReport | None = None
 
     @property
     def accuracy(self) -> float:
@@ -82,115 +92,78 @@ def train(
     seed: int,
     device: str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
+    teacher: nn.Module | None = None,
 ) -> TrainResult:
-    """Trains a model from scratch on the training split and tests it once.
+    """Trains a model on the training split, from scratch or from ``init_from``, and tests it once.
 
-    Sets the state of torch's global generators.
+    Sets the state of torch's global generators. A ``teacher`` maps the same normalised images to logits of the same
+    classes; it is moved to the device and called in evaluation mode.
 
     Raises:
         Diverged: the loss became infinite or not a number.
+        UserError: the recipe distils and there is no teacher, or one of other classes; ``init_from`` cannot be read or
+            does not fit; or the device or the model cannot have a setting.
     """
-    torch.manual_seed(_stream(seed, "weights"))
-    model = build(model_config).to(device)
-    torch.manual_seed(_stream(seed, "dropout"))
-    order, draws = (torch.Generator().manual_seed(_stream(seed, name)) for name in ("order", "augmentation"))
-
-    shift_px = config.shift_px if dataset.spec.shift else 0
-    flip = config.flip and dataset.spec.flip
-    home = _home(dataset, device)
-    learn, val = dataset.train.to(home), dataset.val.to(home)
-    padded = augment.pad(learn.images, shift_px)
-    normalise = _Normalise(dataset.mean.to(device), dataset.std.to(device))
-    batch_size = min(config.batch_size, len(learn))
-    per_epoch = len(learn) // batch_size  # an incomplete last batch waits for the next shuffle
-    steps = per_epoch * config.epochs
-    optimizer = adamw(model, config)
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    if (config.distillation != "none") != (teacher is not None):
+        raise UserError(
+            f"distillation={config.distillation} {'needs' if teacher is None else 'has no use for'} a teacher: "
+            "train(teacher=…) takes a module, and goes with distillation=soft or hard"
+        )
+    torch.manual_seed(seed_of(seed, "weights"))
+    model = build(model_config)
+    loaded = None if config.init_from is None else _start_from(model, config.init_from)
+    model = model.to(device)
+    if teacher is not None:
+        teacher = teacher.to(device).eval()
+    torch.manual_seed(seed_of(seed, "dropout"))
+    feed = Feed(dataset, config, seed=seed, device=device)
+    step = Step(model, config, device, teacher)
+    mean = RunningMean(model, config.ema) if config.ema else None
+    judged = model if mean is None else mean.model
+    val = dataset.val.to(feed.home) if isinstance(dataset.val, Split) else dataset.val
+    answers = dataset.val.labels.to(device)
+    per_epoch, steps = feed.per_epoch, feed.per_epoch * config.epochs
 
     curve: list[Epoch] = []
     seconds = 0.0
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         model.train()
-        shuffled = torch.randperm(len(learn), generator=order)[: per_epoch * batch_size].to(home)
-        shifts, flips = (
-            drawn.to(home) for drawn in augment.draw(len(learn), shift_px=shift_px, flip=flip, generator=draws)
-        )
         losses: list[Tensor] = []
-        for chunk in torch.split(shuffled, max(1, AUGMENT_AT_ONCE // batch_size) * batch_size):
-            raw = augment.take(padded, chunk, shifts[chunk], flips[chunk], shift_px=shift_px)
-            images, labels = normalise(raw.to(device)), learn.labels[chunk].to(device)
-            for x, y in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
-                rate = learning_rate((epoch - 1) * per_epoch + len(losses), steps, config)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                with _autocast(config, device):
-                    loss = cross_entropy(model(x), y, config.label_smoothing)
-                torch.autograd.backward(loss)
-                if config.clip_grad_norm:
-                    nn.utils.clip_grad_norm_(parameters, config.clip_grad_norm, foreach=True)
-                optimizer.step()
-                optimizer.zero_grad()
-                losses.append(loss.detach())
+        for images, targets in feed.epoch():
+            rate = learning_rate((epoch - 1) * per_epoch + len(losses), steps, config)
+            losses.append(step(images, targets, rate))
+            if mean is not None:
+                mean.update()
         epoch_losses = torch.stack(losses).tolist()  # waits for the device
         seconds += time.perf_counter() - start
-        for step, value in enumerate(epoch_losses, start=1):
+        for number, value in enumerate(epoch_losses, start=1):
             if not math.isfinite(value):
-                raise Diverged(epoch, (epoch - 1) * per_epoch + step)
-        logits = _logits(model, val, normalise, config, device)
-        answers = val.labels.to(device)
+                raise Diverged(epoch, (epoch - 1) * per_epoch + number)
+        logits = predict(judged, val, feed.normalise, config, device)
         val_loss = functional.cross_entropy(logits, answers, label_smoothing=config.label_smoothing).item()
         if not math.isfinite(val_loss):
             raise Diverged(epoch, epoch * per_epoch)
         val_accuracy = (logits.argmax(1) == answers).double().mean().item()
-        curve.append(Epoch(epoch, sum(epoch_losses) / per_epoch, val_loss, val_accuracy, seconds))
+        curve.append(Epoch(epoch, sum(epoch_losses) / per_epoch, val_loss, val_accuracy, seconds, feed.wait_s))
         if on_epoch is not None:
             on_epoch(curve[-1])
 
-    predictions = _logits(model, dataset.test, normalise, config, device).argmax(1).cpu()
+    logits = predict(judged, dataset.test, feed.normalise, config, device)
+    predictions = logits.argmax(1).cpu()
     return TrainResult(
-        model=model,
+        model=judged,
         curve=tuple(curve),
+        logits=logits.cpu().numpy(),
         predictions=predictions.numpy(),
         correct=(predictions == dataset.test.labels).numpy(),
         steps=steps,
+        loaded=loaded,
     )
 
 
-def _stream(seed: int, name: str) -> int:
-    """A seed for one of a trial's independent streams."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]) >> 1
+def _start_from(model: nn.Module, path: str) -> LoadReport:
+    """The file's weights into the model, but for a head of other classes; position embeddings are resized."""
+    from vitbench.models.weights import load_weights
 
-
-@dataclass(frozen=True)
-class _Normalise:
-    mean: Tensor  # (channels,)
-    std: Tensor
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Raw (n, c, h, w) → float32 with mean 0 and deviation 1 over the training split."""
-        return (images.float() - self.mean[:, None, None]) / self.std[:, None, None]
-
-
-def _autocast(config: TrainConfig, device: str) -> contextlib.AbstractContextManager[object]:
-    kind = torch.device(device).type
-    if config.precision == "bfloat16" or (config.precision == "auto" and kind == "cuda"):
-        return torch.autocast(kind, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
-
-
-def _home(dataset: Dataset, device: str) -> str:
-    """Where the images stay: on the device, unless they would take more than half of a GPU's free memory."""
-    if torch.device(device).type != "cuda":
-        return device
-    images = (dataset.train.images, dataset.val.images)
-    free, _ = torch.cuda.mem_get_info(device)
-    return device if 2 * sum(i.nbytes for i in images) <= free / 2 else "cpu"  # twice: with and without a border
-
-
-def _logits(model: nn.Module, split: Split, normalise: _Normalise, config: TrainConfig, device: str) -> Tensor:
-    """(n, classes), float32, in evaluation mode."""
-    model.eval()
-    with torch.inference_mode(), _autocast(config, device):
-        batches = torch.split(split.images, EVALUATE_AT_ONCE)
-        return torch.cat([model(normalise(images.to(device))).float() for images in batches])
+    return load_weights(model, path, replace_head=True)

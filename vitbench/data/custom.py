@@ -1,0 +1,99 @@
+"""Any other data: ``python:package.module:function``, a function without arguments that returns them.
+
+It returns either a ``vitbench.data.Dataset`` or a dict of arrays under the names of ``npz:``
+(``vitbench.data.arrays``):
+
+    def shapes() -> dict[str, np.ndarray]:
+        return {"images": images, "labels": labels, "flip": np.True_}
+
+The module is looked for on ``sys.path``, and so beside the ablation file. The function runs in every trial and must
+return the same data each time: the version that records carry is a digest of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from vitbench.data.arrays import EXPECTED, from_arrays
+from vitbench.data.dataset import Dataset, Split
+from vitbench.data.stream import Stream
+from vitbench.errors import UserError, unknown
+
+
+def load(path: str) -> Dataset:
+    """``path`` is ``package.module:function``.
+
+    Raises:
+        UserError: no such module or function, it raises, or returns something else.
+    """
+    name = f"python:{path}"
+    function = _find(path)
+    try:
+        made = function()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{name} raised {type(error).__name__}: {error}") from error
+    if isinstance(made, Dataset):
+        return _checked(made, name)
+    if isinstance(made, Mapping):
+        return from_arrays(made, name=name, source=name)
+    raise UserError(f"{name} returned {type(made).__name__}: return a vitbench.data.Dataset, or a dict with {EXPECTED}")
+
+
+def _find(path: str) -> Callable[[], Any]:
+    module_name, colon, attribute = path.partition(":")
+    if not colon or not module_name or not attribute:
+        raise UserError(f"data set 'python:{path}' names no function: write python:package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        if module_name == missing or module_name.startswith(f"{missing}."):
+            raise UserError(
+                f"no module {module_name!r}: install the package that has it, or put "
+                f"{module_name.partition('.')[0]}.py beside the ablation file"
+            ) from error
+        raise UserError(f"module {module_name!r} needs {missing!r}, which is not installed: install it") from error
+    except Exception as error:
+        raise UserError(f"module {module_name!r} cannot be imported: {type(error).__name__}: {error}") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise UserError(unknown(f"function of {module_name}", attribute, own))
+    found: Callable[[], Any] = function
+    return found
+
+
+def _checked(dataset: Dataset, name: str) -> Dataset:
+    """With a name under which it is found again, and a version that follows its content."""
+    spec = dataset.spec
+    digest = hashlib.sha256()
+    for part, expected in (("train", spec.num_train), ("val", spec.num_val), ("test", spec.num_test)):
+        split: Any = getattr(dataset, part)  # somebody else made it
+        if not isinstance(split, Split | Stream):
+            raise UserError(f"{name}: {part} is a {type(split).__name__}: it takes a vitbench.data.Split or Stream")
+        if not 0 < len(split) == expected:
+            raise UserError(f"{name}: {part} holds {len(split)} images, and its spec says {expected}")
+        labels = split.labels
+        if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < spec.num_classes:
+            raise UserError(f"{name}: labels of {part} must be int64, from 0 to {spec.num_classes - 1}")
+        digest.update(labels.numpy().tobytes())
+        if isinstance(split, Stream):
+            digest.update(split.files.digest().encode())
+            continue
+        shape = (expected, spec.in_chans, spec.img_size, spec.img_size)
+        if split.images.shape != shape or split.images.dtype not in (torch.uint8, torch.float32):
+            raise UserError(
+                f"{name}: images of {part} are {tuple(split.images.shape)} {split.images.dtype}, and its spec says "
+                f"{shape}, uint8 or float32"
+            )
+        digest.update(split.images.contiguous().numpy().tobytes())
+    version = f"{spec.version}-{digest.hexdigest()[:12]}"
+    return dataclasses.replace(dataset, spec=dataclasses.replace(spec, name=name, version=version))

@@ -1,0 +1,21 @@
+"""A checkpoint on the test split of a data set: how good, how sure of itself, how fast. Imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitbench.lazy import lazy
+
+if TYPE_CHECKING:
+    from vitbench.evaluate.images import Images
+    from vitbench.evaluate.scoring import ClassScore, Scores, logits_of, score
+
+__all__ = ["ClassScore", "Images", "Scores", "logits_of", "score"]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "images": ("Images",),
+        "scoring": ("ClassScore", "Scores", "logits_of", "score"),
+    },
+)

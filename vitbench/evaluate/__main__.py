@@ -1,0 +1,208 @@
+"""``python -m vitbench.evaluate MODEL --weights FILE --data folder:PATH``: a checkpoint on a test split."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from vitbench import cli
+from vitbench.errors import UserError
+
+if TYPE_CHECKING:
+    from vitbench.data import DataSpec
+    from vitbench.evaluate.request import Ready
+    from vitbench.evaluate.showing import Found
+
+PROG = "python -m vitbench.evaluate"
+EXAMPLE = f"{PROG} vit_base_patch16_224 --weights FILE --data folder:PATH"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def _option(metavar: str, default: str) -> Any:
+    """How ``--help`` shows an option that need not be given."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Accuracy (top-1, top-5, by class), calibration error and throughput of a checkpoint on a test split.
+
+    Nothing is trained and nothing downloaded. Images are sized, cropped and normalised as the authors of such
+    checkpoints do it; what was done is said.
+    """
+
+    model: Annotated[str | None, tyro.conf.Positional, _option("MODEL", "none")] = None
+    """A zoo name (vit_base_patch16_224, resnet50), or auto: all from the file."""
+    weights: Annotated[str | None, _option("FILE", "none")] = None
+    """A .pth, .safetensors or .npz file: vitbench's, timm's, DeiT's, torchvision's, Hugging Face's or Google's."""
+    data: Annotated[str | None, _option("NAME", "none")] = None
+    """A data set: folder:PATH, imagenet:PATH, cifar10:PATH, digits …"""
+    img_size: Annotated[int | None, _option("PX", "the model's own")] = None
+    """Side of the images; position embeddings are resized to it."""
+    batch_size: int = 32
+    """Images in a call."""
+    normalise: Annotated[str | None, _option("WORD", "as the checkpoint's family")] = None
+    """data: mean and deviation of the training split; imagenet; half: 0.5 and 0.5."""
+    crop: Annotated[float | None, _option("SHARE", "as the checkpoint's family")] = None
+    """Share of the shorter side that is cut from the middle, up to 1."""
+    class_map: Annotated[str | None, _option("FILE", "outputs are the classes in their order")] = None
+    """A line a class: name,output."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    threads: int = 1
+    """Of torch, on the CPU."""
+    workers: int = 1
+    """Processes that decode images which do not fit into memory."""
+    throughput: bool = True
+    """Time the model, too: some seconds more."""
+    format: Literal["table", "csv", "json", "markdown", "latex"] = "table"
+    """csv and json: full precision, every class. What the numbers apply to goes to stderr, except under a table."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 evaluated, 2 a request that cannot be met, 130 interrupted."""
+    return cli.run(lambda: evaluate(cli.parse(Options, argv, prog=PROG)))
+
+
+def evaluate(options: Options) -> int:
+    """Evaluates and prints.
+
+    Raises:
+        UserError: the request cannot be met.
+    """
+    for word, value in (("model", options.model), ("--weights", options.weights), ("--data", options.data)):
+        if value is None:
+            raise UserError(f"which {word.removeprefix('--')}? {word} is missing: type {EXAMPLE}")
+    for word in ("batch_size", "threads"):
+        if getattr(options, word) < 1:
+            raise UserError(f"--{word.replace('_', '-')} {getattr(options, word)} is too small: it takes 1 or more")
+    if options.img_size is not None and options.img_size < 1:
+        raise UserError(f"--img-size {options.img_size} is too small: it takes 1 or more")
+    if options.workers < 0:
+        raise UserError(f"--workers {options.workers} is too small: it takes 0 or more")
+    if "torch" not in sys.modules:
+        os.environ.update(dict.fromkeys(THREADS, str(options.threads)))  # read when a numerical library is imported
+
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # python:module:function is looked for here too, under `vitbench evaluate` as under -m
+
+    import torch
+
+    from vitbench.evaluate.showing import rendered
+
+    torch.set_num_threads(options.threads)
+    try:
+        found = _found(options)
+    except KeyboardInterrupt:
+        print("vitbench: interrupted; an evaluation keeps nothing, the same command begins again", file=sys.stderr)
+        return cli.INTERRUPTED
+    finally:
+        _progress("")
+    print(rendered(found, options.format), end="")
+    print("\n".join(found.notes), file=sys.stdout if options.format == "table" else sys.stderr)
+    return 0
+
+
+def _found(options: Options) -> Found:
+    import torch
+
+    from vitbench.evaluate.request import prepare
+    from vitbench.evaluate.scoring import Clock, logits_of, score, throughput
+    from vitbench.evaluate.showing import Found
+    from vitbench.measure.prepare import available
+
+    device = available(options.device)
+    _progress("reading weights and data")
+    ready = prepare(
+        str(options.model),
+        str(options.weights),
+        str(options.data),
+        img_size=options.img_size,
+        normalise=options.normalise,
+        crop=options.crop,
+        class_map_file=options.class_map,
+        device=device,
+    )
+    spec, of = ready.dataset.spec, (ready.model, ready.dataset, ready.images)
+    start = time.perf_counter()
+    logits = logits_of(
+        *of,
+        batch_size=options.batch_size,
+        device=device,
+        workers=options.workers,
+        outputs=ready.outputs,
+        progress=Clock(_progress),
+    )
+    seconds = time.perf_counter() - start
+    _progress("calibration")
+    scores = score(logits, ready.dataset.test.labels, spec.classes)
+    _progress("throughput")
+    rate = throughput(*of, batch_size=options.batch_size, device=device) if options.throughput else None
+    scope = {
+        "model": options.model,
+        "weights": options.weights,
+        "data": options.data,
+        "data_version": spec.version,
+        "test_images": spec.num_test,
+        "img_size": ready.images.side,
+        "batch_size": options.batch_size,
+        "device": device,
+        "threads": options.threads,
+        "torch": torch.__version__,
+    }
+    return Found(scores, rate, scope, _notes(options, ready, scores, seconds))
+
+
+def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[str]:
+    """To what the numbers apply, what was done to get them, and what may be wrong with them."""
+    from vitbench.evaluate.showing import SHOWN_CLASSES
+
+    spec = ready.dataset.spec
+    lines = [
+        f"{options.weights}, format {ready.report}",
+        *(f"assumed: {text}" for text in ready.assumptions),
+        _about(str(options.data), spec),
+        ready.images.said,
+    ]
+    if ready.outputs is None:
+        lines.append(f"outputs 0 to {spec.num_classes - 1} are taken for the classes in the order of the data's list")
+    else:
+        lines.append(f"outputs are classes as {options.class_map} says; the model's other outputs are left out")
+    error = scores.calibration
+    lines.append(
+        f"calibration error is freed from what chance alone would show ({100 * error.expected:.1f} points here); "
+        f"the textbook's number is {100 * error.plain:.1f}"
+    )
+    lines.append(
+        "intervals are over images (throughput: over windows of calls of the model alone): "
+        "they do not tell how another training run would do"
+    )
+    if len(scores.classes) > SHOWN_CLASSES and options.format in {"table", "markdown", "latex"}:
+        lines.append(
+            f"the {SHOWN_CLASSES} classes of the lowest accuracy are shown; --format csv has all {spec.num_classes}"
+        )
+    lines.append(f"one pass over the test images took {seconds:.1f} s")
+    return lines
+
+
+def _about(data: str, spec: DataSpec) -> str:
+    everything = spec.num_train + spec.num_val + spec.num_test
+    chance = f"always naming the most frequent one would be right in {spec.chance:.1%}"
+    return f"{data}: {spec.num_test} test images of {everything}, {spec.num_classes} classes; {chance}"
+
+
+def _progress(text: str) -> None:
+    """One line that is written over and over; nothing where there is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

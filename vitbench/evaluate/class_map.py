@@ -1,0 +1,65 @@
+"""Which output of a model is which class of the data: ``--class-map FILE``.
+
+A CSV file with a line a class, ``name,output`` (``tabby cat,281``), or a JSON object ``{"tabby cat": 281}``. Outputs
+count from 0; those that no class has are left out, as ImageNet-R and its like are evaluated.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitbench.errors import UserError, choices, unknown
+
+
+def class_map(path: str | Path, classes: Sequence[str], outputs: int) -> tuple[int, ...]:
+    """The output of each class, in the order of ``classes``.
+
+    Raises:
+        UserError: no such file, not of this form, a class without an output or an unknown one, an output that the
+            model has not or that two classes share.
+    """
+    path = Path(path).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"class map {path} cannot be read ({error}): write a line a class, name,output") from None
+    found: dict[str, int] = {}
+    for name, value in _pairs(path, text):
+        if name not in classes:
+            raise UserError(f"{path}: {unknown('class', name, list(classes)[:20])}")
+        if name in found:
+            raise UserError(f"{path} names the class {name!r} twice: each has one output")
+        number = str(value).strip()
+        if isinstance(value, bool) or not number.isdecimal() or int(number) >= outputs:
+            raise UserError(f"{path}: the output {number!r} of {name!r} is none: it takes 0 to {outputs - 1}")
+        found[name] = int(number)
+    absent = [name for name in classes if name not in found]
+    if absent:
+        raise UserError(f"{path} lacks {choices(absent[:5])}{' and more' * (len(absent) > 5)}: name every class")
+    numbers = [found[name] for name in classes]
+    shared = next((name for name in classes if numbers.count(found[name]) > 1), None)
+    if shared is not None:
+        raise UserError(f"{path} gives the output {found[shared]} to several classes, {shared!r} first: to one only")
+    return tuple(numbers)
+
+
+def _pairs(path: Path, text: str) -> list[tuple[str, object]]:
+    if text.lstrip().startswith("{"):
+        try:
+            return list(json.loads(text).items())
+        except ValueError as error:
+            raise UserError(
+                f"{path} is no JSON ({error}): write {{'class': 0, …}}, or a line a class, name,output"
+            ) from None
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    except csv.Error as error:
+        raise UserError(f"{path} is no CSV ({error}): write a line a class, name,output") from None
+    wrong = next((row for row in rows if len(row) != 2), None)
+    if wrong is not None:
+        raise UserError(f"{path}: {','.join(wrong)!r} is not of the form name,output")
+    return [(name, output) for name, output in rows]

@@ -1,0 +1,129 @@
+"""From what a job gave, or why it gave nothing, to records on the disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vitbench.ablation import Variant
+from vitbench.config import as_dict
+from vitbench.records import Record, now
+from vitbench.run import machine
+from vitbench.run.job import Result
+from vitbench.run.opening import plan_record, skip_records
+from vitbench.run.planning import Plan, session_size
+from vitbench.run.recorded import batched
+from vitbench.run.trial import Trial
+from vitbench.run.writer import Writer
+
+if TYPE_CHECKING:
+    from vitbench.run.kinds import Measured
+
+
+@dataclass
+class Recorder:
+    """Writes the records of one run."""
+
+    plan: Plan
+    writer: Writer
+    timeout_s: float | None
+    _common: dict[str, Any] = field(default_factory=dict)
+
+    def open(self, command: str, summary: str) -> None:
+        """Writes what stands before the first trial.
+
+        That is the environment, the plan (unless the last one says the same), the skipped cells, and what is recorded
+        already and is true of other variants too.
+        """
+        environment = machine.environment(self.plan.survey.torch, threads=self.plan.ablation.measure.threads)
+        self._common = {
+            "ablation": self.plan.name,
+            "environment": self.writer.add_environment(environment),
+            "code": machine.code(),
+        }
+        conditions = machine.conditions()
+        opening = plan_record(
+            self.plan, command=command, summary=summary, conditions=conditions, started=now(), **self._common
+        )
+        last = next((r for r in reversed(self.writer.records) if r.kind == "plan"), None)
+        skips = skip_records(self.plan, self.writer.records, started=now(), **self._common)
+        self.writer.append_many([*([] if last and last.id == opening.id else [opening]), *skips])
+        self.copy(self.plan.copies)
+
+    def copy(self, copies: tuple[Record, ...] | list[Record]) -> None:
+        """Writes records of earlier measurements for the other variants of which they are true."""
+        if copies:
+            self.writer.append_many(batched(copies))
+
+    def write(self, trial: Trial, result: Result) -> list[Record]:
+        """The records of a trial that ended; on the disk when this returns."""
+        if result.status != "ok":
+            return self.failure(trial, trial.variants[0], result)
+        variants = {v.name: v for v in trial.variants}
+        measured: list[Measured] = result.value
+        records = []
+        for row in measured:
+            variant = variants[row.variant]
+            name = trial.id(variant, control=row.control)
+            record = Record(
+                id=name,
+                kind=f"{trial.kind}_control" if row.control else trial.kind,
+                variant="",
+                values=row.values,
+                samples=row.samples,
+                session=trial.session,
+                artifacts=[self.writer.save_arrays(name, row.arrays)] if row.arrays else [],
+                **self._about(trial, result),
+            )
+            rows = [variant] if row.control else trial.rows(variant)
+            records += [self._of(trial, record, other) for other in rows]
+        if trial.alone:
+            records = [_with_setting(r, session_size=session_size(trial)) for r in records]
+        self.writer.append_many([r for r in records if not self._is_known(r)])
+        return records
+
+    def failure(self, trial: Trial, variant: Variant, result: Result) -> list[Record]:
+        """The records that say why a variant, and those who share its measurement, could not be measured."""
+        told = {"traceback": result.traceback, "output": result.output or None}
+        record = Record(
+            id=trial.failure_id(variant),
+            kind=trial.kind,
+            variant="",
+            status=result.status,
+            reason=result.reason,
+            values={key: value for key, value in told.items() if value is not None},
+            **self._about(trial, result),
+        )
+        records = [self._of(trial, record, other) for other in trial.rows(variant)]
+        if result.status == "timeout":
+            records = [_with_setting(r, timeout_s=self.timeout_s) for r in records]
+        self.writer.append_many(records)
+        return records
+
+    def _about(self, trial: Trial, result: Result) -> dict[str, Any]:
+        """What every record says of its trial."""
+        return {"seed": trial.seed, "started": result.started, "seconds": result.seconds, **self._common}
+
+    def _of(self, trial: Trial, record: Record, variant: Variant) -> Record:
+        return dataclasses.replace(
+            record,
+            variant=variant.name,
+            axes=dict(variant.axes),
+            config=None if variant.model is None else as_dict(variant.model),
+            settings=trial.about(variant),
+        )
+
+    def _is_known(self, record: Record) -> bool:
+        """Whether it stands there already: a model was trained again only because it teaches, and its file was gone."""
+        if record.kind != "accuracy":
+            return False
+        recipe = record.settings["recipe"]
+        return any(
+            r.ok and r.id == record.id and r.variant == record.variant and r.settings.get("recipe", "same") == recipe
+            for r in self.writer.records
+        )
+
+
+def _with_setting(record: Record, **settings: Any) -> Record:
+    return dataclasses.replace(record, settings={**record.settings, **settings})

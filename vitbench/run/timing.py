@@ -1,0 +1,84 @@
+"""Timing sessions: one after another with the machine to themselves, and without those who cannot take part."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from vitbench.ablation import Variant
+from vitbench.records import Record, now
+from vitbench.run import machine
+from vitbench.run.job import Job, Result
+from vitbench.run.local import LocalExecutor
+from vitbench.run.observer import Observer
+from vitbench.run.recorder import Recorder
+from vitbench.run.trial import Trial
+
+Barred: TypeAlias = dict[str, dict[str, Result]]
+"""By kind: the variants that cannot be timed, and why."""
+
+
+@dataclass
+class Timing:
+    """Runs the sessions of a sweep; ``wait`` gives the next jobs to end, ``job_of`` the job that a trial is."""
+
+    executor: LocalExecutor
+    recorder: Recorder
+    watch: Observer
+    wait: Callable[[], list[tuple[int, Result]]]
+    job_of: Callable[[Trial, str | None], Job]
+    device: str
+
+    def probe(self, trials: Sequence[Trial]) -> Barred:
+        """One call of every variant, in a process of its own."""
+        barred: Barred = {trial.kind: {} for trial in trials}
+        variants = {v.name: v for trial in trials for v in trial.variants}
+        queue = list(variants.values())
+        running: dict[int, Variant] = {}
+        at_once = machine.cores() if self.device == "cpu" else 1
+        while queue or running:
+            while queue and len(running) < at_once:
+                variant = queue.pop()
+                trial = dataclasses.replace(trials[0], variants=(variant,), also=())
+                running[self.executor.submit(self.job_of(trial, "probe"))] = variant
+            for key, result in self.wait():
+                variant = running.pop(key)
+                if result.status != "ok":
+                    only = ["train_step"] if result.on == "train_step" else list(barred)
+                    for kind in only:
+                        if kind in barred:
+                            barred[kind][variant.name] = result
+        return barred
+
+    def session(self, trial: Trial, barred: dict[str, Result]) -> list[Record]:
+        """The records of a session; whoever ends it is left out of the next attempt."""
+        records: list[Record] = []
+
+        def bar(variant: Variant, result: Result) -> None:
+            records.extend(self.recorder.failure(trial, variant, result))
+            self.watch.note(f"{variant.name} is left out of {trial.label}: {result.reason}")
+
+        for variant in trial.variants:
+            if variant.name in barred:
+                bar(variant, barred[variant.name])
+        left = [v for v in trial.variants if v.name not in barred]
+        reason = barred[trial.variants[0].name].reason if trial.variants[0].name in barred else None
+        while left and left[0].is_baseline:
+            attempt = dataclasses.replace(trial, variants=tuple(left))
+            if any(r.session == attempt.session for r in self.recorder.writer.records):
+                return records  # it was timed before a variant that cannot be joined it
+            key = self.executor.submit(self.job_of(attempt, None))
+            result = next(result for ended, result in self.wait() if ended == key)
+            if result.status == "ok":
+                return records + self.recorder.write(attempt, result)
+            guilty = [v for v in left if v.name == result.on] or left
+            for variant in guilty:
+                bar(variant, result)
+            left = [v for v in left if v not in guilty]
+            reason = result.reason
+        lost = Result(status="failed", reason=f"the baseline could not be timed: {reason}", started=now())
+        for variant in left:
+            bar(variant, lost)
+        return records

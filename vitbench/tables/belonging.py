@@ -1,0 +1,87 @@
+"""Which records count for a study: of a planned variant, under the plan's settings, one for each thing measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vitbench.config import completed, essence
+from vitbench.records import Record
+from vitbench.tuning import Chosen
+
+if TYPE_CHECKING:
+    from vitbench.tables.study import Planned
+
+TRAINED_OR_COUNTED = ("accuracy", "tuning", "cost")  # kinds that the measuring settings say nothing about
+TUNED_FIELDS = ("train.lr", "train.weight_decay")
+
+ROOMS = ("data", "train", "measure", "device")
+
+MISSING = object()
+
+
+def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two settings that both name a thing differ in it: (dotted path, ours, theirs)."""
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        for key in [k for k in ours if k in theirs]:
+            yield from differences(ours[key], theirs[key], f"{path}.{key}" if path else key)
+    elif ours != theirs:
+        yield path, ours, theirs
+
+
+def belongs(record: Record, plan: Record, variants: Sequence[Planned], tuned: Mapping[str, Chosen]) -> bool:
+    """Whether a record is of a planned variant, its very config, and made under the plan's settings or the axes'.
+
+    A field that an older version did not know has its default's value. What tuning tries and chooses may differ from
+    the recipe: of tuned trials those count that were trained with what was chosen.
+    """
+    variant = next((v for v in variants if v.name == record.variant), None)
+    if variant is None or (record.config is not None and not _same_config(record.config, variant.config)):
+        return False
+    asked: dict[str, Any] = {room: plan.settings[room] for room in ROOMS if room in plan.settings}
+    if record.kind not in TRAINED_OR_COUNTED:
+        asked |= plan.settings.get("measure") or {}
+    free: Mapping[str, Any] = {}
+    if recipe_of(record) == "tuned":
+        if record.variant not in tuned:
+            return False
+        winner = tuned[record.variant]
+        free = dict(zip(TUNED_FIELDS, (winner.lr, winner.weight_decay), strict=True))
+        if dict(_tuned_values(record)) != free:
+            return False
+    elif record.kind == "tuning":
+        free = dict(_tuned_values(record))
+    return all(
+        path in free or any(variant.axes.get(axis, MISSING) == value for axis in (path, f"measure.{path}"))
+        for path, _, value in differences(completed(asked), completed(record.settings))
+    )
+
+
+def _same_config(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> bool:
+    return theirs is not None and essence(ours) == essence(theirs)
+
+
+def _tuned_values(record: Record) -> list[tuple[str, Any]]:
+    """What a trial was trained with in place of the recipe's own."""
+    train = record.settings.get("train") or {}
+    return [(path, train.get(path.removeprefix("train."))) for path in TUNED_FIELDS]
+
+
+def recipe_of(record: Record) -> str:
+    """``same`` for the recipe that all variants share, ``tuned`` for what a variant's own tuning chose."""
+    return str(record.settings.get("recipe") or "same")
+
+
+def thing(record: Record) -> tuple[str, str, str]:
+    """What tells records apart: one measurement may stand for several variants, under one id."""
+    return record.id, record.variant, recipe_of(record)
+
+
+def one_each(found: Iterable[Record]) -> list[Record]:
+    """One record for each thing measured: of several tries the last that succeeded, else the last."""
+    kept: dict[tuple[Any, ...], Record] = {}
+    for record in found:
+        key = (record.kind, record.variant, record.seed, record.session, recipe_of(record), record.settings.get("try"))
+        if record.ok or key not in kept or not kept[key].ok:
+            kept[key] = record
+    return list(kept.values())

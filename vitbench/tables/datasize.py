@@ -1,0 +1,139 @@
+"""Accuracy against the number of training images: curves, the power law through each, and where two of them cross."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from vitbench import stats
+from vitbench.tables.compare import seed_accuracies, settings_of
+from vitbench.tables.study import Planned, Study
+
+AXES = ("data.fraction", "data.per_class")
+FITTED_FROM = 4
+"""Sizes for a fit of three parameters that could also be wrong."""
+
+POINTS = ("curve", "family", "images", "seed", "accuracy")
+PAIRS = ("images", "first", "second", "value", "low", "high", "level", "n", "kind", "verdict")
+
+
+@dataclass(frozen=True)
+class DataCurve:
+    """One model over several sizes of its training split.
+
+    Attributes:
+        name: of the curve.
+        family: of its model.
+        images: the sizes, ascending.
+        variants: the row of each size.
+        seeds: for each size, seed → accuracy.
+        law: of the error, 1 − accuracy; None where there are too few sizes or seeds to fit.
+    """
+
+    name: str
+    family: str
+    images: Sequence[int]
+    variants: Sequence[str]
+    seeds: Sequence[dict[int, float]]
+    law: stats.PowerLaw | None
+
+
+def data_curves(study: Study) -> list[DataCurve]:
+    """Every model that was trained on two or more sizes, in the order of the plan; none without an axis for it."""
+    if not set(AXES) & set(study.plan.get("axes") or {}):
+        return []
+    members: dict[str, dict[int, Planned]] = {}
+    for v in study.variants:
+        size = images(study, v)
+        if size is not None and seed_accuracies(study, v.name):
+            members.setdefault(v.curve, {}).setdefault(size, v)
+    curves = []
+    for name, by_size in members.items():
+        if len(by_size) < 2:
+            continue
+        sizes = sorted(by_size)
+        rows = [by_size[size].name for size in sizes]
+        seeds = [seed_accuracies(study, row) for row in rows]
+        curves.append(DataCurve(name, by_size[sizes[0]].family, sizes, rows, seeds, _law(sizes, seeds)))
+    return curves
+
+
+def images(study: Study, variant: Planned) -> int | None:
+    """How many images a variant was trained on, if the plan says it or its axes and data do."""
+    if variant.images is not None:
+        return variant.images
+    data = study.plan.get("data") or {}
+    per_class, fraction = (variant.axes.get(axis) for axis in reversed(AXES))
+    if per_class is not None and "num_classes" in data:
+        return int(per_class * data["num_classes"])
+    if "num_train" not in data:
+        return None
+    return round(float(1.0 if fraction is None else fraction) * int(data["num_train"]))
+
+
+def points(curves: Sequence[DataCurve]) -> pd.DataFrame:
+    """Every seed at every size: columns ``POINTS``."""
+    rows = [
+        (curve.name, curve.family, size, seed, accuracy)
+        for curve in curves
+        for size, seeds in zip(curve.images, curve.seeds, strict=True)
+        for seed, accuracy in sorted(seeds.items())
+    ]
+    return pd.DataFrame(rows, columns=list(POINTS))
+
+
+def lines(curves: Sequence[DataCurve], steps: int = 80) -> pd.DataFrame:
+    """The fitted accuracy over each curve's sizes with its band: ``curve, images, accuracy, low, high``."""
+    parts = []
+    for curve in curves:
+        if curve.law is not None:
+            at = np.geomspace(curve.images[0], curve.images[-1], steps)
+            low, high = curve.law.band(at)
+            ends = {"low": 1 - high, "high": 1 - low}
+            parts.append(pd.DataFrame({"curve": curve.name, "images": at, "accuracy": 1 - curve.law.at(at), **ends}))
+    columns = ["curve", "images", "accuracy", "low", "high"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def misses(curve: DataCurve) -> list[int]:
+    """The sizes at which the fitted law lies outside the interval of the seeds' mean: 95 % for all sizes together."""
+    if curve.law is None:
+        return []
+    level = 1 - 0.05 / len(curve.images)
+    seen = [stats.mean_interval([1 - accuracy for accuracy in seeds.values()], level) for seeds in curve.seeds]
+    return [size for size, error in zip(curve.images, seen, strict=True) if error.excludes(float(curve.law.at(size)))]
+
+
+def rivals(curves: Sequence[DataCurve], baseline_family: str) -> list[tuple[DataCurve, DataCurve]]:
+    """Whom to compare: each curve of the baseline's family with each of another."""
+    own = [curve for curve in curves if curve.family == baseline_family]
+    return [(one, other) for one in own for other in curves if other.family != baseline_family]
+
+
+def size_by_size(study: Study, first: DataCurve, second: DataCurve) -> pd.DataFrame:
+    """The first curve against the second at every size that both have, seed by seed: columns ``PAIRS``."""
+    theirs = dict(zip(second.images, second.seeds, strict=True))
+    units, means = {}, {}
+    for size, ours in zip(first.images, first.seeds, strict=True):
+        common = sorted(ours.keys() & theirs.get(size, {}).keys())
+        if common:
+            one, other = np.array([ours[s] for s in common]), np.array([theirs[size][s] for s in common])
+            units[str(size)], means[str(size)] = one - other, (one.mean(), other.mean())
+    compared = stats.family(units, settings_of(study, "accuracy"))
+    rows = [
+        (int(size), *means[size], c.value, c.low, c.high, c.level, c.n, c.verdict.kind, c.verdict.text)
+        for size, c in compared.items()
+    ]
+    return pd.DataFrame(rows, columns=list(PAIRS))
+
+
+def _law(sizes: Sequence[int], seeds: Sequence[dict[int, float]]) -> stats.PowerLaw | None:
+    """Through the seeds that every size has, or through all where those are fewer than two."""
+    common = sorted(set.intersection(*(set(own) for own in seeds)))
+    errors = [[1 - own[s] for s in (common if len(common) > 1 else sorted(own))] for own in seeds]
+    if len(sizes) < FITTED_FROM or min(map(len, errors)) < 2:
+        return None
+    return stats.power_law(sizes, errors)

@@ -1,0 +1,108 @@
+"""Families against each other: who stands for a family, and what each model costs beside what it buys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vitbench import stats
+from vitbench.tables.compare import seed_accuracies
+from vitbench.tables.study import Planned, Study
+
+TRAINING = "train_seconds"
+COSTS = ("latency_ms", "macs", "peak_memory_training_mib", "params", TRAINING)
+"""What accuracy is weighed against: columns of the table, and the seconds of training."""
+
+DRAWS = 10_000
+"""Of the seeds, for a probability: its standard error is at most half a point."""
+
+FRONT = (
+    "cost", "variant", "family", "value", "low", "high", "accuracy", "accuracy_low", "accuracy_high", "probability",
+)  # fmt: skip
+
+
+def whole(study: Study) -> list[Planned]:
+    """The variants that were trained on as much data as the baseline: those that can be compared model by model."""
+    base = next(v for v in study.variants if v.is_baseline).axes
+    return [
+        v
+        for v in study.variants
+        if all(base.get(axis) == value for axis, value in v.axes.items() if axis.startswith("data."))
+    ]
+
+
+def families(study: Study) -> dict[str, list[Planned]]:
+    """Family → its variants that have an accuracy, the baseline's family first."""
+    found: dict[str, list[Planned]] = {}
+    for v in whole(study):
+        if seed_accuracies(study, v.name):
+            found.setdefault(v.family, []).append(v)
+    return found
+
+
+def representatives(study: Study) -> dict[str, str]:
+    """Family → the variant that stands for it: the best on the validation split, which is no test of anything.
+
+    The mean over seeds decides; of equals the first.
+    """
+
+    def validated(variant: Planned) -> float:
+        seen = [r.values.get("val_accuracy") for r in study.of("accuracy", variant.name)]
+        known = [float(value) for value in seen if value is not None]
+        return float(np.mean(known)) if known else -math.inf
+
+    return {family: max(variants, key=validated).name for family, variants in families(study).items()}
+
+
+def training_seconds(study: Study, variant: str) -> stats.Interval | None:
+    """How long one training took, without its evaluations: mean over seeds with its t interval."""
+    seconds = [r.values.get(TRAINING) for r in study.of("accuracy", variant)]
+    known = [float(value) for value in seconds if value is not None]
+    return stats.mean_interval(known) if known else None
+
+
+def fronts(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy against every cost, with each model's probability of being on that front.
+
+    Args:
+        study: for the seeds, which are drawn anew (``stats.front_probability``): those that all models have.
+        table: for costs and accuracies.
+
+    Returns:
+        One row a cost and variant with the columns ``FRONT``; bounds of a counted cost are missing.
+    """
+    names = [v.name for variants in families(study).values() for v in variants]
+    scored = table[table["variant"].isin(names)].to_dict("records")
+    seconds = {name: training_seconds(study, name) for name in names}
+    parts = []
+    for cost in COSTS:
+        rows = []
+        for row in scored:
+            found = seconds[row["variant"]]
+            if cost != TRAINING:
+                value, low, high = (_number(row.get(key)) for key in (cost, f"{cost}_low", f"{cost}_high"))
+            else:
+                value, low, high = (found.value, found.low, found.high) if found else (math.nan, math.nan, math.nan)
+            if not math.isnan(value):
+                scores = row["accuracy"], row["accuracy_low"], row["accuracy_high"]
+                rows.append((cost, row["variant"], row["family"], value, low, high, *scores))
+        if rows:
+            seeds = _paired(study, [row[1] for row in rows])
+            chances = stats.front_probability([row[3] for row in rows], seeds, draws=DRAWS)
+            parts += [(*row, chance) for row, chance in zip(rows, chances, strict=True)]
+    return pd.DataFrame(parts, columns=list(FRONT))
+
+
+def _number(cell: Any) -> float:
+    return math.nan if cell is None or pd.isna(cell) else float(cell)
+
+
+def _paired(study: Study, variants: Sequence[str]) -> list[list[float]]:
+    """Accuracies by seed: of the seeds that all have, if they are two or more, else of all that each has."""
+    seeds = [seed_accuracies(study, name) for name in variants]
+    common = sorted(set.intersection(*(set(own) for own in seeds)))
+    return [[own[seed] for seed in (common if len(common) > 1 else sorted(own))] for own in seeds]

@@ -1,0 +1,176 @@
+"""From a data set to the batches of a training run: order, augmentation, normalisation, and the time they take.
+
+Every random choice of an epoch is drawn before it, one row an image and from a stream of its own, so that neither the
+batch size nor where the images live changes what happens to an image, nor does another setting.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vitbench.config import TrainConfig
+from vitbench.data.dataset import Dataset, Split
+from vitbench.data.stream import Stream
+from vitbench.train import augment, erase, rand_augment
+from vitbench.train.boxes import cut_out, draw_boxes, mirrored
+from vitbench.train.mix import Mixer
+from vitbench.train.seeds import generator
+
+AUGMENT_AT_ONCE = 8192
+"""Images augmented and normalised in one go: a small data set's whole epoch, a bounded part of a large one's."""
+
+VALUES_AT_ONCE = 2**26
+"""Numbers in such a part: 256 MiB of float32."""
+
+CROP_RATIO = (3 / 4, 4 / 3)
+"""Width over height of a random resized crop, in pixels (Szegedy et al. 2015)."""
+
+MOST_LOADERS = 8
+
+
+@dataclass(frozen=True)
+class Normalise:
+    mean: Tensor  # (channels,)
+    std: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Raw (n, c, h, w) → float32 with mean 0 and deviation 1 over the training split."""
+        return (images.float() - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """One epoch's, a row an image."""
+
+    shifts: Tensor
+    flips: Tensor
+    boxes: Tensor | None
+    operations: rand_augment.Draws | None
+    erasures: erase.Erasures | None
+
+
+class Feed:
+    """The batches of a training run.
+
+    Attributes:
+        batch_size: images a step: the recipe's times ``accumulate``, or the whole split if that has fewer.
+        per_epoch: steps an epoch; an incomplete last batch waits for the next shuffle.
+        wait_s: seconds for which whoever reads has waited so far, for loading, decoding and what the CPU augments.
+    """
+
+    def __init__(self, dataset: Dataset, config: TrainConfig, *, seed: int, device: str) -> None:
+        spec = dataset.spec
+        self.config, self.device = config, device
+        self.split: Split | Stream = dataset.train
+        self.home = home(dataset, device)
+        self.batch_size = min(config.batch_size * config.accumulate, len(dataset.train))
+        self.per_epoch = len(dataset.train) // self.batch_size
+        self.normalise = Normalise(dataset.mean.to(device), dataset.std.to(device))
+        self.wait_s = 0.0
+        self.shift_px = config.shift_px if spec.shift else 0
+        self.flip = config.flip and spec.flip
+        self.crop = config.crop == "resized" and spec.shift
+        self.operations = config.rand_augment if spec.shift else 0
+        self.erase = config.erase if spec.shift else 0.0
+        cutmix = config.cutmix if spec.shift else 0.0
+        self.mixer = None
+        if config.mixup or cutmix:
+            self.mixer = Mixer(mixup=config.mixup, cutmix=cutmix, num_classes=spec.num_classes, seed=seed)
+        names = ("order", "augmentation", "crop", "operations", "erasing")
+        self._order, self._moves, self._crops, self._operations, self._erasing = (generator(seed, n) for n in names)
+        self._noise = generator(seed, "noise", device)
+        kind = torch.empty(0, spec.in_chans, 1, 1, dtype=torch.uint8)  # a stream decodes to bytes
+        if isinstance(self.split, Split):
+            self.split = self.split.to(self.home)
+            self.padded = augment.pad(self.split.images, self.shift_px)
+            kind = self.split.images
+        self.names = rand_augment.operations(kind)
+        at_once = min(AUGMENT_AT_ONCE, VALUES_AT_ONCE // (spec.in_chans * spec.img_size**2))
+        self.at_once = max(1, at_once // self.batch_size) * self.batch_size
+
+    def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images (batch, c, h, w) and labels (batch,), or soft targets (batch, classes)."""
+        batches = self._epoch()
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.wait_s += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = torch.randperm(len(self.split), generator=self._order)[: self.per_epoch * self.batch_size]
+        choices = self._choose()
+        if isinstance(self.split, Split):
+            batches = self._stored(self.split, rows, choices)
+        else:
+            batches = self._streamed(self.split, rows, choices)
+        for (images, labels), batch in zip(batches, torch.split(rows, self.batch_size), strict=True):
+            if choices.erasures is not None:
+                erase.erase(images, choices.erasures, batch, self._noise)
+            yield (images, labels) if self.mixer is None else self.mixer(images, labels)
+
+    def _choose(self) -> _Choices:
+        count = len(self.split)
+        shifts, flips = augment.draw(count, shift_px=self.shift_px, flip=self.flip, generator=self._moves)
+        scale, draws = self.config.crop_scale, None
+        if self.operations:
+            draws = rand_augment.draw(count, self.operations, self.names, self._operations)
+        return _Choices(
+            shifts,
+            flips,
+            draw_boxes(count, area=scale, ratio=CROP_RATIO, generator=self._crops) if self.crop else None,
+            draws,
+            erase.draw(count, probability=self.erase, generator=self._erasing) if self.erase else None,
+        )
+
+    def _stored(self, split: Split, rows: Tensor, choices: _Choices) -> Iterator[tuple[Tensor, Tensor]]:
+        """From memory: augmented many batches at once."""
+        shifts, flips = choices.shifts.to(self.home), choices.flips.to(self.home)
+        for part in torch.split(rows, self.at_once):
+            chunk = part.to(self.home)
+            raw = augment.take(self.padded, chunk, shifts[chunk], flips[chunk], shift_px=self.shift_px).to(self.device)
+            if choices.boxes is not None:
+                raw = cut_out(raw, mirrored(choices.boxes[part], choices.flips[part]))  # a stream's are flipped later
+            images, labels = self._finished(raw, part, choices), split.labels[chunk].to(self.device)
+            yield from zip(torch.split(images, self.batch_size), torch.split(labels, self.batch_size), strict=True)
+
+    def _streamed(self, stream: Stream, rows: Tensor, choices: _Choices) -> Iterator[tuple[Tensor, Tensor]]:
+        """As they are decoded, and already cut out."""
+        boxes = None if choices.boxes is None else choices.boxes[rows]
+        batches = stream.batches(
+            rows, batch_size=self.batch_size, boxes=boxes, workers=loaders(self.device), device=self.device
+        )
+        for (raw, labels), part in zip(batches, torch.split(rows, self.batch_size), strict=True):
+            shifts, flips = choices.shifts[part].to(raw.device), choices.flips[part].to(raw.device)
+            padded, every = augment.pad(raw, self.shift_px), torch.arange(len(part), device=raw.device)
+            moved = augment.take(padded, every, shifts, flips, shift_px=self.shift_px)
+            yield self._finished(moved, part, choices), labels
+
+    def _finished(self, raw: Tensor, rows: Tensor, choices: _Choices) -> Tensor:
+        if choices.operations is not None:
+            raw = rand_augment.apply(raw.float(), choices.operations[rows], self.config.rand_magnitude)
+        return self.normalise(raw)
+
+
+def home(dataset: Dataset, device: str) -> str:
+    """Where the images stay: on the device, unless they would take more than half of a GPU's free memory."""
+    if torch.device(device).type != "cuda":
+        return device
+    images = [split.images for split in (dataset.train, dataset.val) if isinstance(split, Split)]
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if 2 * sum(i.nbytes for i in images) <= free / 2 else "cpu"  # twice: with and without a border
+
+
+def loaders(device: str) -> int:
+    """Processes that decode a stream: one beside a training thread, as many as there are cores beside a GPU."""
+    if torch.device(device).type == "cpu":
+        return 1
+    return max(1, min(MOST_LOADERS, len(os.sched_getaffinity(0)) - 1))
