@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 1
-VERSIONS: Mapping[str, int] = types.MappingProxyType({"models": 1, "data": 1, "train": 1, "measure": 1})
+VERSIONS: Mapping[str, int] = types.MappingProxyType({"models": 1, "data": 1, "train": 1, "measure": 2})
 """Raised by hand when a room's change alters its numbers: ids change with it, and the old records are measured anew.
 
 A config's changed default is such a change, since ids do not cover what is at its default.

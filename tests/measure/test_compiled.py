@@ -8,9 +8,10 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from vitbench.errors import UserError
-from vitbench.measure.compiled import Compiled, compiler
+from vitbench.measure.compiled import Compiled
 from vitbench.measure.session import run_session
 from vitbench.measure.subject import Subject, SubjectError, first_line
+from vitbench.models.compiler import compiler
 
 
 def test_without_a_compiler_it_says_what_to_install(monkeypatch):
@@ -47,7 +48,7 @@ def uncompiled(monkeypatch):
 
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function, **options: real(function, backend=backend, **options))
-    monkeypatch.setattr("vitbench.measure.compiled.compiler", lambda: "yes")
+    monkeypatch.setattr("vitbench.models.compiler.compiler", lambda: "yes")
     torch._dynamo.reset()
     yield graphs
     torch._dynamo.reset()

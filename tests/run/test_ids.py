@@ -26,7 +26,7 @@ from vitbench.run.planning import check_settings, make_plan
 from vitbench.run.recorded import batched
 from vitbench.run.trials import Survey
 
-PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "xeon-2core-vm"
+EARLIER = Path(__file__).parent / "earlier_version"
 
 VIT = {
     "img_size": 224,
@@ -134,7 +134,7 @@ TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "f
         (ResNetConfig, RESNET, {"models": 1}),
         (ExternalConfig, EXTERNAL, {"models": 1}),
         (TrainConfig, TRAIN, {"train": 1}),
-        (MeasureConfig, MEASURE, {"measure": 1}),
+        (MeasureConfig, MEASURE, {"measure": 2}),
         (DataConfig, DATA, {"data": 1}),
         (Tuning, TUNING, {}),
     ],
@@ -182,9 +182,20 @@ def test_two_classes_of_config_never_share_an_id():
     assert identity(config=as_dict(ViTConfig()), **common) != identity(config=as_dict(ResNetConfig()), **common)
 
 
-def published(name):
-    """Records, the ablation as it was declared then, and what it ran on."""
-    records = read(PUBLISHED / name)
+@pytest.fixture
+def then(monkeypatch):
+    """As when the room of measurements had its first number."""
+    set_versions(monkeypatch, VERSIONS | {"measure": 1})
+
+
+def set_versions(monkeypatch, versions):
+    for module in ("vitbench.records", "vitbench.run.recorded"):
+        monkeypatch.setattr(f"{module}.VERSIONS", versions)
+
+
+def earlier(name):
+    """Records without their numbers, the ablation as it was declared then, and what it ran on."""
+    records = read(EARLIER / name)
     plan = next(r for r in reversed(records) if r.kind == "plan")
     assert "ids" not in plan.code
     declared = Ablation(
@@ -198,35 +209,36 @@ def published(name):
 
 
 @pytest.mark.parametrize("name", ["pos_embed", "vit_vs_resnet"])
+@pytest.mark.usefixtures("then")
 def test_a_folder_of_an_earlier_version_goes_on_and_measures_nothing_twice(name):
-    """The published folders were made before ``train.optimizer``, ``pos_embed_at`` and 20 other knobs existed."""
-    records, declared, survey = published(name)
+    """These folders were made before ``train.optimizer``, ``pos_embed_at`` and 20 other knobs existed."""
+    records, declared, survey = earlier(name)
     now = make_plan(declared, survey, name=name, seeds=6, records=records)
     assert (now.trials, now.copies, now.failures) == ((), (), ())
     assert len(now.reused) == len(now.variants) * (2 + 6) + 3
-    check_settings(now, records, PUBLISHED / name)
+    check_settings(now, records, EARLIER / name)
     more = make_plan(declared, survey, name=name, seeds=7, records=records)
     assert more.counts == {"accuracy": len(now.variants)}
 
 
+@pytest.mark.usefixtures("then")
 def test_a_knob_that_the_earlier_version_had_not_is_refused_where_it_is_on():
-    records, declared, survey = published("pos_embed")
+    records, declared, survey = earlier("pos_embed")
     changed = dataclasses.replace(declared, train=TrainConfig(mixup=0.8), data_settings=DataConfig(fraction=0.5))
     made = make_plan(changed, survey, name="pos_embed", seeds=1, records=records)
     with pytest.raises(UserError, match=r"data.fraction=1.0, you asked for 0.5; train.mixup=0.0, you asked for 0.8"):
-        check_settings(made, records, PUBLISHED / "pos_embed")
+        check_settings(made, records, EARLIER / "pos_embed")
     assert made.counts == {"accuracy": 5}
 
 
 def test_what_rests_on_a_room_whose_numbers_changed_is_measured_anew(monkeypatch):
-    records, declared, survey = published("pos_embed")
-    for module in ("vitbench.records", "vitbench.run.recorded"):
-        monkeypatch.setattr(f"{module}.VERSIONS", {**VERSIONS, "train": 2})
+    records, declared, survey = earlier("pos_embed")
+    set_versions(monkeypatch, VERSIONS | {"measure": 1, "train": 2})
     assert make_plan(declared, survey, name="pos_embed", seeds=6, records=records).counts == {"accuracy": 30}
 
 
 def test_copies_of_a_session_arrive_as_a_session():
-    records, _, _ = published("pos_embed")
+    records, _, _ = earlier("pos_embed")
     timed = [r for r in records if r.kind == "latency"]
     counted = [r for r in records if r.kind == "cost"]
     rows = batched([timed[0], counted[0], timed[1]])

@@ -6,12 +6,13 @@ away, and anywhere at all, each of the 81 places as likely. ``test_groups`` name
 
 What is known: where patches have a side of 4 pixels, a shift by a multiple of 4 moves patches and changes none. A ViT
 without position embedding is given the same set of patches: it answers exactly as at the first place, image by image.
-One with positions has seen empty ground everywhere else and may lose some. Any other shift cuts the digit differently,
-into patches that no ViT has seen. A CNN with circular padding answers exactly alike for shifts by multiples of its
-total stride; with zero padding the border tells on it a little. No model is invariant to any shift: strides alias
-(Azulay and Weiss, arXiv 1805.12177). FACTS §5, one seed, in the order of the groups: ViT none 95.6, 95.6, 27.2 %;
-learned 95.6, 91.9, 25.6; CNN zero-padded 99.7, 98.1, 33.6, circular 99.4, 99.4, 38.1. The accuracy of the whole test
-split mixes the three and means nothing by itself.
+One with positions has seen empty ground everywhere else: what positions it never trained on add to a digit decides how
+much it loses, from little (learned ones that start near 0) to nearly all (learned ones that start large). Any other
+shift cuts the digit differently, into patches that no ViT has seen. A CNN with circular padding answers exactly alike
+for shifts by multiples of its total stride; with zero padding the border tells on it a little. No model is invariant to
+any shift: strides alias (Azulay and Weiss, arXiv 1805.12177). FACTS §5, one seed, in the order of the groups: ViT none
+95.6, 95.6, 27.2 %; learned 95.6, 91.9, 25.6; CNN zero-padded 99.7, 98.1, 33.6, circular 99.4, 99.4, 38.1. The accuracy
+of the whole test split mixes the three and means nothing by itself.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Any
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 
 from vitbench.config import TrainConfig
 from vitbench.errors import UserError
+from vitbench.models.compiler import prepare_compiler
 from vitbench.train.loss import cross_entropy, distillation_loss
 from vitbench.train.optimizer import build_optimizer, set_rate
 from vitbench.train.precision import autocast, scaler
@@ -91,12 +90,5 @@ def compiled(model: nn.Module, device: str) -> Any:
     Raises:
         UserError: the device's compiler is missing.
     """
-    if torch.device(device).type == "cpu" and not shutil.which(os.environ.get("CXX") or "g++"):
-        raise UserError(
-            "compile=True needs a C++ compiler on the CPU, and there is neither g++ nor what CXX names: "
-            "apt install g++, or leave compile off"
-        )
-    import torch._inductor.config as inductor
-
-    inductor.compile_threads = 1  # no pool of processes beside the trial
+    prepare_compiler(torch.device(device).type)
     return torch.compile(model)
