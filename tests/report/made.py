@@ -146,9 +146,9 @@ class Made:
             values = {"cold_ms": 1000 * seconds * 3, "batch_size": 8, "loops": 1}
             self.append(row, name, samples=samples, session=session, settings=settings, values=values)
 
-    def throughput(self, variant: str, rates: Sequence[float]) -> None:
+    def throughput(self, variant: str, rates: Sequence[float], session: str | None = None) -> None:
         samples = {"rate": {"unit": "img/s", "values": list(rates)}}
-        self.append("throughput", variant, samples=samples, values={"batch_size": 8, "window_s": 2.0})
+        self.append("throughput", variant, session=session, samples=samples, values={"batch_size": 8, "window_s": 2.0})
 
     def accuracy(
         self,

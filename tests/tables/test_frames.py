@@ -187,3 +187,12 @@ def test_records_from_before_have_nothing_to_look_at(tmp_path):
     study = tables.read_study(pos_embed(tmp_path).folder)
     assert tables.attention_distances(study).empty
     assert tables.position_similarities(study).empty
+
+
+def test_throughput_is_of_the_latest_session(tmp_path):
+    """A changed code, or one variant more, makes a new session beside the old."""
+    made = hand_made(tmp_path)
+    for name, rate in ((BASE, 200.0), (OTHER, 150.0)):
+        made.throughput(name, [rate, rate], session="later")
+    table = tables.load(tmp_path).set_index("variant")
+    assert table["throughput_img_s"].to_dict() == {BASE: 200.0, OTHER: 150.0}

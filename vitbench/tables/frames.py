@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "train_step": timings(study, "train_step_ms").rename(columns={"variant": "name"}).to_dict("records"),
         "throughput": [
             {"name": r.variant, "value": stats.mean_interval(r.samples["rate"]["values"]).value}
-            for r in study.of("throughput")
+            for r in _best_sessions(study, "throughput")
         ],
         "accuracy": [
             {"name": v.name, **_bounds(stats.mean_interval(list(seeds.values())), low=0.0, high=1.0)}
@@ -170,16 +170,23 @@ def latency_blocks(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
 
 def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
     """Absolute times in ms, each from the best session with the variant: ``variant, value, low, high, n`` (blocks)."""
-    sessions = list(study.sessions(TIMED[metric]))
-    rows = []
-    for v in study.variants:
-        session = next((s for s in sessions if v.name in s), None)
-        if session is not None:
-            rows.append({"variant": v.name, **_bounds(stats.latency_interval(blocks(session[v.name])), MILLISECONDS)})
+    rows = [
+        {"variant": record.variant, **_bounds(stats.latency_interval(blocks(record)), MILLISECONDS)}
+        for record in _best_sessions(study, TIMED[metric])
+    ]
     return pd.DataFrame(rows, columns=["variant", "value", "low", "high", "n"])
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _best_sessions(study: Study, kind: str) -> Iterator[Record]:
+    """Each variant's record of the best session that it was in: the latest that covers all, else the latest."""
+    sessions = list(study.sessions(kind))
+    for v in study.variants:
+        session = next((s for s in sessions if v.name in s), None)
+        if session is not None:
+            yield session[v.name]
 
 
 def _indexed(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
