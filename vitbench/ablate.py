@@ -30,11 +30,6 @@ LOG_WIDTH = 132
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
 
-def _option(metavar: str, default: str) -> Any:
-    """How ``--help`` shows an option that need not be given."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Run (or resume) an ablation, then write its table, figures and report.
@@ -42,37 +37,37 @@ class Options:
     Interrupt it at any moment: the same command goes on, and repeats nothing that was recorded.
     """
 
-    name: Annotated[str | None, tyro.conf.Positional, _option("NAME", "none")] = None
+    name: Annotated[str | None, tyro.conf.Positional, cli.option("NAME", "none")] = None
     """An ablation's name, or the path of its file."""
     list: Flag = False
     """Show what exists."""
     dry_run: Flag = False
     """Show the plan: variants, trials, MACs, estimated time."""
-    seeds: Annotated[int | None, _option("N", "the ablation's")] = None
+    seeds: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Training runs of each variant; 6 or more for a verdict on accuracy."""
-    epochs: Annotated[int | None, _option("N", "the ablation's")] = None
+    epochs: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Passes over the training split."""
-    data: Annotated[str | None, _option("NAME", "the ablation's")] = None
+    data: Annotated[str | None, cli.option("NAME", "the ablation's")] = None
     """Another data set: digits, quadrant, majority, same_different, translation, folder:PATH[@SIZE],
     imagenet:PATH[@SIZE], cifar10:PATH, cifar100:PATH, mnist:PATH, fashion_mnist:PATH, npz:PATH or
     python:MODULE:FUNCTION."""
-    recipe: Annotated[str | None, _option("NAME", "the ablation's")] = None
+    recipe: Annotated[str | None, cli.option("NAME", "the ablation's")] = None
     """A published training recipe instead: small, cifar, deit, simple_vit, resnet."""
-    tries: Annotated[int | None, _option("N", "the ablation's")] = None
+    tries: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Tune learning rate and weight decay on the validation split, so many tries for every family; 0: do not."""
-    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _option("FIELD=VALUE", "none; repeatable")] = ()
+    set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], cli.option("FIELD=VALUE", "none; repeatable")] = ()
     """Change a setting of the baseline: --set depth=6 --set train.lr=0.001."""
     device: str = "auto"
     """auto, cpu or cuda."""
-    dtype: Annotated[str | None, _option("DTYPE", "float32")] = None
+    dtype: Annotated[str | None, cli.option("DTYPE", "float32")] = None
     """Of weights and images in timings: float32, bfloat16 or float16."""
-    jobs: Annotated[int | None, _option("N", "one a core")] = None
+    jobs: Annotated[int | None, cli.option("N", "one a core")] = None
     """Trainings side by side; timing always has the machine to itself."""
-    timeout: Annotated[float | None, _option("SECONDS", "no limit")] = None
+    timeout: Annotated[float | None, cli.option("SECONDS", "no limit")] = None
     """Seconds that a trial may take."""
-    budget: Annotated[float | None, _option("SECONDS", "no limit")] = None
+    budget: Annotated[float | None, cli.option("SECONDS", "no limit")] = None
     """Begin no trial later; report what is there. The same command goes on."""
-    results: Annotated[Path | None, _option("DIR", "results/NAME")] = None
+    results: Annotated[Path | None, cli.option("DIR", "results/NAME")] = None
     """Folder of this run."""
     fresh: Flag = False
     """Move an existing folder aside and start over."""

@@ -7,7 +7,8 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from vitbench.errors import UserError
 
@@ -15,6 +16,13 @@ T = TypeVar("T")
 
 MISTAKE = 2
 INTERRUPTED = 130
+
+
+def option(metavar: str, default: str) -> Any:
+    """How ``--help`` shows an option that need not be given."""
+    import tyro
+
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
 def parse(options: type[T], argv: Sequence[str] | None, *, prog: str) -> T:
@@ -64,3 +72,15 @@ def run(command: Callable[[], int]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left; Python would complain once more on exit
         return 0
+
+
+def import_from_here() -> None:
+    """A ``module:function`` is looked for in the working directory too, under ``vitbench COMMAND`` as under ``-m``."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+
+
+def progress(text: str) -> None:
+    """One line that is written over and over; nothing where there is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from vitbench import cli
+from vitbench import cli, threads
 from vitbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,12 +20,6 @@ if TYPE_CHECKING:
 
 PROG = "python -m vitbench.evaluate"
 EXAMPLE = f"{PROG} vit_base_patch16_224 --weights FILE --data folder:PATH"
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-def _option(metavar: str, default: str) -> Any:
-    """How ``--help`` shows an option that need not be given."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +30,21 @@ class Options:
     checkpoints do it; what was done is said.
     """
 
-    model: Annotated[str | None, tyro.conf.Positional, _option("MODEL", "none")] = None
+    model: Annotated[str | None, tyro.conf.Positional, cli.option("MODEL", "none")] = None
     """A zoo name (vit_base_patch16_224, resnet50), or auto: all from the file."""
-    weights: Annotated[str | None, _option("FILE", "none")] = None
+    weights: Annotated[str | None, cli.option("FILE", "none")] = None
     """A .pth, .safetensors or .npz file: vitbench's, timm's, DeiT's, torchvision's, Hugging Face's or Google's."""
-    data: Annotated[str | None, _option("NAME", "none")] = None
+    data: Annotated[str | None, cli.option("NAME", "none")] = None
     """A data set: folder:PATH, imagenet:PATH, cifar10:PATH, digits …"""
-    img_size: Annotated[int | None, _option("PX", "the model's own")] = None
+    img_size: Annotated[int | None, cli.option("PX", "the model's own")] = None
     """Side of the images; position embeddings are resized to it."""
     batch_size: int = 32
     """Images in a call."""
-    normalise: Annotated[str | None, _option("WORD", "as the checkpoint's family")] = None
+    normalise: Annotated[str | None, cli.option("WORD", "as the checkpoint's family")] = None
     """data: mean and deviation of the training split; imagenet; half: 0.5 and 0.5."""
-    crop: Annotated[float | None, _option("SHARE", "as the checkpoint's family")] = None
+    crop: Annotated[float | None, cli.option("SHARE", "as the checkpoint's family")] = None
     """Share of the shorter side that is cut from the middle, up to 1."""
-    class_map: Annotated[str | None, _option("FILE", "outputs are the classes in their order")] = None
+    class_map: Annotated[str | None, cli.option("FILE", "outputs are the classes in their order")] = None
     """A line a class: name,output."""
     device: str = "auto"
     """auto, cpu or cuda."""
@@ -87,11 +79,8 @@ def evaluate(options: Options) -> int:
         raise UserError(f"--img-size {options.img_size} is too small: it takes 1 or more")
     if options.workers < 0:
         raise UserError(f"--workers {options.workers} is too small: it takes 0 or more")
-    if "torch" not in sys.modules:
-        os.environ.update(dict.fromkeys(THREADS, str(options.threads)))  # read when a numerical library is imported
-
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # python:module:function is looked for here too, under `vitbench evaluate` as under -m
+    threads.ask_for(options.threads)
+    cli.import_from_here()
 
     import torch
 
@@ -104,7 +93,7 @@ def evaluate(options: Options) -> int:
         print("vitbench: interrupted; an evaluation keeps nothing, the same command begins again", file=sys.stderr)
         return cli.INTERRUPTED
     finally:
-        _progress("")
+        cli.progress("")
     print(rendered(found, options.format), end="")
     print("\n".join(found.notes), file=sys.stdout if options.format == "table" else sys.stderr)
     return 0
@@ -119,7 +108,7 @@ def _found(options: Options) -> Found:
     from vitbench.measure.prepare import available
 
     device = available(options.device)
-    _progress("reading weights and data")
+    cli.progress("reading weights and data")
     ready = prepare(
         str(options.model),
         str(options.weights),
@@ -138,12 +127,12 @@ def _found(options: Options) -> Found:
         device=device,
         workers=options.workers,
         outputs=ready.outputs,
-        progress=Clock(_progress),
+        progress=Clock(cli.progress),
     )
     seconds = time.perf_counter() - start
-    _progress("calibration")
+    cli.progress("calibration")
     scores = score(logits, ready.dataset.test.labels, spec.classes)
-    _progress("throughput")
+    cli.progress("throughput")
     rate = throughput(*of, batch_size=options.batch_size, device=device) if options.throughput else None
     scope = {
         "model": options.model,
@@ -196,12 +185,6 @@ def _about(data: str, spec: DataSpec) -> str:
     everything = spec.num_train + spec.num_val + spec.num_test
     chance = f"always naming the most frequent one would be right in {spec.chance:.1%}"
     return f"{data}: {spec.num_test} test images of {everything}, {spec.num_classes} classes; {chance}"
-
-
-def _progress(text: str) -> None:
-    """One line that is written over and over; nothing where there is no terminal."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

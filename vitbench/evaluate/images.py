@@ -20,6 +20,7 @@ from vitbench.data.dataset import Dataset, Split
 from vitbench.errors import UserError
 from vitbench.models.weights.checkpoint import Checkpoint
 from vitbench.models.weights.rules import Format
+from vitbench.train import feed
 
 Normalise: TypeAlias = Literal["data", "imagenet", "half"]
 WORDS: tuple[str, ...] = get_args(Normalise)
@@ -96,7 +97,7 @@ class Images:
         if self.resized != self.side:
             start = round((self.resized - self.side) / 2)
             images = images[..., start : start + self.side, start : start + self.side]
-        return (images - self.mean[:, None, None]) / self.std[:, None, None]
+        return feed.Normalise(self.mean, self.std)(images)
 
 
 def resized_side(side: int, crop: float) -> int:

@@ -8,19 +8,20 @@ Accuracy has Wilson's interval; calibration error that of a bootstrap (``vitbenc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from vitbench.data.dataset import Dataset, Split
+from vitbench.data.dataset import Dataset
 from vitbench.errors import UserError
 from vitbench.evaluate.images import Images
 from vitbench.measure.subject import Subject, SubjectError
 from vitbench.measure.throughput import measure as measure_throughput
 from vitbench.stats import Interval, mean_interval
 from vitbench.stats.calibration import CalibrationError, expected_calibration_error, wilson_interval
+from vitbench.train.evaluate import raw_batches
 
 TOP = 5
 WINDOWS, WINDOW_S = 5, 1.0
@@ -105,7 +106,7 @@ def logits_of(
     done = 0
     progress(0, total)
     with torch.inference_mode():
-        for raw in _batches(dataset, batch_size, device, workers):
+        for raw in raw_batches(dataset.test, device, batch_size=batch_size, workers=workers):
             out = model(prepare(raw))
             if not isinstance(out, Tensor) or out.ndim != 2:
                 raise UserError("this model does not put out logits of (batch, classes): it cannot be evaluated")
@@ -121,18 +122,6 @@ def logits_of(
     return torch.cat(found)
 
 
-def _batches(dataset: Dataset, batch_size: int, device: str, workers: int) -> Iterator[Tensor]:
-    """The test split in its order, raw, on the device."""
-    split = dataset.test
-    if isinstance(split, Split):
-        for part in torch.split(split.images, batch_size):
-            yield part.to(device)
-        return
-    rows = torch.arange(len(split))
-    for part, _ in split.batches(rows, batch_size=batch_size, boxes=None, workers=workers, device=device):
-        yield part
-
-
 def throughput(
     model: nn.Module, dataset: Dataset, images: Images, *, batch_size: int = 32, device: str = "cpu", seed: int = 0
 ) -> Interval:
@@ -143,7 +132,7 @@ def throughput(
     Raises:
         UserError: the model raised, or put out NaN or infinity.
     """
-    batch = images.to(device)(next(_batches(dataset, batch_size, device, 0)))
+    batch = images.to(device)(next(raw_batches(dataset.test, device, batch_size=batch_size, workers=0)))
     batch = batch.repeat(-(-batch_size // len(batch)), 1, 1, 1)[:batch_size]
     try:
         rates = measure_throughput(

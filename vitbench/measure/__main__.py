@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from vitbench import cli
+from vitbench import cli, threads
 from vitbench.catalog import names
 from vitbench.config import Dtype, MeasureConfig, ModelConfig
 from vitbench.errors import UserError, choices
@@ -21,18 +19,12 @@ if TYPE_CHECKING:
     from vitbench.measure.side_by_side import SideBySide
 
 PROG = "python -m vitbench.measure"
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 LOG_WIDTH = 180
 WORDS = ("Model", "Verdict", "Status")
 """Headings of columns that are set to the left."""
 
 SHOWN = ("params", "macs", "activations", "peak_memory_inference_mib", "peak_memory_training_mib")
 """Columns that stand in a table for readers as they are; csv and json have all."""
-
-
-def _option(metavar: str, default: str) -> Any:
-    """How ``--help`` shows an option that need not be given."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +35,9 @@ class Options:
     the first: where that copy is found to differ, no verdict is given. Nothing is downloaded; weights are random.
     """
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, _option("MODEL [MODEL …]", "none")] = ()
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, cli.option("MODEL [MODEL …]", "none")] = ()
     """A zoo name (vit_base_patch16_224, resnet50), timm:NAME, torchvision:NAME, or package.module:function."""
-    img_size: Annotated[int | None, _option("PX", "each model's own")] = None
+    img_size: Annotated[int | None, cli.option("PX", "each model's own")] = None
     """Side of the images."""
     batch_size: int = 8
     """Images in a call."""
@@ -77,10 +69,8 @@ def measure(options: Options) -> int:
     if not options.budget > 0:
         raise UserError(f"--budget {options.budget:g} leaves no time: it takes more than 0 seconds")
     settings = MeasureConfig(batch_size=options.batch_size, threads=options.threads, dtype=options.dtype)
-    if "torch" not in sys.modules:
-        os.environ.update(dict.fromkeys(THREADS, str(options.threads)))  # read when a numerical library is imported
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)  # module:function is looked for here too, under `vitbench measure` as under -m
+    threads.ask_for(options.threads)
+    cli.import_from_here()
 
     from vitbench.measure.prepare import available
     from vitbench.measure.side_by_side import config_of, side_by_side
@@ -90,20 +80,9 @@ def measure(options: Options) -> int:
     for name in options.models:
         copies = sum(known.partition(" #")[0] == name for known in models)
         models[f"{name} #{copies + 1}" if copies else name] = config_of(name, options.img_size)
-    found = side_by_side(
-        models, settings, device=device, budget_s=options.budget, progress=_progress if sys.stderr.isatty() else _silent
-    )
+    found = side_by_side(models, settings, device=device, budget_s=options.budget, progress=cli.progress)
     _print(found, options.format)
     return 1 if found.failed else 0
-
-
-def _silent(_: str) -> None:
-    """No terminal, no progress."""
-
-
-def _progress(text: str) -> None:
-    """One line that is written over and over."""
-    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _print(found: SideBySide, form: str) -> None:

@@ -20,6 +20,7 @@ from vitbench.measure import host
 from vitbench.measure.session import CONTROL, Block, Samples, Session, run_session
 from vitbench.measure.subject import Mode, Subject, SubjectError
 from vitbench.stats import estimates, verdicts
+from vitbench.threads import torch_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,9 +123,7 @@ def compare(
     """
     device = example.device if isinstance(example, Tensor) else torch.device("cpu")
     subjects = {name: Subject(model, example, device, compile) for name, model in models.items()}
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         session = run_session(
             subjects,
             baseline=baseline,
@@ -134,8 +133,6 @@ def compare(
             budget_s=budget_s,
             timer=timer,
         )
-    finally:
-        torch.set_num_threads(threads_before)
     metric = replace(verdicts.LATENCY, target=target)
     logs = {name: session.log_ratios(name) for name in models if name != baseline}
     scope = scope_of(session, subjects[baseline], threads=threads)

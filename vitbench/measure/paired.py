@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from vitbench.config import MeasureConfig, ModelConfig
 from vitbench.measure.ladders import Sized
@@ -24,6 +23,7 @@ from vitbench.measure.session import run_session
 from vitbench.measure.subject import Subject
 from vitbench.stats import Interval, ratio_interval
 from vitbench.stats.estimates import FloatArray
+from vitbench.threads import torch_threads
 
 SESSIONS = 8
 """At most, those that confirm included."""
@@ -79,9 +79,7 @@ class Pairing:
         settings, subjects = self.settings, {}
         for name, model in ((OTHER, self.to), (FOUND, config)):
             subjects[name] = Subject(*prepared(model, settings, device=self.device), self.device, settings.compile)
-        threads_before = torch.get_num_threads()
-        torch.set_num_threads(settings.threads)
-        try:
+        with torch_threads(settings.threads):
             timed = run_session(
                 subjects,
                 baseline=OTHER,
@@ -92,8 +90,6 @@ class Pairing:
                 budget_s=self.budget_s,
                 minimum_blocks=min(MINIMUM_BLOCKS, settings.blocks),
             )
-        finally:
-            torch.set_num_threads(threads_before)
         compared = Comparison(timed, {}, scope_of(timed, subjects[OTHER], threads=settings.threads))
         told = compared.grade != "D"
         return Paired(

@@ -27,6 +27,7 @@ from vitbench.measure.throughput import measure as throughput
 from vitbench.models.external import check_source
 from vitbench.models.libraries import native_img_size
 from vitbench.stats import LATENCY, family, mean_interval
+from vitbench.threads import torch_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,25 +132,23 @@ def side_by_side(
         }
         for name, config in models.items()
     }
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
+    subjects: dict[str, Subject] = {}
     try:
-        subjects: dict[str, Subject] = {}
-        for name, config in models.items():
-            progress(f"{name}: counting")
-            _attempt(rows[name], "cost", partial(_costs, config))
-            progress(f"{name}: memory")
-            for training in (False, True):
-                _attempt(rows[name], "memory", partial(_memory, config, settings, training=training))
-            progress(f"{name}: first call")
-            subject = _attempt(rows[name], "forward", partial(_subject, name, config, settings, device))
-            if subject is not None:
-                subjects[name] = subject["subject"]
-        timing = _Timing(subjects, rows, settings, budget_s, seed, progress)
-        compared = timing.latency()
-        timing.throughput()
+        with torch_threads(settings.threads):
+            for name, config in models.items():
+                progress(f"{name}: counting")
+                _attempt(rows[name], "cost", partial(_costs, config))
+                progress(f"{name}: memory")
+                for training in (False, True):
+                    _attempt(rows[name], "memory", partial(_memory, config, settings, training=training))
+                progress(f"{name}: first call")
+                subject = _attempt(rows[name], "forward", partial(_subject, name, config, settings, device))
+                if subject is not None:
+                    subjects[name] = subject["subject"]
+            timing = _Timing(subjects, rows, settings, budget_s, seed, progress)
+            compared = timing.latency()
+            timing.throughput()
     finally:
-        torch.set_num_threads(threads_before)
         progress("")
     if compared is None:
         return SideBySide(rows, None, scope)

@@ -23,11 +23,10 @@ from vitbench.errors import UserError
 from vitbench.records import Status, now
 from vitbench.run.job import Board, Job, Result
 from vitbench.run.server import MESSAGE, PRELOAD
+from vitbench.threads import environment
 
 TAIL = 4000
 """Bytes of a failed job's output that are kept."""
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass
@@ -80,7 +79,7 @@ class LocalExecutor:
         self._server = subprocess.Popen(  # noqa: S603  # this interpreter, our code
             [sys.executable, "-c", code],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, **dict.fromkeys(THREADS, str(threads)), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **environment(threads), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -73,13 +74,17 @@ def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDAr
         session = joint_session(study, TIMED[metric], variant, baseline)
         return stats.log_ratio_blocks(blocks(session[variant]), blocks(session[baseline]))
     ours, theirs = seed_accuracies(study, variant), seed_accuracies(study, baseline)
-    common = sorted(ours.keys() & theirs.keys())
-    if not common:
+    if not ours.keys() & theirs.keys():
         lacking = next((name for name, seeds in ((variant, ours), (baseline, theirs)) if not seeds), None)
         if lacking is None:
             raise UnpairedError(f"no seed in common with {baseline}")
         raise UnpairedError(("" if lacking == variant else f"{lacking}: ") + why_missing(study, lacking, "accuracy"))
-    return np.array([ours[seed] - theirs[seed] for seed in common])
+    return by_seed(ours, theirs)
+
+
+def by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> NDArray[np.float64]:
+    """Differences (seeds in common,), in the order of the seeds."""
+    return np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
 
 
 def control_units(study: Study, metric: str, session: dict[str, Record]) -> NDArray[np.float64] | None:

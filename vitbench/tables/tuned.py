@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from vitbench import stats
-from vitbench.tables.compare import seed_accuracies, settings_of
+from vitbench.tables.compare import by_seed, seed_accuracies, settings_of
 from vitbench.tables.study import Study
 
 TUNED = (
@@ -37,11 +36,11 @@ def tuned(study: Study) -> pd.DataFrame:
     same = {name: seed_accuracies(study, name) for name in accuracies}
     metric = settings_of(study, "accuracy")
     other = [name for name in accuracies if name in study.chosen and study.chosen[name].number]
-    gains = {name: units for name in other if (units := _paired(accuracies[name], same[name])).size}
+    gains = {name: units for name in other if (units := by_seed(accuracies[name], same[name])).size}
     gained = stats.family(gains, metric)
     base = accuracies.get(study.baseline, {})
     others = {
-        name: units for name, own in accuracies.items() if name != study.baseline and (units := _paired(own, base)).size
+        name: units for name, own in accuracies.items() if name != study.baseline and (units := by_seed(own, base)).size
     }
     against = stats.family(others, metric)
     rows = []
@@ -69,10 +68,6 @@ def tuning_cost(study: Study) -> pd.DataFrame:
         chosen = next(c for c in study.chosen.values() if c.of == name)
         rows.append((name, of.count(name), chosen.tries, chosen.failed, chosen.seconds, chosen.lr, chosen.weight_decay))
     return pd.DataFrame(rows, columns=["variant", "serves", "tries", "failed", "seconds", "lr", "weight_decay"])
-
-
-def _paired(ours: dict[int, float], theirs: dict[int, float]) -> NDArray[np.float64]:
-    return np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
 
 
 def _bounds(seeds: dict[int, float]) -> tuple[float, float, float]:

@@ -17,14 +17,19 @@ EVALUATE_AT_ONCE = 512
 """Images in one forward pass of an evaluation; accuracy must not depend on the recipe's batch size through rounding."""
 
 
-def raw_batches(split: Split | Stream, device: str) -> Iterator[Tensor]:
-    """A split's images (b, c, h, w) in its order, as they are stored, on the device."""
+def raw_batches(
+    split: Split | Stream, device: str, *, batch_size: int = EVALUATE_AT_ONCE, workers: int | None = None
+) -> Iterator[Tensor]:
+    """A split's images (b, c, h, w) in its order, as they are stored, on the device.
+
+    ``workers`` decode them where they are streamed; None: as many as training takes.
+    """
     if isinstance(split, Split):
-        for images in torch.split(split.images, EVALUATE_AT_ONCE):
+        for images in torch.split(split.images, batch_size):
             yield images.to(device)
         return
-    rows, workers = torch.arange(len(split)), loaders(device)
-    for images, _ in split.batches(rows, batch_size=EVALUATE_AT_ONCE, boxes=None, workers=workers, device=device):
+    rows, workers = torch.arange(len(split)), loaders(device) if workers is None else workers
+    for images, _ in split.batches(rows, batch_size=batch_size, boxes=None, workers=workers, device=device):
         yield images
 
 
