@@ -42,9 +42,10 @@ def parity(session: nox.Session) -> None:
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Times our models beside other people's, in one interleaved session each: ``nox -s peers -- --budget 60``."""
+    """Times our models, and our training, beside other people's, interleaved: ``nox -s peers -- --budget 60``."""
     install_peers(session)
-    session.run("python", "-m", "tests.parity.speed", *session.posargs, env=ONE_THREAD | KEEP_MEMORY)
+    for command in ("tests.parity.speed", "tests.parity.training_loop"):
+        session.run("python", "-m", command, *session.posargs, env=ONE_THREAD | KEEP_MEMORY)
 
 
 @nox.session
@@ -74,6 +75,14 @@ def bench(session: nox.Session) -> None:
     shapes_unchecked = ["-o", "addopts=--import-mode=importlib"]  # the check would be timed too
     session.run("python", "-m", "pytest", "tests/bench", *shapes_unchecked, *options, *session.posargs, env=ONE_THREAD)
     session.notify("peers", posargs=[])
+
+
+@nox.session
+def believe(session: nox.Session) -> None:
+    """Why believe these numbers: the usual ways of timing beside ours, on this machine, now; about ten minutes."""
+    install(session, "tests")
+    session.run("python", "-m", "vitbench.doctor")
+    session.run("python", "-m", "tests.bench.rivals", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

@@ -2,8 +2,8 @@
 
     python -m vitbench.ablate norm        # about 4 minutes on two CPU cores
 
-Expected: layer and RMS norm lie close together, RMS norm is cheaper; batch norm suffers where batches are small (here
-32); post-norm trains worse than pre-norm without a longer warm-up.
+Expected: layer and RMS norm lie close together, RMS norm is cheaper; batch norm is said to be behind, here with batches
+of 32 (smaller ones are what `batch_norm` asks about); post-norm trains worse than pre-norm without a longer warm-up.
 """
 
 from vitbench import Ablation, Claim, ViTConfig

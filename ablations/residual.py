@@ -35,14 +35,14 @@ ABLATION = Ablation(
         Claim(
             "with residuals, twelve blocks are no worse than two, within a point",
             metric="accuracy",
-            equal=("baseline", "residual=True,depth=2"),
+            equal=("residual=True,depth=12", "residual=True,depth=2"),
             margin=0.01,
             source="He et al. 2015, table 2",
         ),
         Claim(
             "of twelve blocks, those with residuals are better",
             metric="accuracy",
-            better="baseline",
+            better="residual=True,depth=12",
             than="residual=False,depth=12",
             source="He et al. 2015, figure 1",
         ),

@@ -1,6 +1,6 @@
 """How wide should a ViT be?
 
-    python -m vitbench.ablate width        # about 5 minutes on two CPU cores
+    python -m vitbench.ablate width        # about 3 minutes on two CPU cores
 
 Expected: width helps least of all ways to grow (ViT paper, figure 8: depth most, then patches, then width); its cost
 grows with the square. The number of heads stays four.

@@ -171,6 +171,27 @@ def test_a_claim_names_variants_that_exist():
         ablation(axes=axes, claims=(claim(better="depth=3", than="baseline"),))
     with pytest.raises(ConfigError, match="unknown axis 'dpth'"):
         ablation(axes=axes, claims=(claim(along="dpth", exponent=(0, 1)),))
+    with pytest.raises(ConfigError, match="compares baseline with itself"):
+        ablation(axes=axes, claims=(claim(better="baseline", than="depth=4"),))
+
+
+def test_a_name_keeps_its_meaning_wherever_the_baseline_is():
+    made = ablation(
+        axes={"depth": (2, 4), "train.lr": (0.001, 0.002)}, references={"cnn": ResNetConfig()}, combined={"wide": {}}
+    )
+    moved = made.with_settings({"depth": 2, "train.lr": 0.001})
+    for wanted, at_first, after in (
+        ("depth=4", "baseline", "depth=4"),
+        ("depth=2", "depth=2", "baseline"),
+        ("cnn,train.lr=0.001", "cnn,train.lr=0.001", "cnn"),
+        ("cnn,train.lr=0.002", "cnn", "cnn,train.lr=0.002"),
+        ("cnn", "cnn", "cnn"),
+        ("wide", "wide", "wide"),
+    ):
+        assert (made.variant(wanted).name, moved.variant(wanted).name) == (at_first, after)
+    assert made.variant("train.lr=0.002,depth=4").is_baseline
+    with pytest.raises(ConfigError, match="unknown variant 'train"):
+        moved.variant("train.lr=0.002,depth=4")  # both differ from the baseline, and no row changes both
 
 
 def test_names_and_families_of_references():
@@ -265,15 +286,44 @@ TAUGHT = {"train.distillation": "soft", "train.teacher": "variant:cnn"}
 
 def test_a_row_can_be_the_teacher_of_others_and_is_not_taught_itself():
     a = ablation(combined={"soft": TAUGHT}, references={"cnn": CNN})
-    assert [(v.name, v.teacher) for v in a.variants()] == [("baseline", None), ("soft", "cnn"), ("cnn", None)]
+    assert [(v.name, v.needs) for v in a.variants()] == [("baseline", {}), ("soft", {"teacher": "cnn"}), ("cnn", {})]
     everyone = ablation(train=TrainConfig(distillation="hard", teacher="variant:cnn"), references={"cnn": CNN})
-    assert [v.teacher for v in everyone.variants()] == ["cnn", None]
+    assert [v.needs for v in everyone.variants()] == [{"teacher": "cnn"}, {}]
     assert everyone.variants()[1].train == TrainConfig()
 
 
 def test_the_pupil_of_an_impossible_teacher_is_impossible():
     rows = ablation(combined={"soft": TAUGHT}, references={"cnn": ViTConfig()}).variants()
     assert rows[1].reason == f"its teacher cnn cannot be: {rows[2].reason}"
+
+
+LOW = {"low": {"data.scale": 0.5}, "after": {"train.init_from": "variant:low", "train.epochs": 0}}
+
+
+def test_a_row_at_another_resolution_gets_a_model_for_it_and_another_one_can_start_from_that():
+    rows = {v.name: v for v in ablation(combined=LOW, references={"cnn": CNN}).variants()}
+    sides = {name: row.model.img_size for name, row in rows.items()}
+    assert sides == {"baseline": 8, "low": 4, "after": 8, "cnn": 8}
+    assert (rows["after"].needs, rows["after"].files, rows["after"].train.epochs) == ({"init_from": "low"}, (), 0)
+    axis = ablation(axes={"data.scale": (1.0, 2.0, 0.75)}, references={"cnn": CNN}).variants()
+    assert [v.model and v.model.img_size for v in axis] == [8, 16, 6, 8, 16, 6]
+    assert {v.curve for v in axis[:3]} == {axis[0].curve}
+
+
+def test_a_resolution_that_the_patches_do_not_divide_takes_those_along_who_start_from_it():
+    rows = ablation(combined={**LOW, "low": {"data.scale": 5 / 8}}).variants()
+    assert "5" in rows[1].reason
+    assert rows[2].reason == f"what it starts from, low cannot be: {rows[1].reason}"
+
+
+def test_rows_that_need_each_other_in_two_roles_are_found_out():
+    everyone = {
+        "a": {"train.init_from": "variant:b"},
+        "b": {"train.distillation": "soft", "train.teacher": "variant:c"},
+        "c": {"train.init_from": "variant:a"},
+    }
+    with pytest.raises(ConfigError, match=r"needs . needs . needs .: a row cannot wait for itself"):
+        ablation(combined=everyone)
 
 
 def test_checkpoints_and_external_models_are_sources():
@@ -295,7 +345,10 @@ def test_checkpoints_and_external_models_are_sources():
         ({"combined": {"x": {"img_size": 3}}}, "is the data set's"),
         ({"combined": {"cnn": {"depth": 3}}, "references": {"cnn": CNN}}, "two variants are called 'cnn'"),
         ({"combined": {"x": TAUGHT}, "references": {"cnm": CNN}}, "did you mean 'cnm'"),
-        ({"combined": {"x": TAUGHT | {"train.teacher": "variant:x"}}}, "x learns from x: a row cannot wait for itself"),
+        ({"combined": {"x": TAUGHT | {"train.teacher": "variant:x"}}}, "x needs x: a row cannot wait for itself"),
+        ({"combined": {"x": {"train.init_from": "variant:y"}}}, "x has init_from='variant:y': unknown variant 'y'"),
+        ({"combined": {"x": {"train.epochs": 0}}}, "epochs=0"),
+        ({"combined": {"x": {"data.scale": 0.0}}}, "scale=0.0"),
         ({"tuning": Tuning(tries=2), "axes": {"train.lr": (0.1,)}}, "is what tuning=… chooses"),
         ({"tuning": Tuning(tries=2), "combined": {"x": {"train.weight_decay": 0.1}}}, "is what tuning=… chooses"),
     ],

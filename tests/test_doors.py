@@ -18,7 +18,15 @@ def loaded_by(code):
 
 @pytest.mark.parametrize(
     "module",
-    ["vitbench", "vitbench.config", "vitbench.ablation", "vitbench.discovery", "vitbench.catalog", "vitbench.cli"],
+    [
+        "vitbench",
+        "vitbench.config",
+        "vitbench.ablation",
+        "vitbench.discovery",
+        "vitbench.catalog",
+        "vitbench.cli",
+        "vitbench.checkup.advice",
+    ],
 )
 def test_the_declare_wing_is_light(module):
     assert loaded_by(f"import {module}")[1] == set()
@@ -32,7 +40,8 @@ def test_the_read_wing_never_loads_torch(module):
 
 
 @pytest.mark.parametrize(
-    ("module", "argument"), [("ablate", "--help"), ("ablate", "--list"), ("measure.__main__", "--help")]
+    ("module", "argument"),
+    [("ablate", "--help"), ("ablate", "--list"), ("measure.__main__", "--help"), ("doctor", "--help")],
 )
 def test_help_and_list_answer_at_once(module, argument):
     code = f"""

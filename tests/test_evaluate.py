@@ -81,6 +81,119 @@ def run(place, *argv, form="json", weights="ours.safetensors", data="data", mode
     return main([model, *argv])
 
 
+SHAPES = ((40, 40), (31, 90), (200, 77), (16, 16), (17, 64), (333, 500), (9, 12), (50, 49), (120, 16), (64, 17))
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """A test split of many shapes, smooth pictures with noise, PNG and JPEG; one training image is cut short."""
+    root = tmp_path_factory.mktemp("mixed")
+    rng = np.random.default_rng(3)
+    for part, shapes in (("train", ((16, 16),) * 10), ("test", SHAPES)):
+        for at, name in enumerate(CLASSES):
+            (root / part / name).mkdir(parents=True)
+            for i, shape in enumerate(shapes):
+                coarse = Image.fromarray(rng.integers(256, size=(4, 5, 3), dtype=np.uint8)).resize(shape[::-1])
+                noisy = np.asarray(coarse).astype(int) + rng.integers(-40, 41, size=(*shape, 3))
+                picture = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+                picture.save(root / part / name / f"{i:02}.{'jpg' if (i + at) % 2 else 'png'}", quality=95)
+    broken = root / "train" / "red" / "04.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    return root
+
+
+def by_pillow(file, *, shorter, side, interpolation):
+    """timm's evaluation, written out: the shorter side resized, the middle cut out, (3, side, side) bytes."""
+    image = Image.open(file).convert("RGB")
+    width, height = image.size
+    if width <= height:
+        width, height = shorter, int(shorter * height / width)
+    else:
+        width, height = int(shorter * width / height), shorter
+    image = image.resize((width, height), interpolation)
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    return torch.from_numpy(np.array(image)[top : top + side, left : left + side]).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("weights", "asked", "shorter", "interpolation", "words"),
+    [
+        ("timm.pth", {}, 17, Image.Resampling.BICUBIC, "17 px, 16 cut from the middle, bicubic interpolation (as timm"),
+        ("deit.pth", {}, 17, Image.Resampling.BICUBIC, "17 px, 16 cut from the middle, bicubic interpolation (as DeiT"),
+        ("timm.pth", {"crop": 0.5}, 32, Image.Resampling.BICUBIC, "32 px, 16 cut from the middle, bicubic"),
+        ("timm.pth", {"crop": 1.0}, 16, Image.Resampling.BICUBIC, "resized to 16 px, bicubic interpolation"),
+        ("timm.pth", {"interpolation": "bilinear"}, 17, Image.Resampling.BILINEAR, "bilinear interpolation (as asked)"),
+    ],
+)
+def test_files_become_what_pillow_makes_of_them(place, mixed, weights, asked, *, shorter, interpolation, words):
+    """Pixel for pixel, whatever the shape; and the normalisation of those pixels."""
+    ready = prepare("auto", str(place / weights), f"folder:{mixed}", normalise="half", **asked, img_size=16)
+    found = ready.dataset.test.take(torch.arange(30))
+    files = [ready.dataset.test.files[i] for i in range(30)]
+    assert sorted(files) == sorted(str(path) for path in (mixed / "test").rglob("*.*"))
+    truth = torch.stack([by_pillow(f, shorter=shorter, side=16, interpolation=interpolation) for f in files])
+    assert torch.equal(found, truth)
+    assert torch.allclose(ready.images(found), (truth / 255 - 0.5) / 0.5, atol=1e-6)
+    assert words in ready.images.said
+    assert ready.images.interpolation == interpolation.name.lower()
+
+
+def test_images_that_nothing_resized_have_no_interpolation():
+    images = images_for(plain(32), 32, feeding.TIMM)
+    assert images.interpolation is None
+    assert "images of 32 px as they are" in images.said
+    assert "interpolation" not in images.said
+
+
+def test_the_interpolation_is_the_familys():
+    """Read off timm 1.0.31, DeiT's main.py, torchvision's presets, transformers' image processors."""
+    bicubic = {feeding.TIMM, feeding.DEIT, feeding.JAX, feeding.HUGGING_FACE_DEIT}
+    for family in {*feeding._FAMILIES.values(), *feeding._DISTILLED.values()}:
+        assert family.interpolation == ("bicubic" if family in bicubic else "bilinear")
+
+
+def test_images_in_memory_are_resized_as_pillow_does_to_a_level():
+    rng = np.random.default_rng(0)
+    coarse = [Image.fromarray(rng.integers(256, size=(9, 9, 3), dtype=np.uint8)).resize((40, 40)) for _ in range(30)]
+    split = make_split(np.stack([np.asarray(image).transpose(2, 0, 1) for image in coarse]), np.arange(30) % 3)
+    data = make_dataset(
+        name="made", version="1", classes=CLASSES, train=split, val=split, test=split, shift=False, flip=False
+    )
+    for family, mode in ((feeding.TIMM, Image.Resampling.BICUBIC), (feeding.TORCHVISION, Image.Resampling.BILINEAR)):
+        for side in (16, 72):
+            images = images_for(data, side, family, normalise="half")
+            found = images(split.images) * 127.5 + 127.5
+            resized = [image.resize((images.resized,) * 2, mode) for image in coarse]
+            start = round((images.resized - side) / 2)
+            truth = np.stack([np.asarray(r)[start : start + side, start : start + side] for r in resized])
+            distance = (found - torch.from_numpy(truth).permute(0, 3, 1, 2)).abs()
+            assert distance.max() < 1.01
+            assert (distance > 0.1).double().mean() < 0.02  # a tie that Pillow's whole numbers break the other way
+            assert f"{family.interpolation} interpolation" in images.said
+
+
+def test_training_images_are_decoded_for_their_statistics_alone(place, mixed, capsys):
+    """One of them cannot be: whoever does not need it is not stopped by it."""
+    argv = ["auto", "--data", f"folder:{mixed}", "--no-throughput", "--img-size", "16"]
+    assert main([*argv, "--weights", str(place / "timm.pth")]) == 0
+    assert "training images were decoded" not in capsys.readouterr().out
+    assert main([*argv, "--weights", str(place / "timm.pth"), "--normalise", "imagenet"]) == 0
+    capsys.readouterr()
+    for asked in ((), ("--interpolation", "bicubic")):
+        assert main([*argv, "--weights", str(place / "ours.safetensors"), *asked]) == 2
+        assert "red/04.png cannot be read as an image" in capsys.readouterr().err
+
+
+def test_statistics_are_those_of_training(place, capsys):
+    """Whichever way the test images go, mean and deviation are what a training run on the folder has."""
+    whole = load(f"folder:{place / 'data'}@16")
+    for asked in ({}, {"crop": 0.5}, {"interpolation": "bicubic"}):
+        ready = prepare("auto", str(place / "ours.safetensors"), f"folder:{place / 'data'}", **asked)
+        assert torch.equal(ready.images.mean, whole.mean)
+        assert torch.equal(ready.images.std, whole.std)
+        assert "training images were decoded too, for their mean and deviation" in ready.images.said
+
+
 def test_planted_answers_come_back(place, capsys):
     assert run(place, "--no-throughput") == 0
     out, err = capsys.readouterr()
@@ -208,7 +321,7 @@ def test_crops_are_timms():
     """timm: the shorter side becomes floor(224 / 0.9) = 248, and 224 are cut from row 12 on."""
     data = plain(248)
     images = images_for(data, 224, feeding.TIMM)
-    assert "images resized to 248 px, 224 cut from the middle" in images.said
+    assert "images resized to 248 px, 224 cut from the middle, bicubic interpolation" in images.said
     expected = (data.test.images[..., 12:236, 12:236] / 255 - 0.5) / 0.5
     assert torch.allclose(images(data.test.images), expected, atol=1e-6)
     assert images_for(plain(384), 384, feeding.TIMM).resized == 384
@@ -341,6 +454,7 @@ def test_a_missing_class_map(tmp_path):
         ({"extra": ("--workers", "-1")}, ["--workers -1"]),
         ({"extra": ("--crop", "1.5")}, ["crop 1.5", "at most 1"]),
         ({"extra": ("--normalise", "halve")}, ["did you mean 'half'?"]),
+        ({"extra": ("--interpolation", "bicubik")}, ["did you mean 'bicubic'?"]),
         ({"extra": ("--device", "tpu")}, ["'tpu'", "cpu"]),
         ({"extra": ("--format", "xml")}, ["xml", "markdown"]),
     ],

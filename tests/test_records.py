@@ -18,6 +18,7 @@ from vitbench.records import (
     DamagedError,
     Record,
     digest,
+    file_digest,
     identity,
     plain,
     read,
@@ -85,6 +86,18 @@ def test_the_fields_of_the_design_are_there():
         *("values", "samples", "environment", "code", "started", "seconds", "session", "artifacts", "checksum"),
     ]
     assert list(json.loads(make_record().line())) == fields
+
+
+def test_the_digest_of_an_artifact_came_later_and_older_records_stay_as_they_are(tmp_path):
+    line = make_record(artifacts=["x.npz"]).line()
+    assert "digests" not in line
+    assert Record.from_line(line.encode()).line() == line
+    (tmp_path / "x.npz").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea4141"  # of SHA-256's published example, FIPS 180-2
+    record = make_record(artifacts=["x.npz"], digests={"x.npz": file_digest(tmp_path / "x.npz")})
+    assert Record.from_line(record.line().encode()).digests == {"x.npz": known}
+    with pytest.raises(DamagedError, match="checksum"):
+        Record.from_line(record.line().replace(known, known[::-1]).encode())
 
 
 def test_what_json_has_not_becomes_null_and_arrays_lists():

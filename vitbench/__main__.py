@@ -10,9 +10,11 @@ from vitbench.errors import UserError, unknown
 
 COMMANDS = {
     "ablate": ("vitbench.ablate", "run an ablation, then write table, figures and report"),
+    "doctor": ("vitbench.doctor", "whether this machine's numbers can be believed today, and what to change"),
     "evaluate": ("vitbench.evaluate.__main__", "a checkpoint on the test split of a data set"),
     "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records"),
+    "trace": ("vitbench.trace", "where a step's time and memory go, for TensorBoard and as a summary"),
 }
 
 

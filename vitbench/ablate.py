@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 PROG = "python -m vitbench.ablate"
 
 LOG_WIDTH = 132
+PUBLISHED_PROCESSES = 3
+
+NEEDS = {"teacher": "taught by", "init_from": "starts from"}
+"""What a row has of another one, by role."""
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -61,6 +65,8 @@ class Options:
     """auto, cpu or cuda."""
     dtype: Annotated[str | None, cli.option("DTYPE", "float32")] = None
     """Of weights and images in timings: float32, bfloat16 or float16."""
+    publish: Flag = False
+    """Time every session in 3 processes, which become the units: for numbers that are to be published."""
     jobs: Annotated[int | None, cli.option("N", "one a core")] = None
     """Trainings side by side; timing always has the machine to itself."""
     timeout: Annotated[float | None, cli.option("SECONDS", "no limit")] = None
@@ -157,6 +163,8 @@ def asked_for(options: Options) -> dict[str, Any]:
         settings["train.epochs"] = options.epochs
     if options.dtype is not None:
         settings["measure.dtype"] = options.dtype
+    if options.publish:
+        settings.setdefault("measure.processes", PUBLISHED_PROCESSES)
     return settings
 
 
@@ -196,7 +204,7 @@ def show_plan(made: Plan) -> int:
         macs = made.macs.get(variant.name)
         images = variant.images(data["num_train"], data["num_classes"])
         remark = "baseline" if variant.is_baseline else f"skipped: {variant.reason}" if variant.reason else ""
-        remark = f"taught by {variant.teacher}" if variant.teacher and not remark else remark
+        remark = remark or ", ".join(f"{NEEDS[role]} {name}" for role, name in variant.needs.items())
         table.add_row(variant.name, "" if macs is None else f"{macs:,}", f"{images:,}", remark)
     console.print(table)
     for kind, number in made.counts.items():

@@ -20,7 +20,7 @@ from vitbench.config import (
     with_values,
 )
 from vitbench.errors import ConfigError, ImpossibleConfigError, UserError, choices, unknown
-from vitbench.expansion import DATA_FIELDS, check_teachers, expanded
+from vitbench.expansion import DATA_FIELDS, check_needs, expanded, impossible_needs
 from vitbench.variant import Variant, family, format_value, model_name
 
 __all__ = [
@@ -55,8 +55,8 @@ class Ablation:
     that change several settings at once: name → setting → value. ``references`` add rows of other models, fitted to
     the data; along axes of training and data they vary too. ``tuning`` gives every family the same number of tries.
 
-    A recipe's ``teacher="variant:NAME"`` is another row, trained first with the same seed; a reference that teaches is
-    not taught.
+    A recipe's ``teacher="variant:NAME"`` or ``init_from="variant:NAME"`` is another row, trained first with the same
+    seed; a reference that teaches is not taught.
 
     Raises:
         ConfigError: an axis, a value, a metric, a teacher or a claimed variant that does not exist.
@@ -95,7 +95,7 @@ class Ablation:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"two variants are called {name!r}: give references=… names of their own")
-        check_teachers(rows)
+        check_needs(rows)
         for claim in self.claims:
             self._check_claim(claim)
 
@@ -127,8 +127,9 @@ class Ablation:
             if claim.along not in self.axes:
                 raise ConfigError(f"claim {claim.text!r}: {unknown('axis', claim.along, self.axes)}")
             return
-        for wanted in claim.equal or (claim.better, claim.than):
-            self.variant(wanted)
+        one, other = (self.variant(side).name for side in claim.equal or (claim.better, claim.than))
+        if one == other:
+            raise ConfigError(f"claim {claim.text!r} compares {one} with itself: name both sides by value, as depth=4")
 
     def cell(self, settings: Mapping[str, Any]) -> Ablation:
         """The ablation with settings changed at the baseline, all at once; unchecked as a whole."""
@@ -199,14 +200,15 @@ class Ablation:
         rows = expanded(self)
         by_name = {row.name: row for row in rows}
         for row in rows:
-            teacher = by_name.get(row.teacher or "")
-            if teacher is not None and teacher.model is None and row.model is not None:
-                reason = f"its teacher {teacher.name} cannot be: {teacher.reason}"
+            if row.model is not None and (reason := impossible_needs(row, by_name)):
                 by_name[row.name] = dataclasses.replace(row, model=None, reason=reason)
         return list(by_name.values())
 
     def variant(self, wanted: Any) -> Variant:
         """The variant of that name; or the only one that changes an axis to that value; or the baseline that has it.
+
+        A name keeps its meaning where --recipe or --set moves the baseline: ``depth=4`` is then the row of four blocks,
+        the baseline or not, and what a name does not say is the baseline's.
 
         Raises:
             ConfigError: there is none, or more than one.
@@ -215,7 +217,8 @@ class Ablation:
         own = [v for v in rows if not v.is_reference and v.name not in self.combined]
         changed = [v for v in own if any(v.axes[axis] == wanted != self.value_of(axis) for axis in self.axes)]
         at_base = [v for v in rows[:1] if wanted in [v.axes[axis] for axis in self.axes]]
-        found = [v for v in rows if v.name == wanted] or changed or at_base
+        said = [v for v in rows if v.name not in self.combined and self._is_said(v, str(wanted))]
+        found = [v for v in rows if v.name == wanted] or said or changed or at_base
         if len(found) != 1:
             names = [v.name for v in rows]
             raise ConfigError(
@@ -224,6 +227,14 @@ class Ablation:
                 else f"variant {wanted!r} could be {choices(v.name for v in found)}: write the whole name"
             )
         return found[0]
+
+    def _is_said(self, row: Variant, wanted: str) -> bool:
+        """Whether ``wanted`` spells out a row's settings: ``depth=4``, of a reference ``NAME,train.lr=0.001``."""
+        parts = wanted.split(",")
+        reference = None if "=" in parts[0] else parts.pop(0)
+        said = {axis: value for axis, _, value in (part.partition("=") for part in parts)}
+        same = all(format_value(v) == said.get(axis, format_value(self.value_of(axis))) for axis, v in row.axes.items())
+        return bool(said) and row.reference == reference and said.keys() <= row.axes.keys() and same
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

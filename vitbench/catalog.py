@@ -25,7 +25,7 @@ _SIZES = {
     "huge": (1280, 32, 16),
 }
 
-# size, patch_size, img_size (FACTS §1)
+# size, patch_size, img_size: those that timm has names for
 _VITS = (
     *itertools.product(("tiny",), (16,), (224, 384)),
     *itertools.product(("small", "base", "large"), (32, 16), (224, 384)),

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vitbench.config import fit
+from vitbench.config import ModelConfig, as_pair, fit, scaled
 from vitbench.errors import ConfigError, ImpossibleConfigError, unknown
-from vitbench.variant import Variant, format_axes, model_name
+from vitbench.variant import ROLES, Variant, format_axes, model_name
 
 if TYPE_CHECKING:
     from vitbench.ablation import Ablation
@@ -22,7 +22,7 @@ CROSSED = ("data", "train")
 
 
 def expanded(ablation: Ablation) -> list[Variant]:
-    """Every row, the baseline first; whether a teacher can be is not looked at yet."""
+    """Every row, the baseline first; whether the rows that it needs can be is not looked at yet."""
     base = {name: ablation.value_of(name) for name in ablation.columns}
     rows = [
         _row(ablation, _name(ablation, axes, is_baseline=number == 0), axes, is_baseline=number == 0)
@@ -30,8 +30,8 @@ def expanded(ablation: Ablation) -> list[Variant]:
     ]
     rows += [_row(ablation, name, {**base, **settings}) for name, settings in ablation.combined.items()]
     rows += _references(ablation)
-    teachers = {row.teacher for row in rows if row.teacher}
-    return [_untaught(row) if row.reference in teachers and row.teacher else row for row in rows]
+    teachers = {row.needs["teacher"] for row in rows if "teacher" in row.needs}
+    return [_untaught(row) if row.reference in teachers and "teacher" in row.needs else row for row in rows]
 
 
 def _cells(
@@ -53,10 +53,20 @@ def _row(ablation: Ablation, name: str, axes: Mapping[str, Any], *, is_baseline:
     common: dict[str, Any] = {"name": name, "axes": dict(axes), "curve": curve}
     try:
         cell = ablation.cell(axes)
+        model = _at_scale(cell.baseline, cell.data_settings.scale)
     except ImpossibleConfigError as impossible:
         return Variant(**common, model=None, train=ablation.train, measure=ablation.measure, reason=str(impossible))
     common |= {"train": cell.train, "measure": cell.measure, "data": cell.data_settings}
-    return Variant(**common, model=cell.baseline, is_baseline=is_baseline)
+    return Variant(**common, model=model, is_baseline=is_baseline)
+
+
+def _at_scale(model: ModelConfig, scale: float) -> ModelConfig:
+    """The model for the same data at another resolution."""
+    if scale == 1:
+        return model
+    height, width = (scaled(side, scale) for side in as_pair(model.img_size))
+    size = height if height == width else (height, width)
+    return fit(model, img_size=size, in_chans=model.in_chans, num_classes=model.num_classes)
 
 
 def _references(ablation: Ablation) -> Iterator[Variant]:
@@ -78,7 +88,7 @@ def _references(ablation: Ablation) -> Iterator[Variant]:
             curve = ",".join([name, *([row.curve] if row.curve != model_name(ablation.baseline) else [])])
             row = dataclasses.replace(row, reference=name, curve=curve)
             try:
-                fitted = fit(model, **shape)
+                fitted = _at_scale(fit(model, **shape), row.data.scale)
             except ImpossibleConfigError as impossible:
                 yield dataclasses.replace(row, model=None, reason=str(impossible))
                 continue
@@ -101,15 +111,24 @@ def _untaught(row: Variant) -> Variant:
     return dataclasses.replace(row, train=dataclasses.replace(row.train, teacher=None, distillation="none"))
 
 
-def check_teachers(rows: list[Variant]) -> None:
-    """Raises ConfigError where a row that shall teach does not exist, or learns from its own pupil."""
-    teachers = {row.name: row.teacher for row in rows}
-    for pupil in teachers:
-        chain = [pupil]
-        while (teacher := teachers[chain[-1]]) is not None:
-            if teacher not in teachers:
-                others = [name for name in teachers if name != pupil]
-                raise ConfigError(f"{pupil} has teacher='variant:{teacher}': {unknown('variant', teacher, others)}")
-            if teacher in chain:
-                raise ConfigError(f"{' learns from '.join([*chain, teacher])}: a row cannot wait for itself")
-            chain.append(teacher)
+def check_needs(rows: list[Variant]) -> None:
+    """Raises ConfigError where a row that another one needs does not exist, or needs that one in turn."""
+    by_name = {row.name: row for row in rows}
+    chains = [[name] for name in by_name]
+    while chains:
+        chain = chains.pop()
+        for role, needed in by_name[chain[-1]].needs.items():
+            if needed not in by_name:
+                others = [name for name in by_name if name != chain[-1]]
+                raise ConfigError(f"{chain[-1]} has {role}='variant:{needed}': {unknown('variant', needed, others)}")
+            if needed in chain:
+                raise ConfigError(f"{' needs '.join([*chain, needed])}: a row cannot wait for itself")
+            chains.append([*chain, needed])
+
+
+def impossible_needs(row: Variant, by_name: Mapping[str, Variant]) -> str | None:
+    """Why a row cannot be whose model could be: one that it needs cannot; None where all can."""
+    for role, name in row.needs.items():
+        if (needed := by_name[name]).model is None:
+            return f"{ROLES[role]} {name} cannot be: {needed.reason}"
+    return None

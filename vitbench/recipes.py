@@ -18,8 +18,8 @@ from vitbench.errors import UserError, unknown
 def small() -> TrainConfig:
     """For a thousand small images and minutes on a CPU: digits at 8 px.
 
-    The project's own pilot (FACTS §6, "Digits pilot": 40 epochs, batch 64, AdamW 2e-3, label smoothing .1, 10 % warm-up
-    then cosine, ±1 px shift), with ViT and small ResNet alike. Adapted: a shift brings in the background, where the
+    The project's own pilot on digits (40 epochs, batch 64, AdamW 2e-3, label smoothing .1, 10 % warm-up then cosine,
+    ±1 px shift), with ViT and small ResNet alike. Adapted: a shift brings in the background, where the
     pilot's brought in grey; weight decay .05, betas and clipping are ``TrainConfig``'s defaults.
     """
     return TrainConfig(epochs=40, batch_size=64, lr=2e-3, label_smoothing=0.1, warmup_fraction=0.1, shift_px=1)
@@ -28,7 +28,7 @@ def small() -> TrainConfig:
 def cifar() -> TrainConfig:
     """For 50,000 images of 32 px and a ViT from scratch: Compact Transformers (Hassani et al. 2021).
 
-    Source: ``SHI-Labs/Compact-Transformers``, ``configs/pretrained/cct_7-3x1_cifar10_300epochs.yml`` (FACTS §6): AdamW
+    Source: ``SHI-Labs/Compact-Transformers``, ``configs/pretrained/cct_7-3x1_cifar10_300epochs.yml``: AdamW
     5.5e-4, weight decay .06, batch 128, 300 epochs, 10 of warm-up, cosine, rand-m9, mixup .8, cutmix 1, label
     smoothing .1, crops of 80 to 100 % of the area, no erasing, no clipping. Adapted: the schedule ends at 0 and not at
     1e-5 with 10 epochs more, mixing does not stop at epoch 175, magnitudes do not vary by .5, and betas are AdamW's

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCHEMA = 1
-VERSIONS: Mapping[str, int] = types.MappingProxyType({"models": 1, "data": 1, "train": 1, "measure": 2})
+VERSIONS: Mapping[str, int] = types.MappingProxyType({"models": 1, "data": 1, "train": 1, "measure": 3})
 """Raised by hand when a room's change alters its numbers: ids change with it, and the old records are measured anew.
 
 A config's changed default is such a change, since ids do not cover what is at its default.
@@ -42,6 +42,9 @@ FAILURES: tuple[Status, ...] = ("failed", "oom", "timeout", "diverged")
 
 RECORDS, TORN, ENVIRONMENTS = "records.jsonl", "records.torn.jsonl", "environments.jsonl"
 ARTIFACTS = "artifacts"
+
+LATER = ("digests",)
+"""Fields that records of an earlier version do not have."""
 
 Notice: TypeAlias = Callable[[str], None]
 
@@ -151,6 +154,7 @@ class Record:
     seconds: float = 0.0
     session: str | None = None
     artifacts: list[str] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)  # artifact → ``file_digest``; of none in older records
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -185,7 +189,7 @@ class Record:
         if body["schema"] > SCHEMA:
             raise DamagedError(f"of a newer vitbench (schema {body['schema']}; this one reads up to {SCHEMA})")
         checksum = body.pop("checksum", None)
-        if set(body) != _names():
+        if {*body, *LATER} != _names():
             raise DamagedError("JSON, but no record of vitbench")
         try:
             matches = checksum == _checksum(body)
@@ -202,7 +206,9 @@ def _names() -> frozenset[str]:
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    """What a line holds: a field that came later only where it says something; older records stay as they are."""
+    found = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {name: value for name, value in found.items() if value or name not in LATER}
 
 
 def _checksum(body: Mapping[str, Any]) -> str:
@@ -310,6 +316,12 @@ def read_environments(directory: str | Path) -> dict[str, dict[str, Any]]:
                     break
                 raise UserError(f"{path}, line {number} describes no environment: remove that line") from None
     return bodies
+
+
+def file_digest(path: Path) -> str:
+    """What a record keeps of an artifact's bytes: the first 20 digits of their SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:20]
 
 
 def load_arrays(directory: str | Path, name: str) -> dict[str, np.ndarray]:

@@ -19,7 +19,10 @@ from vitbench.config import (
 )
 
 OTHER_ROW = "variant:"
-"""What a teacher's name begins with that is another row of the same ablation."""
+"""What the name of a model begins with that is another row of the same ablation."""
+
+ROLES = {"teacher": "its teacher", "init_from": "what it starts from,"}
+"""Settings of a recipe that name a trained model, and what that is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +45,18 @@ class Variant:
         return self.reference is not None
 
     @property
-    def teacher(self) -> str | None:
-        """The row whose trained model teaches this one."""
-        name = self.train.teacher
-        return name.removeprefix(OTHER_ROW) if name is not None and name.startswith(OTHER_ROW) else None
+    def needs(self) -> dict[str, str]:
+        """The rows whose trained models this one needs, each behind its role: ``teacher``, ``init_from``."""
+        return {role: name.removeprefix(OTHER_ROW) for role, name in self._named.items() if name.startswith(OTHER_ROW)}
 
     @property
     def files(self) -> tuple[str, ...]:
         """Checkpoints that its training starts from or learns from."""
-        named = (self.train.init_from, None if self.teacher else self.train.teacher)
-        return tuple(name for name in named if name is not None)
+        return tuple(name for name in self._named.values() if not name.startswith(OTHER_ROW))
+
+    @property
+    def _named(self) -> dict[str, str]:
+        return {role: name for role in ROLES if (name := getattr(self.train, role)) is not None}
 
     def images(self, whole: int, num_classes: int) -> int:
         """Training images that it sees, of so many; of classes of unequal size an estimate."""

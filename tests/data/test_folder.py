@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vitbench.data import Split, Stream, cache, describe, folder, load, stream
+from vitbench.data import Split, Stream, cache, decode, describe, folder, load, stream
 from vitbench.errors import UserError
 
 
@@ -258,6 +258,27 @@ def test_streamed_or_in_memory_it_is_the_same(tmp_path, monkeypatch, suffix):
         assert isinstance(source, Stream)
         assert torch.equal(source.labels, split.labels)
         assert torch.equal(source.take(torch.arange(len(source))), split.images)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_however_many_processes_read_it_the_result_is_the_same(tmp_path, monkeypatch, workers):
+    for i in range(120):
+        _write(tmp_path / "abc"[i % 3], f"{i:03}", size=(20 + i, 30), seed=i, suffix="jpg" if i % 2 else "png")
+    alone = load(f"folder:{tmp_path}")
+    monkeypatch.setattr(folder, "CACHED_FROM", 0)  # as large folders are read
+    monkeypatch.setattr(decode, "HEADERS_AT_ONCE", 7)
+    monkeypatch.setattr(folder, "_workers", lambda: workers)
+    together = load(f"folder:{tmp_path}")
+    assert together.spec == alone.spec
+    assert torch.equal(together.mean, alone.mean)
+    assert torch.equal(together.std, alone.std)
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(together, part).images, getattr(alone, part).images)
+        assert torch.equal(getattr(together, part).labels, getattr(alone, part).labels)
+    for name in ("c/116.png", "b/091.jpg", "b/115.jpg"):
+        (tmp_path / name).write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"b/091\.jpg cannot be read as an image .*: repair or remove it$"):
+        load(f"folder:{tmp_path}")
 
 
 def test_what_would_take_more_than_a_gibibyte_is_streamed(tmp_path):

@@ -18,6 +18,7 @@ from vitbench.config import ExternalConfig, ResNetConfig, ViTConfig
 from vitbench.errors import UserError
 from vitbench.measure import Counts, count
 from vitbench.measure.closed_form import closed_form
+from vitbench.measure.products import may_multiply
 
 ROOT = Path(__file__).parents[2]
 
@@ -259,25 +260,128 @@ def test_a_product_without_a_formula_is_named():
     assert any("fvcore has no formula for aten::mv" in finding for finding in counts.findings)
 
 
-@torch.library.custom_op("vitbench_test::flash_attention", mutates_args=())
-def flash_attention(x: torch.Tensor) -> torch.Tensor:
-    return x.clone()
+@torch.library.custom_op("vitbench_test::magic", mutates_args=())
+def magic(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return a @ b.T
 
 
-@flash_attention.register_fake
-def _(x):
-    return torch.empty_like(x)
+@magic.register_fake
+def _(a, b):
+    return a.new_empty(a.shape[0], b.shape[0])
 
 
-class Opaque(nn.Module):
+class Planted(nn.Module):
+    """Calls ``function`` on its weight (6, 4) and an image (5, 4)."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.weight = nn.Parameter(torch.zeros(6, 4))
+
     def forward(self, x):
-        return flash_attention(x)
+        return self.function(self.weight, x[0])
 
 
-def test_a_kernel_of_somebody_else_is_named():
-    counts = count(Opaque(), torch.zeros(3, 4))
+def heads(x):
+    return x[None, None]
+
+
+UNKNOWN = {  # none has a formula in torch's counter; the second word is what it is called there
+    "custom operation": (lambda w, x: magic(x, w), "vitbench_test.magic"),
+    "mv": (lambda w, x: torch.mv(w, x[0])[None], "aten.mv"),
+    "addmv": (lambda w, x: torch.addmv(torch.zeros(6), w, x[0])[None], "aten.addmv"),
+    "matmul with a vector": (lambda w, x: x @ w[0], "aten.mv"),
+    "dot": (lambda w, x: torch.dot(w[0], x[0])[None], "aten.dot"),
+    "vdot": (lambda w, x: torch.vdot(w[0], x[0])[None], "aten.vdot"),
+    "addbmm": (lambda w, x: torch.addbmm(torch.zeros(5, 6), x[None], w.T[None]), "aten.addbmm"),
+    "bilinear": (lambda w, x: nn.functional.bilinear(x, x, w[None, :4].repeat(3, 1, 1)), "aten._trilinear"),
+    "cdist": (lambda w, x: torch.cdist(x, w), "aten._cdist_forward"),
+    "cdist by products": (
+        lambda w, x: torch.cdist(x, w, compute_mode="use_mm_for_euclid_dist"),
+        "aten._euclidean_dist",
+    ),
+    "matrix exponential": (lambda w, x: torch.matrix_exp(w[:4]), "aten.linalg_matrix_exp"),
+    "int8": (lambda w, x: torch._int_mm(*[torch.zeros(32, 32, dtype=torch.int8)] * 2) * w[0, 0], "aten._int_mm"),
+    "attention's CPU kernel": (
+        lambda w, x: torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(*[heads(x * w[0])] * 3)[0],
+        "aten._scaled_dot_product_flash_attention_for_cpu",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_whatever_lacks_a_formula_makes_the_count_incomplete_and_is_named(name):
+    function, operation = UNKNOWN[name]
+    counts = count(Planted(function), torch.zeros(3, 5, 4))
     assert not counts.complete
-    assert any("vitbench_test.flash_attention" in finding for finding in counts.findings)
+    assert f"{operation} has no formula: the count leaves it out" in counts.findings
+
+
+KNOWN = {  # multiply-adds worked out by hand
+    "einsum": (lambda w, x: torch.einsum("sd,cd->sc", x, w), 5 * 6 * 4),
+    "einsum of three": (lambda w, x: torch.einsum("sd,cd,sd->c", x, w, x), 6 * 5 * 4),
+    "tensordot": (lambda w, x: torch.tensordot(x, w, ([1], [1])), 5 * 6 * 4),
+    "inner": (lambda w, x: torch.inner(x, w), 5 * 6 * 4),
+    "addmm": (lambda w, x: torch.addmm(torch.zeros(6), x, w.T), 5 * 6 * 4),
+    "baddbmm": (lambda w, x: torch.baddbmm(torch.zeros(1, 5, 6), x[None], w.T[None]), 5 * 6 * 4),
+    "a chain": (lambda w, x: torch.linalg.multi_dot([x, w.T, w]), 4 * 6 * 4 + 5 * 4 * 4),  # (w.T w) first: 176, not 240
+    "attention": (lambda w, x: nn.functional.scaled_dot_product_attention(*[heads(x * w[0])] * 3), 2 * 5 * 5 * 4),
+    "grouped queries": (
+        lambda w, x: nn.functional.scaled_dot_product_attention(
+            heads(x * w[0]).repeat(1, 2, 1, 1), heads(x), heads(x), enable_gqa=True
+        ),
+        2 * 2 * 5 * 5 * 4,
+    ),
+    "unfold": (lambda w, x: nn.functional.unfold(x[None, None], 2)[0].T @ w.T, 12 * 4 * 6),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_spelling_of_a_product_is_counted(name):
+    function, macs = KNOWN[name]
+    counts = count(Planted(function), torch.zeros(3, 5, 4))
+    assert (counts.macs, counts.complete) == (macs, True)
+    for method, other in counts.methods.items():  # a counter that says something else is a finding
+        assert other == macs or any(f"{method} {other:,}" in finding for finding in counts.findings)
+
+
+def test_a_product_without_a_gradient_keeps_its_forward_count():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 6)
+
+        def forward(self, x):
+            return magic(self.body(x), self.body.weight.T)
+
+    counts = count(Odd(), torch.zeros(3, 4))
+    assert counts.macs == 24
+    assert (counts.macs_backward, counts.flops_backward, counts.by_module_backward) == (None, None, {})
+    assert any("the backward pass cannot be counted: " in finding for finding in counts.findings)
+
+
+def test_what_multiplies_nothing_is_not_suspected():
+    quiet = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.BatchNorm2d(4), nn.Upsample(8), nn.AdaptiveAvgPool2d(1))
+    counts = count(nn.Sequential(quiet, nn.Flatten(), nn.Softmax(-1)), torch.zeros(1, 3, 6, 6))
+    assert (counts.complete, counts.findings) == (True, ())
+    names = ("aten::gelu", "aten::mul", "aten::_thnn_fused_lstm_cell", "aten::cumsum", "torchvision::nms", "prims::add")
+    assert not any(map(may_multiply, names))
+    assert all(map(may_multiply, ("xformers::memory_efficient", "aten::_scaled_mm", "triton_kernel_wrapper_mutation")))
+
+
+@pytest.mark.parametrize("config", [ViTConfig(), ResNetConfig(depth=50)], ids=["ViT", "ResNet"])
+def test_the_backward_pass_by_module_adds_up(config):
+    counts = count(config)
+    inside = counts.by_module_backward
+    assert inside.keys() == counts.by_module.keys()
+    assert inside[""] == counts.macs_backward
+    if isinstance(config, ViTConfig):
+        assert inside["patch_embed"] == counts.by_module["patch_embed"]  # nobody asks for the image's gradient
+        assert all(inside[f"blocks.{i}"] == 2 * counts.by_module[f"blocks.{i}"] for i in range(12))
+        assert sum(inside[f"blocks.{i}"] for i in range(12)) + inside["patch_embed"] + inside["head"] == inside[""]
+    else:
+        leaves = [name for name in inside if not any(other.startswith(f"{name}.") for other in inside) and name]
+        assert sum(inside[name] for name in leaves) == inside[""]
 
 
 def test_a_disagreement_is_named():

@@ -31,10 +31,10 @@ def test_what_is_not_available_is_none():
 
 
 def test_a_missing_file_is_not_available(monkeypatch):
-    def refuse(path):
+    def refuse(path, flags):
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(host.Path, "read_text", refuse)
+    monkeypatch.setattr(host.os, "open", refuse)
     assert host.read().stalled_us is host.read().ticks is None
 
 

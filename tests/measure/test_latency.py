@@ -87,13 +87,15 @@ def test_scope_says_where_it_holds():
         "threads": 1,
         "mode": "forward",
         "placement": "own",
+        "allocator": "as it comes",
         "blocks": 12,
+        "stopped": "target reached",
     }
 
 
 def test_budget_bounds_the_blocks():
     assert compared((0.5, 0.5), budget_s=1).scope["blocks"] == 6
-    assert compared((0.001, 0.001), budget_s=10).scope["blocks"] == 12
+    assert compared((0.001, 0.001), budget_s=10, jitter=0.3, target=0.001).scope["blocks"] > 12
 
 
 def test_a_failed_control_withholds_verdicts():

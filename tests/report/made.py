@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vitbench.records import Record, identity
+from vitbench.records import Environment, Record, dumps, identity, plain
 
 DATA = {
     "name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10,
@@ -69,7 +68,9 @@ class Made:
         ]
         self.rng = np.random.default_rng(7)
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
-        (folder / "environments.jsonl").write_text(json.dumps({"hash": "e1", "body": ENVIRONMENT}) + "\n")
+        (folder / "environments.jsonl").unlink(missing_ok=True)
+        self.rooms = {"models": 1}
+        self.on()
         self.values = {
             "question": question,
             "summary": f"{question}\n\n    python -m vitbench.ablate {ablation}\n\nExpected: see the source.",
@@ -90,6 +91,14 @@ class Made:
             if v["reason"]:
                 self.append("skip", v["name"], status="skipped", reason=v["reason"])
 
+    def on(self, **changes: Any) -> None:
+        """From here on records are of this machine, which is the usual one but for the changes."""
+        environment = Environment({**ENVIRONMENT, **changes})
+        self.environment = environment.hash
+        line = dumps({"hash": environment.hash, "body": plain(environment.body)}) + "\n"
+        with (self.folder / "environments.jsonl").open("a") as file:
+            file.write(line)
+
     def append(self, kind: str, variant: str, **rest: Any) -> Record:
         planned = next((v for v in self.planned if v["name"] == variant), {})
         rest.setdefault("config", planned.get("config"))
@@ -97,8 +106,9 @@ class Made:
         record = Record(
             id=identity(kind, rest["config"], rooms=(), seed=rest.get("seed"), session=rest.get("session"),
                         settings=rest["settings"]),
-            ablation=self.ablation, kind=kind, variant=variant, axes=planned.get("axes", {}), environment="e1",
-            code={"vitbench": "0.1.0", "commit": "abc1234", "dirty": False, "rooms": {"models": 1}},
+            ablation=self.ablation, kind=kind, variant=variant, axes=planned.get("axes", {}),
+            environment=self.environment,
+            code={"vitbench": "0.1.0", "commit": "abc1234", "dirty": False, "rooms": self.rooms},
             started="2026-01-02T03:04:05.000+00:00", seconds=1.0, **rest,
         )  # fmt: skip
         with (self.folder / "records.jsonl").open("a") as file:
@@ -120,18 +130,39 @@ class Made:
                   "methods": methods, "findings": list(findings), "by_module": {"": macs}}  # fmt: skip
         self.append("cost", variant, values=values)
 
-    def memory(self, variant: str, *, inference: int, training: int) -> None:
+    def memory(self, variant: str, *, inference: int, training: int, traffic: Mapping[str, int] | None = None) -> None:
         def ledger(total: int) -> dict[str, int]:
             return {"bytes": total, "parameters": total // 2, "gradients": 0, "optimizer": 0, "activations": total // 2}
 
         values = {"inference": ledger(inference), "training": ledger(training), "batch_size": 8}
+        values |= {"traffic": dict(traffic)} if traffic else {}
         self.append("memory", variant, values=values)
+
+    def ceiling(
+        self, *, flop_per_s: float | None, bytes_per_s: float, ops_per_s: float | None, dtype: str = "float32",
+        threads: int = 1,
+    ) -> None:  # fmt: skip
+        """The machine's ceilings, in six windows that scatter by a per cent, of every variant under these settings."""
+        rates = {"matmul": flop_per_s, "copy": bytes_per_s, "start": ops_per_s}
+        spread = 1 + 0.01 * np.array([-1, 1, -1, 1, -1, 1]) / np.sqrt(1.2)
+        samples = {key: {"unit": "", "values": list(rate * spread)} for key, rate in rates.items() if rate}
+        values = {"dtype": dtype, "threads": threads, "device": "cpu", "tf32": False, "reasons": {}}
+        for v in self.planned:
+            settings = {"device": "cpu", "dtype": dtype, "threads": threads, "windows": 6}
+            asked = self._settings("ceiling", v["axes"])
+            if v["reason"] is None and all(asked[key] == settings[key] for key in ("dtype", "threads")):
+                self.append("ceiling", v["name"], settings=settings, values=values, samples=samples)
 
     def timing(
         self, medians_s: Mapping[str, float], *, control: float = 1.0, kind: str = "latency", session: str = "s1",
         blocks: int = 12, cycles: int = 6, noise: float = 0.004,
+        about: Mapping[str, Any] | None = None, processes: Sequence[int] = (), slopes: Mapping[str, float] = {},
     ) -> None:  # fmt: skip
-        """One session; each block shares a drift, each call has its own noise."""
+        """One session; each block shares a drift, each call has its own noise.
+
+        ``about`` is what the control says of the session, ``slopes`` by what share of its time a variant becomes slower
+        with each block; a training step has phases, half of it forward, when ``about`` is given.
+        """
         drift = np.exp(self.rng.normal(0, 0.02, (blocks, 1)))
         size = {"session_size": len(medians_s) + 1}
         baseline = self.values["baseline"]
@@ -140,10 +171,16 @@ class Made:
         for row, name, seconds in rows:
             placement = np.exp(self.rng.normal(0, noise, (blocks, 1)))
             calls = seconds * drift * placement * np.exp(self.rng.normal(0, noise, (blocks, 2 * cycles)))
-            samples = {"wall": {"unit": "s", "values": calls.round(9)}, "cpu": {"unit": "s", "values": calls.round(9)}}
+            calls = (calls * (1 + slopes.get(name, 0.0) * np.arange(blocks)[:, None])).round(9)
+            samples = {key: {"unit": "s", "values": calls} for key in ("wall", "cpu")}
+            if kind == "train_step" and about is not None:
+                shares = {"forward": 0.5, "backward": 0.375, "optimizer": 0.125}
+                samples |= {phase: {"unit": "s", "values": calls * share} for phase, share in shares.items()}
             planned = next(v for v in self.planned if v["name"] == name)
             settings = {**self._settings(kind, planned["axes"]), **size}
-            values = {"cold_ms": 1000 * seconds * 3, "batch_size": 8, "loops": 1}
+            values: dict[str, Any] = {"cold_ms": 1000 * seconds * 3, "batch_size": 8, "loops": 1}
+            values |= {"processes": list(processes)} if processes else {}
+            values |= (about or {}) if row.endswith("_control") else {}
             self.append(row, name, samples=samples, session=session, settings=settings, values=values)
 
     def throughput(self, variant: str, rates: Sequence[float], session: str | None = None) -> None:
@@ -159,13 +196,17 @@ class Made:
         curves: bool = True,
         settings: Mapping[str, Any] | None = None,
         right: Sequence[Sequence[int]] | None = None,
+        first: int = 0,
     ) -> None:
-        """One trial a seed; ``settings`` beside the usual ones, ``right``: which test images were named correctly."""
+        """One trial a seed; ``settings`` beside the usual ones, ``right``: which test images were named correctly.
+
+        ``first``: the number of the first seed.
+        """
         axes = next(v for v in self.planned if v["name"] == variant)["axes"]
         more: dict[str, Any] = {}
         if settings is not None:
             more["settings"] = {**self._settings("accuracy", axes), **settings}
-        for seed, final in enumerate(accuracies):
+        for seed, final in enumerate(accuracies, first):
             name = f"{variant.encode().hex()[:24]}-{seed}"
             if curves:
                 epoch = np.arange(1, epochs + 1)
@@ -178,7 +219,7 @@ class Made:
             values = {"accuracy": final, "val_accuracy": final, "train_loss": 0.1, "num_test": 360, "correct": correct,
                       "train_seconds": 15.0, "epochs": epochs, "steps": epochs * 17}  # fmt: skip
             if right is not None:
-                more["samples"] = {"correct": {"unit": "0/1 per test image", "values": list(right[seed])}}
+                more["samples"] = {"correct": {"unit": "0/1 per test image", "values": list(right[seed - first])}}
             artifacts = [f"{name}.npz"] if curves else []
             self.append("accuracy", variant, seed=seed, values=values, artifacts=artifacts, **more)
 

@@ -30,15 +30,16 @@ def sentences(accuracy, latency, *, baseline="base"):
         for metric, kinds in (("accuracy", accuracy), ("latency_ms", latency))
         for i, (name, kind) in enumerate(zip("abcdefghijkl", kinds, strict=False))
     ]
-    table = pd.DataFrame({"variant": [baseline], "accuracy": [0.9]})
+    table = pd.DataFrame({"variant": [baseline], "accuracy": [0.9], "accuracy_low": [0.88], "accuracy_high": [0.92]})
     return [plain(s) for s in answer(table, pd.DataFrame(rows, columns=FIELDS), baseline=baseline)]
 
 
 def test_each_group_is_one_clause():
     accuracy, latency, both = sentences(["worse", "none", "none"], ["slower", "faster", "equivalent"])
     assert accuracy == (
-        "In accuracy, against the baseline base (90.0%), a is worse by 2.0 points [1.0, 3.0]; no difference was found "
-        "for b (smallest effect detectable 1.8 points) and c (smallest effect detectable 1.8 points)."
+        "In accuracy, against the baseline base (90.0% [88.0, 92.0]), a is worse by 2.0 points [1.0, 3.0]; no "
+        "difference was found for b (smallest effect detectable 1.8 points) and c (smallest effect detectable 1.8 "
+        "points)."
     )
     assert latency == (
         "In latency, against the baseline base, b is faster by 4.0% [3.0, 5.0]; a is slower by 4.0% [3.0, 5.0]; "
@@ -60,8 +61,8 @@ def test_many_are_counted_and_the_extremes_named():
         ["better"] * 8 + ["none"] * 3, ["slower"] * 8 + ["equivalent"] * 3, baseline="baseline"
     )
     assert accuracy == (
-        "In accuracy, against the baseline (90.0%), 8 of 11 variants are better: least a by 2.0 points [1.0, 3.0], "
-        "most h by 2.0 points [1.0, 3.0]; for 3 of 11 variants no difference was found."
+        "In accuracy, against the baseline (90.0% [88.0, 92.0]), 8 of 11 variants are better: least a by 2.0 points "
+        "[1.0, 3.0], most h by 2.0 points [1.0, 3.0]; for 3 of 11 variants no difference was found."
     )
     assert latency.endswith("3 of 11 variants are equivalent within ±1%.")
 
@@ -96,3 +97,10 @@ def test_without_accuracy_the_latency_still_answers():
 
 def test_lists_in_words():
     assert ["".join(listed([(x,) for x in "abc"[:n]])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_a_variant_whose_latency_is_another_ones_gains_nothing_there():
+    """Rows that differ in their images alone have accuracy to compare and no latency of their own (data_scaling)."""
+    told = " ".join(sentences(["equivalent", "worse"], ["faster"]))
+    assert "faster at equivalent accuracy" in told
+    assert "faster" not in " ".join(sentences(["worse", "equivalent"], ["slower"]))

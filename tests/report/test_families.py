@@ -77,7 +77,7 @@ def test_fronts_in_words_and_numbers(text):
 def test_many_classes_are_counted_and_the_most_different_shown():
     """Forty classes, twelve of them better, of which the picture has room for twenty-four."""
     frame = pd.DataFrame({"name": [str(i) for i in range(40)], "images": 30, "first": 0.9, "second": 0.8,
-                          "value": np.arange(40) / 100, "low": 0.0, "high": 0.5, "verdict": "x"})  # fmt: skip
+                          "value": np.arange(40) / 100, "low": 0.0, "high": 0.5, "n": 6, "verdict": "x"})  # fmt: skip
     frame["kind"] = ["none"] * 28 + ["better"] * 12
     found = outcomes._class_picture("ViT", "a", "ResNet", "b", frame, name="classes")
     assert plain(found.words[1]) == "The first is better in 12 classes; in 28 of 40 classes none is shown to be."
@@ -138,10 +138,13 @@ def test_tuned_and_same_recipe_stand_side_by_side(tmp_path):
     found = part(text, "Same recipe, and each at its tuned best")
     assert "Everyone got the same 2 tries" in found
     assert "Together they took 4.00 s, as much as 4 trainings" in found
-    assert "`vit` (for 2 variants): 2 tries in 2.00 s; best: learning rate 0.00100, weight decay 0.100." in found
+    assert (
+        "`vit` (for 2 variants): 2 tries in 2.00 s (no interval); best: learning rate 0.00100, weight decay 0.100."
+        in found
+    )
     assert "(the recipe's own)" in found
     assert "better by 10.5 points" in found
-    assert "With each at its tuned best, against the baseline `vit` (91.0%)" in part(text, "The answer")
+    assert "With each at its tuned best, against the baseline `vit` (91.0% [90.2, 91.8])" in part(text, "The answer")
 
 
 @pytest.mark.parametrize(

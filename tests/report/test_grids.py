@@ -23,7 +23,7 @@ def test_every_measured_number_has_an_interval_or_says_that_it_has_none(tmp_path
         assert re.fullmatch(r"(6 seeds|12 blocks)", row[4].text)
     costs = grids.costs(study, table)
     assert "exact, so no interval" in costs.caption
-    assert "mean of 3 windows of 2.00 s, no interval" in costs.caption
+    assert "geometric mean of 3 windows of 2.00 s, in brackets its 95% interval" in costs.caption
     assert all(row[-1].small.startswith("[") for row in costs.rows)
 
 

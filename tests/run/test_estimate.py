@@ -47,7 +47,7 @@ def test_a_teacher_takes_its_time_too():
     """One forward pass beside the three that a training step is worth: a third more for a teacher of equal size."""
     estimate = Estimate(1077, jobs=1, macs=dict.fromkeys((v.name for v in VARIANTS), 10**9))
     (alone,) = trials("accuracy")
-    taught = dataclasses.replace(alone, teacher=alone)
+    taught = dataclasses.replace(alone, needs={"teacher": alone})
     assert estimate.seconds(taught) / estimate.seconds(alone) == pytest.approx(4 / 3, rel=0.01)
 
 

@@ -117,13 +117,19 @@ MEASURE = {
     "threads": 1,
     "blocks": 12,
     "cycles": 6,
+    "target": 0.02,
+    "looks": 4,
+    "budget_s": 60.0,
+    "placement": "own",
+    "processes": 1,
     "warmup_s": 2.0,
     "compile": False,
     "channels_last": False,
     "checkpoint_activations": False,
+    "resident": False,
 }
 EXTERNAL = {"kwargs": {}, "img_size": 224, "in_chans": 3, "num_classes": 1000}
-DATA = {"fraction": 1.0, "per_class": None, "same_steps": False}
+DATA = {"fraction": 1.0, "per_class": None, "same_steps": False, "scale": 1.0}
 TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "family"}
 
 
@@ -134,7 +140,7 @@ TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "f
         (ResNetConfig, RESNET, {"models": 1}),
         (ExternalConfig, EXTERNAL, {"models": 1}),
         (TrainConfig, TRAIN, {"train": 1}),
-        (MeasureConfig, MEASURE, {"measure": 2}),
+        (MeasureConfig, MEASURE, {"measure": 3}),
         (DataConfig, DATA, {"data": 1}),
         (Tuning, TUNING, {}),
     ],
@@ -189,6 +195,7 @@ def then(monkeypatch):
 
 
 def set_versions(monkeypatch, versions):
+    monkeypatch.setattr("vitbench.run.trial.WINDOWS", 2)  # of a throughput
     for module in ("vitbench.records", "vitbench.run.recorded"):
         monkeypatch.setattr(f"{module}.VERSIONS", versions)
 
@@ -214,11 +221,12 @@ def test_a_folder_of_an_earlier_version_goes_on_and_measures_nothing_twice(name)
     """These folders were made before ``train.optimizer``, ``pos_embed_at`` and 20 other knobs existed."""
     records, declared, survey = earlier(name)
     now = make_plan(declared, survey, name=name, seeds=6, records=records)
-    assert (now.trials, now.copies, now.failures) == ((), (), ())
+    assert [trial.kind for trial in now.trials] == ["ceiling"]  # which that version did not measure
+    assert (now.copies, now.failures) == ((), ())
     assert len(now.reused) == len(now.variants) * (2 + 6) + 3
     check_settings(now, records, EARLIER / name)
     more = make_plan(declared, survey, name=name, seeds=7, records=records)
-    assert more.counts == {"accuracy": len(now.variants)}
+    assert more.counts == {"ceiling": 1, "accuracy": len(now.variants)}
 
 
 @pytest.mark.usefixtures("then")
@@ -228,13 +236,14 @@ def test_a_knob_that_the_earlier_version_had_not_is_refused_where_it_is_on():
     made = make_plan(changed, survey, name="pos_embed", seeds=1, records=records)
     with pytest.raises(UserError, match=r"data.fraction=1.0, you asked for 0.5; train.mixup=0.0, you asked for 0.8"):
         check_settings(made, records, EARLIER / "pos_embed")
-    assert made.counts == {"accuracy": 5}
+    assert made.counts == {"ceiling": 1, "accuracy": 5}
 
 
 def test_what_rests_on_a_room_whose_numbers_changed_is_measured_anew(monkeypatch):
     records, declared, survey = earlier("pos_embed")
     set_versions(monkeypatch, VERSIONS | {"measure": 1, "train": 2})
-    assert make_plan(declared, survey, name="pos_embed", seeds=6, records=records).counts == {"accuracy": 30}
+    counts = make_plan(declared, survey, name="pos_embed", seeds=6, records=records).counts
+    assert counts == {"ceiling": 1, "accuracy": 30}
 
 
 def test_copies_of_a_session_arrive_as_a_session():

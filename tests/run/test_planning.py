@@ -52,7 +52,8 @@ def all_records(plan):
 
 def test_everything_is_planned_once_and_in_order():
     plan = planned()
-    assert plan.counts == {"cost": 2, "memory": 2, "latency": 1, "train_step": 1, "throughput": 1, "accuracy": 4}
+    sessions = {"latency": 1, "train_step": 1, "throughput": 1}
+    assert plan.counts == {"cost": 2, "memory": 2, "ceiling": 1, **sessions, "accuracy": 4}
     kinds = [trial.kind for trial in plan.trials]
     assert kinds == sorted(kinds, key=KINDS.index)
     assert [t.seed for t in plan.trials if t.kind == "accuracy"] == [0, 0, 1, 1]
@@ -193,7 +194,8 @@ def test_a_skip_is_recorded_once():
 def test_labels():
     labels = [trial.label for trial in planned(seeds=1).trials]
     assert labels[0] == "cost patch_size=4"
-    assert labels[4:7] == ["latency of 2 variants", "train step of 2 variants", "throughput of 2 variants"]
+    assert labels[4] == "ceilings of float32"
+    assert labels[5:8] == ["latency of 2 variants", "train step of 2 variants", "throughput of 2 variants"]
     assert labels[-1] == "accuracy patch_size=2 seed 0"
     (variant, *_) = planned().variants
     assert Trial(kind="latency", variants=(variant,), device="cpu").label == "latency of 1 variant"
@@ -209,7 +211,8 @@ def test_what_is_measured_once_is_planned_once():
     plan = planned(AXES)
     rows = ["baseline", "depth=2", "measure.compile=True", "train.lr=0.1"]
     assert [v.name for v in plan.variants] == rows
-    assert plan.counts == {"cost": 2, "memory": 2, "latency": 1, "train_step": 1, "throughput": 1, "accuracy": 6}
+    sessions = {"latency": 1, "train_step": 1, "throughput": 1}
+    assert plan.counts == {"cost": 2, "memory": 2, "ceiling": 1, **sessions, "accuracy": 6}
     timed = {t.kind: [v.name for v in t.variants] for t in plan.trials if t.alone}
     assert timed == dict.fromkeys(("latency", "train_step", "throughput"), rows[:3])
     for trial in plan.trials:
@@ -223,13 +226,25 @@ def test_what_is_measured_once_is_planned_once():
     assert (again.trials, again.copies) == ((), ())
 
 
+def test_ceilings_are_measured_once_a_setting_whatever_the_model():
+    axes = {"depth": (1, 2), "measure.dtype": ("float32", "bfloat16"), "measure.batch_size": (8, 16)}
+    plan = planned(dataclasses.replace(ABLATION, axes=axes, claims=()), kinds=("ceiling",))
+    assert [trial.label for trial in plan.trials] == ["ceilings of float32", "ceilings of bfloat16"]
+    rows = [[row.name for v in trial.variants for row in trial.rows(v)] for trial in plan.trials]
+    assert rows == [["baseline", "depth=2", "measure.batch_size=16"], ["measure.dtype=bfloat16"]]
+    (variant,) = plan.trials[0].variants
+    assert plan.trials[0].settings(variant) == {"device": "cpu", "dtype": "float32", "threads": 1, "windows": 6}
+    short = dataclasses.replace(ABLATION, measure=MeasureConfig(blocks=2))
+    assert [t.settings(t.variants[0])["windows"] for t in planned(short, kinds=("ceiling",)).trials] == [2]
+
+
 def test_a_variant_of_which_a_record_is_true_gets_it_without_measuring():
     """A second axis renames the rows: what was measured of the first stands."""
     records = all_records(planned())
     wider = planned(dataclasses.replace(ABLATION, axes={"patch_size": (2, 4), "train.lr": (0.002, 0.1)}), records)
     assert wider.counts == {"accuracy": 2}  # the new learning rate's
     copies = Counter((r.kind, r.variant) for r in wider.copies)
-    once = ("cost", "memory", "latency", "train_step", "throughput")
+    once = ("cost", "memory", "ceiling", "latency", "train_step", "throughput")
     assert copies == {
         **{(kind, name): 1 for kind in once for name in ("baseline", "train.lr=0.1")},
         ("accuracy", "baseline"): 2,

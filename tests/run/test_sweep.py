@@ -54,11 +54,12 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
     results = folder / "results"
     outcome = execute(ablation, name="two", directory=results, executor=shared, watch=log, command="c", summary="s")
     records = read(results, never)
-    assert (outcome.done, outcome.failed, outcome.reused, outcome.interrupted) == (11, 0, 0, False)
+    assert (outcome.done, outcome.failed, outcome.reused, outcome.interrupted) == (12, 0, 0, False)
     assert by_kind(records) == {
         ("plan", "ok"): 1,
         ("cost", "ok"): 2,
         ("memory", "ok"): 2,
+        ("ceiling", "ok"): 2,
         ("latency", "ok"): 2,
         ("latency_control", "ok"): 1,
         ("train_step", "ok"): 2,
@@ -66,9 +67,9 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
         ("throughput", "ok"): 2,
         ("accuracy", "ok"): 4,
     }
-    assert len({r.id for r in records}) == len(records)
+    assert len({r.id for r in records}) == len(records) - 1  # the machine has one set of ceilings for all
     assert sorted(log.started_labels) == sorted(log.finished_labels)
-    assert log.steps[-1].done == log.steps[-1].total == 11
+    assert log.steps[-1].done == log.steps[-1].total == 12
     assert log.steps[-1].remaining_s == 0
 
     found = {kind: [r for r in records if r.kind == kind] for kind in {r.kind for r in records}}
@@ -82,6 +83,16 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
     assert len({r.session for r in found["latency"] + found["latency_control"]}) == 1
     assert {"order", "pressure", "load"} <= found["latency_control"][0].values.keys()
     assert found["throughput"][0].samples["rate"]["values"]
+    energy = found["throughput"][0].values["energy"]
+    assert energy.keys() == {"source"} or energy["reason"]
+    one, other = found["ceiling"]
+    assert one.id == other.id
+    assert one.values == other.values
+    assert one.values["matmul_flop_per_s"] > 0
+    assert np.shape(one.samples["copy"]["values"]) == (2,)
+    traffic = found["memory"][0].values["traffic"]
+    assert traffic["compulsory"] == 4 * (650 + 8 * (64 + 10))
+    assert traffic["unfused"] == traffic["compulsory"]
     for row in found["accuracy"]:
         assert row.values["num_test"] == 360
         assert np.mean(row.samples["correct"]["values"]) == pytest.approx(row.values["accuracy"])
@@ -90,11 +101,11 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
 
     before = (results / "records.jsonl").read_bytes()
     again = execute(ablation, name="two", directory=results, executor=shared, command="c", summary="s")
-    assert (again.done, again.reused) == (0, 11)
+    assert (again.done, again.reused) == (0, 12)
     assert (results / "records.jsonl").read_bytes() == before
 
     more = execute(sweep_of("good", "sociable", seeds=3), name="two", directory=results, executor=shared)
-    assert (more.done, more.reused) == (2, 11)
+    assert (more.done, more.reused) == (2, 12)
     with pytest.raises(UserError, match=r"train\.epochs=1, you asked for 2"):
         execute(
             dataclasses.replace(sweep_of("good", "sociable"), train=TrainConfig(epochs=2)),

@@ -9,7 +9,7 @@ import pytest
 from vitbench.ablation import Ablation
 from vitbench.config import DataConfig, ExternalConfig, MeasureConfig, ResNetConfig, TrainConfig, Tuning, ViTConfig
 from vitbench.errors import UserError
-from vitbench.records import read
+from vitbench.records import file_digest, load_arrays, read
 from vitbench.run import Observer, execute, plan
 from vitbench.tuning import FIRST_SEED, chosen
 
@@ -57,13 +57,17 @@ def test_a_row_sees_as_much_of_the_data_as_it_asks_for(tmp_path, shared):
     }
     assert rows["few, as many steps"].values["epochs"] == 2
     assert rows["few, as many steps"].values["num_test"] == rows["baseline"].values["num_test"] == 360
-    data = {"name": "digits", "version": "1", "fraction": 0.25, "per_class": None, "same_steps": False}
+    data = {"name": "digits", "version": "1", "fraction": 0.25, "per_class": None, "same_steps": False, "scale": 1.0}
     assert rows["data.fraction=0.25"].settings["data"] == data
     assert len({r.id for r in rows.values()}) == len(rows)
     (opening,) = found["plan"]
     images = {v["name"]: (v["images"], v["curve"]) for v in opening.values["variants"]}
     assert images["cnn,data.per_class=6"] == (60, "cnn")
     assert images["data.fraction=0.25"] == (269, "vit_p4_d16_l1")
+    folder = tmp_path / "r" / "artifacts"
+    for record in rows.values():
+        assert record.digests == {name: file_digest(folder / name) for name in record.artifacts}
+        assert len(record.artifacts) == 1
     assert run(declared, tmp_path, shared)[0].done == 0
 
 
@@ -231,6 +235,46 @@ def test_a_failed_teacher_fails_its_pupils_with_that_reason(tmp_path, shared):
     assert rows["baseline", 0, "same"].ok
     again = run(declared, tmp_path, shared)[0]
     assert (again.done, again.failed) == (0, outcome.failed)
+
+
+LOW = {
+    "low": {"data.scale": 0.5},
+    "untouched": {"data.scale": 0.5, "train.init_from": "variant:low", "train.epochs": 0},
+    "tested_high": {"train.init_from": "variant:low", "train.epochs": 0},
+    "tuned_high": {"train.init_from": "variant:low"},
+}
+
+
+def test_a_row_goes_on_where_another_one_ended_at_another_resolution_too(tmp_path, shared):
+    declared = ablation(combined=LOW, seeds=2)
+    outcome, found = run(declared, tmp_path, shared)
+    assert (outcome.done, outcome.failed) == (10, 0)
+    rows = {(r.variant, r.seed): r for r in found["accuracy"]}
+    for seed in range(2):
+        low, same, high, tuned = (rows[name, seed] for name in LOW)
+        assert {r.settings["init_from"] for r in (same, high, tuned)} == {low.id}
+        assert same.samples["correct"] == low.samples["correct"]  # the same model on the same images
+        assert (same.values["epochs"], same.values["steps"], same.values["train_loss"]) == (0, 0, None)
+        assert high.samples["correct"] != low.samples["correct"]
+        assert any("resized" in line for line in high.values["init"])
+        assert (tuned.values["epochs"], tuned.values["steps"]) == (1, low.values["steps"])
+    ids = {r.id for r in found["accuracy"]}
+    assert len(ids) == 10
+    assert run(declared, tmp_path, shared)[0].done == 0
+    curve = load_arrays(tmp_path / "r", rows["tuned_high", 0].artifacts[0])
+    assert curve["epoch"].tolist() == [0, 1]
+    assert curve["val_accuracy"][0] == rows["tested_high", 0].values["val_accuracy"]
+
+
+def test_who_starts_from_a_failed_row_fails_with_that_reason(tmp_path, shared):
+    start = {"source": "faults:raises"}
+    declared = ablation(
+        baseline=ExternalConfig("faults:good", img_size=8, in_chans=1, num_classes=10),
+        combined={"bad": start, "later": {"train.init_from": "variant:bad"}},
+    )
+    _, found = run(declared, tmp_path, shared)
+    rows = {r.variant: r for r in found["accuracy"]}
+    assert rows["later"].reason == f"what it starts from, bad failed: {rows['bad'].reason}"
 
 
 def test_a_checkpoints_content_is_part_of_what_is_measured(tmp_path, shared):

@@ -62,7 +62,7 @@ def test_durations(seconds, words):
 def test_a_log_has_a_line_a_trial():
     console = Console(file=io.StringIO(), width=200)
     assert watched(PlainView(console), console).splitlines() == [
-        "heads: 1 variant, 1 seed, 6 trials to run, 1 impossible and skipped",
+        "heads: 1 variant, 1 seed, 7 trials to run, 1 impossible and skipped",
         "[6/7] accuracy num_heads=2 seed 0: 87.5% in 5 s, about 1 min 01 s left",
         "[6/7] accuracy num_heads=2 seed 0: failed: out of [red]luck, about 1 min 01 s left",
         "note: a [bold] note",

@@ -84,5 +84,5 @@ def test_nothing_there_is_said_in_one_sentence(tmp_path):
 
 def test_environments_are_kept_by_hash(tmp_path):
     pos_embed(tmp_path, seeds=1)
-    body = json.loads((tmp_path / "environments.jsonl").read_text())["body"]
-    assert tables.read_study(tmp_path).environments == {"e1": body}
+    entry = json.loads((tmp_path / "environments.jsonl").read_text())
+    assert tables.read_study(tmp_path).environments == {entry["hash"]: entry["body"]}

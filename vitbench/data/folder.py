@@ -15,6 +15,7 @@ at most 10,000 images, becomes validation.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -26,9 +27,10 @@ import PIL
 import torch
 from torch import Tensor
 
+from vitbench.config import scaled
 from vitbench.data.cache import Arrays, cached
 from vitbench.data.dataset import Dataset, Split, channel_statistics, make_spec, sample_statistics
-from vitbench.data.decode import image_size, shown
+from vitbench.data.decode import Resize, image_sizes, shown
 from vitbench.data.files import Files, Listing, list_classes, stamp, version_of
 from vitbench.data.spec import DataSpec
 from vitbench.data.split import stratified
@@ -57,7 +59,7 @@ CACHED_FROM = 4 * 2**20
 """Bytes of files from which it pays to keep what was decoded (``vitbench.data.cache``)."""
 
 DECODERS = 4
-"""Processes that decode at most, where images go to memory."""
+"""Processes that read headers and decode at most, where images go to memory."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,17 @@ def describe(kind: str, path: str) -> DataSpec:
     return _find(kind, path).spec
 
 
-def load(kind: str, path: str) -> Dataset:
+def load(kind: str, path: str, *, scale: float = 1.0) -> Dataset:
     """``kind`` is folder or imagenet. Images in memory are decoded here, streamed ones when they are asked for.
+
+    ``scale`` is of the side that they would have otherwise; they are decoded at what comes of it.
 
     Raises:
         UserError: no such folder, no images, an empty class, a single class, classes that differ between train/ and
             val/, or a file that is no complete image (named).
     """
-    found = _find(kind, path)
-    workers = min(DECODERS, len(os.sched_getaffinity(0))) if found.large else 0
+    found = _find(kind, path, scale)
+    workers = _workers() if found.large else 0
 
     def statistics() -> Arrays:
         mean, std = sample_statistics(found.streams["train"], workers=workers)
@@ -110,7 +114,21 @@ def load(kind: str, path: str) -> Dataset:
     return Dataset(found.spec, streams["train"], streams["val"], streams["test"], kept["mean"], kept["std"])
 
 
-def _find(kind: str, path: str) -> _Found:
+def load_undecoded(kind: str, path: str, resize: Resize | None = None) -> Dataset:
+    """The same splits, all streamed, for whoever wants one of them alone; not an image has been decoded.
+
+    With ``resize`` every image comes that way. Mean and deviation would take the training images and are NaN.
+
+    Raises:
+        UserError: as ``describe``.
+    """
+    found = _find(kind, path)
+    train, val, test = (dataclasses.replace(found.streams[part], resize=resize) for part in ("train", "val", "test"))
+    unknown = torch.full((found.spec.in_chans,), float("nan"))
+    return Dataset(found.spec, train, val, test, unknown, unknown)
+
+
+def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
     root, size = _parse(kind, path)
     if not root.is_dir():
         takes = "train and val, each with" if kind == "imagenet" else "with"
@@ -128,12 +146,15 @@ def _find(kind: str, path: str) -> _Found:
         raise UserError(
             f"{kind}: {parts['train']} holds one class, {classes[0]!r}: it takes two or more subfolders with images"
         )
+    if scale != 1:
+        size = scaled(describe(kind, path).img_size, scale)
     count = len(listings["train"])
     if count < FEWEST:
         raise UserError(f"{kind}: {parts['train']} holds {count} images: a split takes {FEWEST} or more")
 
     def index() -> Arrays:
-        side = _side(kind, size, [path for listing in listings.values() for path in listing.paths])
+        paths = [path for listing in listings.values() for path in listing.paths]
+        side = _side(kind, size, paths, _workers() if large else 0)
         return {"side": np.array([side]), "version": np.array([version_of(listings, kind, side)])}
 
     key = stamp(listings, FORMAT, PIL.__version__, kind, size)
@@ -196,10 +217,14 @@ def _parts(kind: str, root: Path) -> dict[str, Path]:
     return {part: root / part for part in ("train", "val", "test")}
 
 
-def _side(kind: str, size: int | None, paths: list[str]) -> int:
+def _workers() -> int:
+    return min(DECODERS, len(os.sched_getaffinity(0)))
+
+
+def _side(kind: str, size: int | None, paths: list[str], workers: int) -> int:
     """Of the images to be; reads the headers on the way, whether it needs them or not."""
     count = min(len(paths), HEADERS)
-    found = {image_size(paths[i * len(paths) // count]) for i in range(count)}
+    found = image_sizes([paths[i * len(paths) // count] for i in range(count)], workers)
     if size is not None:
         return size
     if kind == "imagenet":

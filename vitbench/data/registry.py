@@ -9,6 +9,7 @@ import torch
 
 from vitbench.data import arrays, cifar, custom, folder, idx, subset
 from vitbench.data.dataset import Dataset
+from vitbench.data.resize import resize
 from vitbench.data.spec import DataSpec
 from vitbench.errors import UserError, unknown
 
@@ -45,7 +46,9 @@ def describe(name: str) -> DataSpec:
     return load(name).spec
 
 
-def load(name: str, fraction: float = 1.0, per_class: int | None = None, seed: int = 0) -> Dataset:
+def load(
+    name: str, fraction: float = 1.0, per_class: int | None = None, seed: int = 0, *, scale: float = 1.0
+) -> Dataset:
     """The three splits, in memory or, where that would take too much, streamed from disk.
 
     Args:
@@ -53,6 +56,7 @@ def load(name: str, fraction: float = 1.0, per_class: int | None = None, seed: i
         fraction: of the training images to keep, the same part of every class.
         per_class: training images of each class to keep; instead of ``fraction``.
         seed: draws which; for one seed a smaller part lies within every larger one.
+        scale: of the images' side. Folders are decoded at that side; other images are resized from their own.
 
     Validation, test, mean and deviation are those of the whole data set whatever is kept.
 
@@ -60,7 +64,10 @@ def load(name: str, fraction: float = 1.0, per_class: int | None = None, seed: i
         UserError: no such data set, its files are not usable, or there is no such part of it.
     """
     kind, path = _parse(name)
-    dataset = _embedded(kind) if path is None else _elsewhere(kind, path)
+    if scale != 1 and path is not None and kind in ("folder", "imagenet"):
+        dataset = folder.load(kind, path, scale=scale)
+    else:
+        dataset = resize(_embedded(kind) if path is None else _elsewhere(kind, path), scale)
     if fraction == 1 and per_class is None:
         return dataset
     labels = dataset.train.labels.tolist()

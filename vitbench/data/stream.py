@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import warnings
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vitbench.data.decode import decode
+from vitbench.data.decode import Resize, decode, decode_whole
 from vitbench.data.files import Files
 from vitbench.errors import UserError
 
@@ -30,17 +31,21 @@ _Batch: TypeAlias = Tensor | npt.NDArray[np.uint8] | UserError
 
 @dataclass(frozen=True)
 class Stream:
-    """Image files and their labels (n,), int64; an image is (3, size, size), uint8. No image is kept in memory."""
+    """Image files and their labels (n,), int64; an image is (3, size, size), uint8. No image is kept in memory.
+
+    With ``resize`` images come as evaluations of published weights make them (``decode_whole``), not as training does.
+    """
 
     files: Files
     labels: Tensor
     size: int
+    resize: Resize | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def subset(self, rows: Tensor) -> Stream:
-        return Stream(self.files.take(rows.tolist()), self.labels[rows], self.size)
+        return dataclasses.replace(self, files=self.files.take(rows.tolist()), labels=self.labels[rows])
 
     def take(self, rows: Tensor, *, workers: int = 0) -> Tensor:
         """The images of a few rows, (len(rows), 3, size, size), in memory.
@@ -80,9 +85,10 @@ class Stream:
 
         Raises:
             UserError: a file is no complete image; it is named.
-            ValueError: as many boxes as rows are needed, and one image a batch or more.
+            ValueError: as many boxes as rows are needed, and one image a batch or more; with ``resize`` no boxes.
         """
-        if batch_size < 1 or workers < 0 or (boxes is not None and boxes.shape != (len(rows), 4)):
+        misfit = boxes is not None and (boxes.shape != (len(rows), 4) or self.resize is not None)
+        if batch_size < 1 or workers < 0 or misfit:
             shape = None if boxes is None else tuple(boxes.shape)
             raise ValueError(f"batch_size {batch_size}, workers {workers}, boxes {shape} for {len(rows)} rows")
         if not len(rows):
@@ -134,7 +140,7 @@ class _Decoder(Dataset[_Batch]):
         batch_size: int,
         share: bool,
     ) -> None:
-        self.files, self.size = stream.files, stream.size
+        self.files, self.size, self.resize = stream.files, stream.size, stream.resize
         self.rows, self.boxes, self.batch_size, self.share = rows, boxes, batch_size, share
 
     def __len__(self) -> int:
@@ -146,8 +152,13 @@ class _Decoder(Dataset[_Batch]):
         images = np.empty((len(rows), 3, self.size, self.size), dtype=np.uint8)
         try:
             for i, row in enumerate(rows):
-                box: Sequence[float] | None = None if self.boxes is None else self.boxes[first + i].tolist()
-                images[i] = decode(self.files[int(row)], self.size, box).transpose(2, 0, 1)
+                file = self.files[int(row)]
+                if self.resize is None:
+                    box: Sequence[float] | None = None if self.boxes is None else self.boxes[first + i].tolist()
+                    image = decode(file, self.size, box)
+                else:
+                    image = decode_whole(file, self.size, self.resize)
+                images[i] = image.transpose(2, 0, 1)
         except UserError as error:  # a value: what a worker raises would come with its traceback as its message
             return error
         return torch.from_numpy(images) if self.share else images

@@ -10,9 +10,10 @@ One with positions has seen empty ground everywhere else: what positions it neve
 much it loses, from little (learned ones that start near 0) to nearly all (learned ones that start large). Any other
 shift cuts the digit differently, into patches that no ViT has seen. A CNN with circular padding answers exactly alike
 for shifts by multiples of its total stride; with zero padding the border tells on it a little. No model is invariant to
-any shift: strides alias (Azulay and Weiss, arXiv 1805.12177). FACTS §5, one seed, in the order of the groups: ViT none
-95.6, 95.6, 27.2 %; learned 95.6, 91.9, 25.6; CNN zero-padded 99.7, 98.1, 33.6, circular 99.4, 99.4, 38.1. The accuracy
-of the whole test split mixes the three and means nothing by itself.
+any shift: strides alias (Azulay and Weiss, arXiv 1805.12177). ``python -m vitbench.ablate translation``, six seeds, in
+the order of the groups: ViT without positions 97.0, 97.0, 24.1 %; learned ones that start with a spread of 1 97.7,
+23.9, 14.4, of .02 97.1, 94.8, 23.1; CNN zero-padded 99.3, 95.7, 31.3, circular 99.3, 99.3, 32.5. The accuracy of the
+whole test split mixes the three: by itself it says how much the shifts cost, and not which.
 """
 
 from __future__ import annotations

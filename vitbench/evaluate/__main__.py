@@ -44,6 +44,8 @@ class Options:
     """data: mean and deviation of the training split; imagenet; half: 0.5 and 0.5."""
     crop: Annotated[float | None, cli.option("SHARE", "as the checkpoint's family")] = None
     """Share of the shorter side that is cut from the middle, up to 1."""
+    interpolation: Annotated[str | None, cli.option("WORD", "as the checkpoint's family")] = None
+    """What resizes images: bilinear or bicubic, with antialiasing."""
     class_map: Annotated[str | None, cli.option("FILE", "outputs are the classes in their order")] = None
     """A line a class: name,output."""
     device: str = "auto"
@@ -51,7 +53,7 @@ class Options:
     threads: int = 1
     """Of torch, on the CPU."""
     workers: int = 1
-    """Processes that decode images which do not fit into memory."""
+    """Processes that decode image files, beside the model."""
     throughput: bool = True
     """Time the model, too: some seconds more."""
     format: Literal["table", "csv", "json", "markdown", "latex"] = "table"
@@ -116,6 +118,7 @@ def _found(options: Options) -> Found:
         img_size=options.img_size,
         normalise=options.normalise,
         crop=options.crop,
+        interpolation=options.interpolation,
         class_map_file=options.class_map,
         device=device,
     )
@@ -141,6 +144,7 @@ def _found(options: Options) -> Found:
         "data_version": spec.version,
         "test_images": spec.num_test,
         "img_size": ready.images.side,
+        "interpolation": ready.images.interpolation,
         "batch_size": options.batch_size,
         "device": device,
         "threads": options.threads,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 
 from vitbench.catalog import names, zoo
 from vitbench.config import ModelConfig, as_pair, with_values
-from vitbench.data import Dataset, DataSpec, load
+from vitbench.data import Dataset, DataSpec, folder, load
+from vitbench.data.decode import Interpolation, Resize
 from vitbench.errors import UserError, choices, unknown
 from vitbench.evaluate.class_map import class_map
-from vitbench.evaluate.images import WORDS, Family, Images, crop_of, family_of, images_for, resized_side
+from vitbench.evaluate.images import FILES, INTERPOLATIONS, WORDS, Family, Images, family_of, images_for, resize_of
 from vitbench.models import build
 from vitbench.models.weights import LoadReport, load_weights
 from vitbench.models.weights.formats import convert, recognise
@@ -23,8 +26,6 @@ from vitbench.models.weights.inferring import infer
 from vitbench.models.weights.opening import open_checkpoint
 
 AUTO = "auto"
-SIZED = ("folder", "imagenet")
-"""Data sets of files in all sizes, which are decoded at the size that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def prepare(
     img_size: int | None = None,
     normalise: str | None = None,
     crop: float | None = None,
+    interpolation: str | None = None,
     class_map_file: str | None = None,
     device: str = "cpu",
 ) -> Ready:
@@ -60,6 +62,7 @@ def prepare(
         img_size: side of the model's images; None: as the config has it.
         normalise: ``data``, ``imagenet`` or ``half``, see ``images.images_for``; None: as the file's family has it.
         crop: share of the shorter side that is cut from the middle.
+        interpolation: ``bilinear`` or ``bicubic``; None: as the file's family has it.
         class_map_file: see ``class_map``.
         device: where the model goes.
 
@@ -70,15 +73,19 @@ def prepare(
         raise UserError(f"crop {crop:g} is no share of an image: it takes more than 0, at most 1")
     if normalise is not None and normalise not in WORDS:
         raise UserError(unknown("normalisation", normalise, WORDS))
+    if interpolation is not None and interpolation not in INTERPOLATIONS:
+        raise UserError(unknown("interpolation", interpolation, INTERPOLATIONS))
+    asked = cast("Interpolation | None", interpolation)
     config, family, assumptions = _config(model, weights, img_size)
     side, across = as_pair(config.img_size)
     if side != across:
         raise UserError(
             f"{model} takes images of {side}×{across}: square ones can be evaluated, with --img-size {side}"
         )
-    dataset = load(_sized(data, resized_side(side, crop_of(family, side) if crop is None else crop)))
+    resize = resize_of(family, side, crop=crop, interpolation=asked)
+    dataset, decoded = _dataset(data, side, resize, statistics=(normalise or family.normalise) == "data")
     outputs = _outputs(config, weights, data, dataset.spec, class_map_file)
-    images = images_for(dataset, side, family, normalise=normalise, crop=crop)
+    images = images_for(dataset, side, family, normalise=normalise, crop=crop, interpolation=asked, decoded=decoded)
     torch.manual_seed(0)
     module = build(config)
     try:
@@ -115,11 +122,25 @@ def _config(model: str, weights: str, img_size: int | None) -> tuple[ModelConfig
     return config, family, said
 
 
-def _sized(data: str, side: int) -> str:
-    """With the size at which files are decoded, unless the user gave one."""
+def _dataset(data: str, side: int, resize: Resize | None, *, statistics: bool) -> tuple[Dataset, Resize | None]:
+    """The data set, and how its files are resized when they are decoded, unless the user gave their size.
+
+    Of files the training images are decoded only where their mean and deviation are asked for.
+    """
     kind, _, path = data.partition(":")
-    given = re.fullmatch(r".+@\d+", path) is not None and not Path(path).expanduser().is_dir()
-    return f"{data}@{side}" if kind in SIZED and path and not given else data
+    if not data.startswith(FILES) or not path:
+        return load(data), None
+    if re.fullmatch(r".+@\d+", path) is not None and not Path(path).expanduser().is_dir():
+        resize = None
+    else:
+        path = f"{path}@{side}"
+    if not statistics:
+        return folder.load_undecoded(kind, path, resize), resize
+    whole = load(f"{kind}:{path}")
+    if resize is None:
+        return whole, None
+    apart = folder.load_undecoded(kind, path, resize)
+    return dataclasses.replace(apart, mean=whole.mean, std=whole.std), resize
 
 
 def _outputs(config: ModelConfig, weights: str, data: str, spec: DataSpec, file: str | None) -> tuple[int, ...] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import tyro
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from vitbench.measure.side_by_side import SideBySide
 
 PROG = "python -m vitbench.measure"
+Only: TypeAlias = Literal["memory", "counters", "batch-sizes", "largest-batch"]
 LOG_WIDTH = 180
-WORDS = ("Model", "Verdict", "Status")
+WORDS = ("Model", "Verdict", "Status", "Step", "Tried", "Gains under 5% a doubling")
 """Headings of columns that are set to the left."""
 
 SHOWN = ("params", "macs", "activations", "peak_memory_inference_mib", "peak_memory_training_mib")
@@ -49,6 +51,10 @@ class Options:
     """auto, cpu or cuda."""
     budget: float = 10.0
     """Seconds of the joint timing; large models take at least six short blocks."""
+    only: Annotated[Only | None, cli.option("{memory,counters,batch-sizes,largest-batch}", "none")] = None
+    """Another table instead. memory: what a step's memory goes to, and what is allocated and resident, in fresh
+    processes. counters: what fvcore and torch's counter leave out of the MACs, at 224 and 384 px. batch-sizes:
+    throughput at 1, 2, 4 … images, up to --batch-size. largest-batch: how many images fit, predicted and run."""
     format: Literal["table", "csv", "json", "markdown", "latex"] = "table"
     """csv and json: full precision, every column. What the numbers apply to goes to stderr, except under a table."""
 
@@ -80,9 +86,49 @@ def measure(options: Options) -> int:
     for name in options.models:
         copies = sum(known.partition(" #")[0] == name for known in models)
         models[f"{name} #{copies + 1}" if copies else name] = config_of(name, options.img_size)
+    if options.only is not None:
+        return _print_only(options, models, settings, device)
     found = side_by_side(models, settings, device=device, budget_s=options.budget, progress=cli.progress)
     _print(found, options.format)
     return 1 if found.failed else 0
+
+
+def _print_only(options: Options, models: dict[str, ModelConfig], settings: MeasureConfig, device: str) -> int:
+    """The table that ``--only`` names, and what it applies to. Exit status: 1 where something was not measured."""
+    from vitbench.measure import batch_tables, counters, memory_table
+
+    rows: list[dict[str, Any]]
+    scope = f"{settings.dtype}, {device}, threads {settings.threads}"
+    if options.only == "batch-sizes":
+        rows, reasons = batch_tables.batch_size_rows(models, settings, device=device, progress=cli.progress)
+        heads, cells = batch_tables.batch_size_cells(rows)
+        window = f"{batch_tables.WINDOWS} interleaved windows of {batch_tables.WINDOW_S:g} s"
+        notes = [f"{window}; in brackets 95% intervals; {scope}", *reasons]
+    elif options.only == "largest-batch":
+        rows, reasons = batch_tables.largest_batch_rows(models, settings, device=device, progress=cli.progress)
+        heads, cells = batch_tables.largest_batch_cells(rows)
+        notes = [f"a forward pass; predicted from modelled memory, run in processes of their own; {scope}", *reasons]
+    elif options.only == "memory":
+        rows, reasons = memory_table.rows(models, settings, device=device, progress=cli.progress)
+        heads, cells = memory_table.cells(rows, device)
+        notes = [f"MiB; batch size {settings.batch_size}, {scope}", *reasons]
+    else:
+        sides = counters.SIDES if options.img_size is None else (options.img_size,)
+        rows = counters.rows(options.models, sides, progress=cli.progress)
+        heads, cells, reasons = list(counters.HEADS), counters.cells(rows), []
+        notes = [
+            "multiply-adds of the forward pass of one image, in evaluation mode; a FLOP counter's number is halved"
+        ]
+    if options.format == "json":
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif options.format == "csv":
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else ["variant"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        {"markdown": _markdown, "latex": _latex, "table": _terminal}[options.format](heads, cells)
+    print("\n".join(notes), file=sys.stdout if options.format == "table" else sys.stderr)
+    return 1 if reasons else 0
 
 
 def _print(found: SideBySide, form: str) -> None:

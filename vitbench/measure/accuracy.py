@@ -93,14 +93,15 @@ def measure(
         values={
             "accuracy": result.accuracy,
             "val_accuracy": last.val_accuracy,
-            "train_loss": last.train_loss,
+            "train_loss": last.train_loss if last.epoch else None,
             "num_test": len(result.correct),
             "correct": int(result.correct.sum()),
             "train_seconds": last.seconds,
             "total_seconds": total_seconds,  # evaluations too
-            "epochs": len(result.curve),
+            "epochs": last.epoch,
             "steps": result.steps,
-            "wait_share": last.wait_s / last.seconds,  # of the training time: loading, decoding, augmenting
+            # of the training time: loading, decoding, augmenting
+            "wait_share": last.wait_s / last.seconds if last.epoch else None,
             **({} if result.loaded is None else {"init": str(result.loaded).splitlines()}),
         },
         samples={"correct": {"unit": "0/1 per test image", "values": result.correct.astype(int).tolist()}},
@@ -110,7 +111,7 @@ def measure(
             "val_loss": np.array([point.val_loss for point in result.curve]),
             "val_accuracy": np.array([point.val_accuracy for point in result.curve]),
             "seconds": np.array([point.seconds for point in result.curve]),
-            "steps": np.array([point.epoch for point in result.curve]) * (result.steps // len(result.curve)),
+            "steps": np.array([point.epoch for point in result.curve]) * (result.steps // max(1, last.epoch)),
             "logits": result.logits,
             "labels": dataset.test.labels.numpy(),
             "predictions": result.predictions,

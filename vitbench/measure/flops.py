@@ -13,11 +13,7 @@ Example: ViT-B/16 at 224 px is 17.56 GMAC by all three; with fvcore's norms 17.5
 
 from __future__ import annotations
 
-import logging
-import re
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,25 +26,12 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from vitbench.config import ResNetConfig, ViTConfig
 from vitbench.errors import UserError
 from vitbench.measure.closed_form import closed_form
+from vitbench.measure.fvcore_counter import by_fvcore
+from vitbench.measure.products import may_multiply
 from vitbench.measure.weightless import Example, ModelLike, Shells, arguments, copied, module_of, one_element
 
 DISAGREEMENT = 0.001
 """Two methods that are further apart than this share of the count are named."""
-
-_PRODUCT = re.compile(
-    r"(?:^|[_:.])(?:[a-z]*mm|mv|addmv|v?dot|[a-z]*matmul|[a-z]*gemm|linear|trilinear|einsum|rnn|encoder|"
-    r"(?:deform(?:able)?_)?conv(?:olution)?(?:_?transpose)?\d?d?|attention|attn|sdpa)(?:$|[_:.])|::(?:lstm|gru)(?:$|\.)"
-)
-"""Names of operations that multiply matrices; ``_thnn_fused_lstm_cell``, elementwise, is none."""
-
-_NO_PRODUCTS = tuple(
-    f"aten::{name}"
-    for name in (
-        *("batch_norm", "group_norm", "layer_norm", "instance_norm"),
-        *("adaptive_avg_pool2d", "grid_sampler", "upsample_nearest2d", "upsample_bilinear2d"),
-    )
-)
-"""What fvcore counts beyond products."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +40,14 @@ class Counts:
 
     params: int
     macs: int
-    macs_backward: int
-    """Multiply-adds of the backward pass, where no gradient of the image is asked for."""
+    macs_backward: int | None
+    """Multiply-adds of the backward pass, where no gradient of the image is asked for; None: it cannot be run."""
     activations: int
     """Elements put out by convolutions, matrix products and attention, its scores included."""
     by_module: Mapping[str, int]
     """Dotted path of a module → MACs of the forward pass inside it; ``""`` is the whole."""
+    by_module_backward: Mapping[str, int]
+    """The same of the backward pass, for modules with MACs in the forward pass."""
     methods: Mapping[str, int]
     """``closed_form`` (ViT and ResNet configs), ``torch_meta``, ``fvcore`` → MACs of the forward pass."""
     methods_backward: Mapping[str, int]
@@ -77,8 +62,8 @@ class Counts:
         return 2 * self.macs
 
     @property
-    def flops_backward(self) -> int:
-        return 2 * self.macs_backward
+    def flops_backward(self) -> int | None:
+        return None if self.macs_backward is None else 2 * self.macs_backward
 
 
 def count(model_or_config: ModelLike, example: Example | None = None) -> Counts:
@@ -93,18 +78,20 @@ def count(model_or_config: ModelLike, example: Example | None = None) -> Counts:
         UserError: the model cannot be built, or does not run without its data on such an example.
     """
     module = module_of(model_or_config)
-    macs, backward, activations, by_module, unknown = _by_torch(
-        copied(module, Shells("meta")).eval(), arguments(model_or_config, example, 1, "meta")
-    )
-    findings = [f"{name} has no formula: the count leaves it out" for name in sorted(unknown)]
-    methods, methods_backward = {"torch_meta": macs}, {"torch_meta": backward}
+    found = _by_torch(copied(module, Shells("meta")).eval(), arguments(model_or_config, example, 1, "meta"))
+    findings = [f"{name} has no formula: the count leaves it out" for name in sorted(found.unknown)]
+    methods, methods_backward = {"torch_meta": found.forward}, {}
+    if found.backward is not None:
+        methods_backward["torch_meta"] = found.backward
+    else:
+        findings.append(f"the backward pass cannot be counted: {found.no_backward}")
     if isinstance(model_or_config, (ViTConfig, ResNetConfig)):
         form = closed_form(model_or_config)
         methods = {"closed_form": form.macs} | methods
         methods_backward = {"closed_form": form.macs_backward} | methods_backward
-        findings += _disagreements({"closed_form": form.activations, "torch_meta": activations}, "activations")
+        findings += _disagreements({"closed_form": form.activations, "torch_meta": found.activations}, "activations")
     try:
-        methods["fvcore"], unsupported = _by_fvcore(
+        methods["fvcore"], unsupported = by_fvcore(
             copied(module, one_element).eval(), arguments(model_or_config, example, 1, "cpu")
         )
     except Exception as error:  # noqa: BLE001  # a tracer's ways to fail on other people's models have no common type
@@ -114,13 +101,14 @@ def count(model_or_config: ModelLike, example: Example | None = None) -> Counts:
     findings += _disagreements(methods, "MACs") + _disagreements(methods_backward, "MACs of the backward pass")
     return Counts(
         params=sum(parameter.numel() for parameter in module.parameters()),
-        macs=macs,
-        macs_backward=backward,
-        activations=activations,
-        by_module=by_module,
+        macs=found.forward,
+        macs_backward=found.backward,
+        activations=found.activations,
+        by_module=found.by_module,
+        by_module_backward=found.by_module_backward,
         methods=methods,
         methods_backward=methods_backward,
-        complete=not unknown,
+        complete=not found.unknown,
         findings=tuple(findings),
     )
 
@@ -131,7 +119,7 @@ def _first_line(error: Exception) -> str:
 
 def _disagreements(counts: Mapping[str, int], what: str) -> list[str]:
     """One sentence where the methods are apart."""
-    low, high = min(counts.values()), max(counts.values())
+    low, high = min(counts.values(), default=0), max(counts.values(), default=0)
     if high - low <= DISAGREEMENT * high:
         return []
     each = ", ".join(f"{method} {value:,}" for method, value in counts.items())
@@ -139,7 +127,11 @@ def _disagreements(counts: Mapping[str, int], what: str) -> list[str]:
 
 
 class _Products(TorchDispatchMode):
-    """Sees every operation after torch's counter has taken it apart; collects outputs, and products it cannot count."""
+    """Sees every operation after torch's counter has taken it apart; collects outputs, and products it cannot count.
+
+    What the backward pass multiplies is booked to the modules that were at work when its autograd node was made: the
+    counter's own tracker loses count of modules on the way back (of a ViT's head it says 0).
+    """
 
     supports_higher_order_operators = True
 
@@ -147,92 +139,78 @@ class _Products(TorchDispatchMode):
         super().__init__()
         self.outputs = 0
         self.unknown: set[str] = set()
+        self.backward: dict[str, int] = {}  # path of a module → FLOPs
+        self.at_work: Callable[[], Iterable[str]] = tuple
+        self._made_by: dict[int, frozenset[str]] = {}  # an autograd node's number → modules
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        node: Any = torch._C._current_autograd_node()  # noqa: SLF001  # of the backward pass, if one is under way
+        if node is None:  # the node of the operation that is under way is the youngest
+            self._made_by.setdefault(torch._C._autograd._get_sequence_nr() - 1, frozenset(self.at_work()))  # noqa: SLF001
         out = func(*args, **(kwargs or {}))
-        if getattr(func, "_overloadpacket", func) in flop_registry:
+        packet = getattr(func, "_overloadpacket", func)
+        if packet in flop_registry:
             self.outputs += next((t.numel() for t in tree_leaves(out) if isinstance(t, Tensor)), 0)
-        elif _PRODUCT.search(func.name()):
-            self.unknown.add(str(getattr(func, "_overloadpacket", func)))
+            if node is not None:
+                flops = flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+                for path in self._made_by.get(node._sequence_nr(), ()):  # noqa: SLF001
+                    self.backward[path] = self.backward.get(path, 0) + flops
+        elif may_multiply(func.name()):
+            self.unknown.add(str(packet))
         return out
 
 
-def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, int, int, dict[str, int], set[str]]:
-    """MACs forward and backward, activations, MACs by module, names of products without a formula."""
+@dataclass(frozen=True)
+class _Found:
+    """What torch's counter saw."""
+
+    forward: int
+    backward: int | None
+    activations: int
+    by_module: dict[str, int]
+    by_module_backward: dict[str, int]
+    unknown: set[str]  # products without a formula, in either pass
+    no_backward: str = ""  # why
+
+
+def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
     products = _Products()
     root = type(module).__name__
-    try:
-        with torch.device("meta"), torch.enable_grad(), products, FlopCounterMode(display=False) as counter:
-            outputs = [leaf for leaf in tree_leaves(module(*inputs)) if isinstance(leaf, Tensor)]
-            forward, activations = counter.get_total_flops() // 2, products.outputs
-            found = {path: sum(ops.values()) // 2 for path, ops in counter.get_flop_counts().items()}
-            trained = [leaf for leaf in outputs if leaf.requires_grad]
+    paths = {name: f"{root}.{name}" if name else "Global" for name, _ in module.named_modules()}
+    with products, FlopCounterMode(display=False) as counter:
+        products.at_work = lambda: counter.mod_tracker.parents
+        try:
+            with torch.device("meta"), torch.enable_grad():
+                outputs = [leaf for leaf in tree_leaves(module(*inputs)) if isinstance(leaf, Tensor)]
+        except UserError:
+            raise
+        except Exception as error:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+            raise UserError(
+                f"{root} does not run on an input of shape {shapes} without its data (torch's meta device): "
+                f"{_first_line(error)}"
+            ) from error
+        forward, activations = counter.get_total_flops() // 2, products.outputs
+        by_module = _by_path(counter, paths)
+        trained = [leaf for leaf in outputs if leaf.requires_grad]
+        try:
             if trained:
                 torch.autograd.backward(trained, [torch.ones_like(leaf) for leaf in trained])
-            backward = counter.get_total_flops() // 2 - forward
-    except UserError:
-        raise
-    except Exception as error:
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
-        raise UserError(
-            f"{root} does not run on an input of shape {shapes} without its data (torch's meta device): "
-            f"{_first_line(error)}"
-        ) from error
-    paths = {name: f"{root}.{name}" if name else "Global" for name, _ in module.named_modules()}
-    by_module = {name: found[path] for name, path in paths.items() if path in found}
-    return forward, backward, activations, by_module, products.unknown
+        except Exception as error:  # noqa: BLE001  # an operation without a gradient is no reason to lose the forward
+            said = f"{type(error).__name__}: {_first_line(error)}"
+            return _Found(forward, None, activations, by_module, {}, products.unknown, said)
+        backward = counter.get_total_flops() // 2 - forward
+    return _Found(
+        forward,
+        backward,
+        activations,
+        by_module,
+        {name: products.backward.get(paths[name], 0) // 2 for name in by_module},
+        products.unknown,
+    )
 
 
-def _by_fvcore(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, set[str]]:
-    """MACs forward, and names of products without a formula.
-
-    On the CPU, with weights of one element: jit's tracer, which fvcore uses, does not record a convolution on ``meta``.
-    """
-    with torch.no_grad(), _traceable():
-        from fvcore.nn import FlopCountAnalysis
-
-        analysis = FlopCountAnalysis(module, inputs)
-        analysis.set_op_handle(**dict.fromkeys(_NO_PRODUCTS, _nothing))  # a handle of None would leave fvcore's own
-        analysis.set_op_handle("aten::scaled_dot_product_attention", _attention_macs)
-        analysis.set_op_handle("aten::baddbmm", _baddbmm_macs)
-        total = int(analysis.total())
-        return total, {name for name in analysis.unsupported_ops() if _PRODUCT.search(name)}
-
-
-@contextmanager
-def _traceable() -> Iterator[None]:
-    """Silences fvcore, which warns of every addition, and turns off the fused encoder layer that it would not see."""
-    logger, fast = logging.getLogger("fvcore"), torch.backends.mha.get_fastpath_enabled()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    torch.backends.mha.set_fastpath_enabled(value=False)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-def _nothing(_inputs: list[Any], _outputs: list[Any]) -> int:
-    return 0
-
-
-def _shape(value: Any) -> list[int]:
-    return list(value.type().sizes())
-
-
-def _attention_macs(inputs: list[Any], _outputs: list[Any]) -> int:
-    """Scores and weighted values; query (..., heads, queries, dim), key and value (..., keys, dim)."""
-    query, key, value = (_shape(tensor) for tensor in inputs[:3])
-    rows = 1
-    for side in query[:-1]:
-        rows *= side
-    return rows * key[-2] * (query[-1] + value[-1])
-
-
-def _baddbmm_macs(inputs: list[Any], _outputs: list[Any]) -> int:
-    """(batch, n, m) @ (batch, m, p), added to the first input."""
-    (batch, n, m), (_, _, p) = _shape(inputs[1]), _shape(inputs[2])
-    return int(batch * n * m * p)
+def _by_path(counter: FlopCounterMode, paths: Mapping[str, str]) -> dict[str, int]:
+    """MACs so far inside each module, those without any left out."""
+    found = {path: sum(ops.values()) // 2 for path, ops in counter.get_flop_counts().items()}
+    return {name: found[path] for name, path in paths.items() if path in found}

@@ -11,10 +11,10 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, TypeAlias
 
-Grade: TypeAlias = Literal["A", "B", "C", "D", "not available"]
+from vitbench.stats.stability import Grade, grade
+
+__all__ = ["Grade", "Reading", "allocator", "grade", "involuntary_switches", "load", "read"]
 
 
 def _some_microseconds(pressure: str) -> int:
@@ -50,17 +50,32 @@ class Reading:
         return (later.ticks[0] - self.ticks[0]) / (later.ticks[1] - self.ticks[1])
 
 
-def read() -> Reading:
-    pressure, stat = Path("/proc/pressure/cpu"), Path("/proc/stat")
+def _contents(path: str, size: int = 4096) -> str:
+    """The beginning of a file, without what pathlib and text files cost: it is read between blocks."""
+    fd = os.open(path, os.O_RDONLY)
     try:
-        stalled = _some_microseconds(pressure.read_text())
+        return os.read(fd, size).decode()
+    finally:
+        os.close(fd)
+
+
+def read() -> Reading:
+    try:
+        stalled = _some_microseconds(_contents("/proc/pressure/cpu"))
     except OSError:  # no such file, or a kernel that was started with psi=0
         stalled = None
     try:
-        ticks = _ticks(stat.read_text())
+        ticks = _ticks(_contents("/proc/stat", 512))
     except OSError:
         ticks = None
     return Reading(time.monotonic(), stalled, ticks)
+
+
+def allocator() -> str:
+    """What the C library does with memory that is given back, as far as the environment says it."""
+    tunables = dict(part.partition("=")[::2] for part in os.environ.get("GLIBC_TUNABLES", "").split(":") if part)
+    kept = sorted(name for name in tunables if name.startswith("glibc.malloc."))
+    return ", ".join(f"{name.removeprefix('glibc.malloc.')} {tunables[name]}" for name in kept) or "as it comes"
 
 
 def load() -> float | None:
@@ -80,17 +95,3 @@ else:
     def involuntary_switches() -> int:
         """How often this thread was taken off its core so far: not known here."""
         return 0
-
-
-def grade(pressure: float | None, cpu_share: float = 1.0) -> Grade:
-    """The noise grade: A under 5 % pressure, B under 25 %, C under 60 %; D above, or with under 70 % of a core.
-
-    Args:
-        pressure: mean share of time in which some task waited for a core, 0 to 1.
-        cpu_share: thread CPU time ÷ wall time of the timed calls; 1 on an accelerator, where it says nothing.
-    """
-    if cpu_share < 0.7:
-        return "D"
-    if pressure is None:
-        return "not available"
-    return "A" if pressure < 0.05 else "B" if pressure < 0.25 else "C" if pressure < 0.60 else "D"

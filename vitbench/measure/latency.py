@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from vitbench.config import Placement
 from vitbench.measure import host
 from vitbench.measure.session import CONTROL, Block, Samples, Session, run_session
 from vitbench.measure.subject import Mode, Subject, SubjectError
-from vitbench.stats import estimates, verdicts
+from vitbench.stats import estimates, stability, verdicts
 from vitbench.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTROL", "Block", "Comparison", "Samples", "Session", "Subject", "SubjectError", "compare", "run_session"]
 
-MAXIMUM_BLOCKS = 12
+MAXIMUM_BLOCKS = 315
+"""Of ``compare``: the ninth look."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,29 @@ class Comparison:
             [
                 self.table().to_string(index=False),
                 f"A/A control {control}; noise floor ±{100 * self.session.noise_floor:.1f}%",
+                *self.notes(),
                 ", ".join(f"{key} {value}" for key, value in self.scope.items()),
             ]
         )
+
+    def notes(self) -> list[str]:
+        """What else a reader should know: models whose calls disturb each other, and calls that stood still."""
+        effects = {name: self.session.order_effect(name) for name in self.ratios}
+        stood = {name: stability.stalls(samples.wall) for name, samples in self.session.samples.items()}
+        return [
+            *(
+                f"cache interference: {name} runs at {effect.value:.3f} [{effect.low:.3f}, {effect.high:.3f}] in the "
+                "mirrored passes, relative to the baseline and to the first passes"
+                for name, effect in effects.items()
+                if effect.excludes(1)
+            ),
+            *(
+                f"stalls: {count} of {self.session.samples[name].wall.size} calls of {name} took over "
+                f"{stability.STALL:g} times its median, up to {longest:.3g} s; medians and ratios do not show them"
+                for name, (count, longest) in stood.items()
+                if count
+            ),
+        ]
 
 
 def compare(
@@ -99,6 +121,7 @@ def compare(
     seed: int = 0,
     mode: Mode = "forward",
     threads: int = 1,
+    placement: Placement = "own",
     compile: bool = False,  # noqa: A002  # as in MeasureConfig
     timer: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
@@ -109,11 +132,13 @@ def compare(
             evaluation mode, or in training mode in a ``train_step``.
         example: the input, (batch, …) where it is a tensor; its device is where everything runs.
         baseline: the name that the others are compared with.
-        target: half-width, as a fraction, above which a difference that was not found is called inconclusive.
-        budget_s: seconds; at least 6 blocks of one cycle are timed, however long they take, at most 12 of six.
+        target: half-width of every ratio, as a fraction, at which the timing ends; looked at after 12, 18, 27, 41 …
+            blocks. A difference that was not found and is known less exactly is called inconclusive.
+        budget_s: seconds, at most; but 6 blocks of one cycle are timed however long they take.
         seed: of placements, orders and labels.
         mode: ``forward``, or a whole ``train_step``.
         threads: of torch, set for this call; two threads on a busy two-core machine were 35 times slower than one.
+        placement: ``own``, or ``shared``: parameters of one shape lie in the same memory for all models.
         compile: all through ``torch.compile``, each with code of its own; compiling does not count against the budget.
         timer: seconds; injected by tests.
 
@@ -130,13 +155,26 @@ def compare(
             blocks=MAXIMUM_BLOCKS,
             seed=seed,
             mode=mode,
+            target=target,
             budget_s=budget_s,
+            placement=placement,
             timer=timer,
         )
-    metric = replace(verdicts.LATENCY, target=target)
-    logs = {name: session.log_ratios(name) for name in models if name != baseline}
-    scope = scope_of(session, subjects[baseline], threads=threads)
-    return Comparison(session, verdicts.family(logs, metric, valid=session.valid), scope)
+    return comparison_of(session, subjects[baseline], threads=threads)
+
+
+def comparison_of(session: Session, baseline: Subject, *, threads: int) -> Comparison:
+    """The verdicts of a session, and to what they apply."""
+    metric = verdicts.LATENCY if session.target is None else replace(verdicts.LATENCY, target=session.target)
+    logs = {name: session.log_ratios(name) for name in session.samples if name != session.baseline}
+    ratios = verdicts.family(
+        logs,
+        metric,
+        alpha=1 - session.level,
+        valid=session.valid,
+        unstable=[name for name in logs if session.unstable(name)],
+    )
+    return Comparison(session, ratios, scope_of(session, baseline, threads=threads))
 
 
 def scope_of(session: Session, baseline: Subject, *, threads: int) -> dict[str, Any]:
@@ -149,7 +187,9 @@ def scope_of(session: Session, baseline: Subject, *, threads: int) -> dict[str, 
         "batch_size": baseline.batch_size,
         "threads": threads,
         "mode": session.mode,
-        "placement": "own",
+        "placement": session.placement,
+        "allocator": host.allocator(),
         "blocks": len(session.blocks),
+        "stopped": session.stop_reason,
         "grade": host.grade(session.pressure, session.cpu_share if on_cpu else 1.0),
     }

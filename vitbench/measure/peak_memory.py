@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
@@ -32,7 +32,8 @@ from vitbench.errors import UserError
 from vitbench.measure.weightless import Example, ModelLike, Shells, arguments, copied, module_of
 from vitbench.train.optimizer import adamw
 
-Part: TypeAlias = Literal["parameters", "gradients", "optimizer", "activations"]
+Part: TypeAlias = Literal["parameters", "gradients", "optimizer", "activations", "workspace"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,11 @@ class MemoryPeak:
     gradients: int
     """Of parameters."""
     optimizer: int
-    """Its state, and what its step needs in passing."""
+    """Its state."""
     activations: int
-    """All else: the batch, what the layers put out, gradients of that, and what passes by."""
+    """The batch, and what is born in the forward pass."""
+    workspace: int
+    """What else is born in the backward pass (gradients of activations, layers run again) or the optimiser's step."""
 
 
 class StorageTracker(TorchDispatchMode):
@@ -84,7 +87,7 @@ class StorageTracker(TorchDispatchMode):
 
     def peak(self, since: int = 0) -> MemoryPeak:
         """The largest sum over the events from number ``since`` on, the first of equals."""
-        now: dict[Part, int] = {"parameters": 0, "gradients": 0, "optimizer": 0, "activations": 0}
+        now: dict[Part, int] = dict.fromkeys(PARTS, 0)
         top, total = dict(now), 0
         for index, (number, size) in enumerate(self.events):
             now[self.parts[number]] += size
@@ -180,23 +183,31 @@ def _training(module: nn.Module, inputs: tuple[Tensor, ...], tracker: StorageTra
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
         raise UserError(f"{type(module).__name__} has nothing to train: no parameter requires a gradient")
-    labels = _labels(module, inputs)
+    labels = labels_of(module, inputs)
     optimizer = adamw(module, TrainConfig())
     since = 0
     for _ in range(2):
         since = len(tracker.events)
         with tracker:
             tracker.see(labels)
-            _loss(_scores(module(*inputs)), labels).backward()
+            loss = loss_of(scores_of(module(*inputs)), labels)
+            tracker.part = "workspace"
+            loss.backward()
             tracker.claim("gradients", (parameter.grad for parameter in parameters))
-            tracker.part = "optimizer"
             optimizer.step()
+            tracker.claim("optimizer", held_by(optimizer))
             optimizer.zero_grad()
             tracker.part = "activations"
+            del loss
     return tracker.peak(since)
 
 
-def _scores(out: Any) -> list[Tensor]:
+def held_by(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Its state."""
+    return [leaf for leaf in tree_leaves(list(optimizer.state.values())) if isinstance(leaf, Tensor)]
+
+
+def scores_of(out: Any) -> list[Tensor]:
     """All scores of the output; several heads are trained alike."""
     scores = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and leaf.requires_grad]
     if not scores or any(score.ndim < 2 for score in scores):
@@ -207,10 +218,10 @@ def _scores(out: Any) -> list[Tensor]:
     return scores
 
 
-def _labels(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+def labels_of(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
     """A class for every score; their number is known from the output alone."""
-    return [torch.zeros(s.shape[0], *s.shape[2:], dtype=torch.long) for s in _scores(module(*inputs))]
+    return [torch.zeros(s.shape[0], *s.shape[2:], dtype=torch.long) for s in scores_of(module(*inputs))]
 
 
-def _loss(scores: list[Tensor], labels: list[Tensor]) -> Tensor:
+def loss_of(scores: list[Tensor], labels: list[Tensor]) -> Tensor:
     return torch.stack([F.cross_entropy(s, y) for s, y in zip(scores, labels, strict=True)]).sum()

@@ -5,36 +5,43 @@ copies in one process can really differ by tens of percent through where they li
 
 - a *cycle* calls every subject in random order, then in the mirrored order: linear drift cancels;
 - a *block* is a fresh placement of all subjects in memory and a few cycles; blocks are the units of every interval;
-- a clone of the baseline takes part in every cycle: if it is found to differ from the baseline, nothing is believed.
+- a clone of the baseline takes part in every cycle: if it is found to differ from the baseline, nothing is believed;
+- with a target, blocks go on until every ratio's interval is narrow enough (``stats.sequential``).
 
 What it leaves out: loading data, moving it to the device, the first call (apart, as ``cold_ms``).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vitbench import stats
+from vitbench.config import Placement
 from vitbench.errors import ConfigError, unknown
 from vitbench.measure import host
-from vitbench.measure.subject import Call, Mode, Subject, SubjectError, blame, place, placed
+from vitbench.measure.sample import LOOP_BELOW_S, Sample, Timer, Warm, timed, warm_up
+from vitbench.measure.subject import Mode, Subject, SubjectError, check_form, check_output, place, placed
 from vitbench.stats.estimates import FloatArray, control_holds, log_ratio_blocks, mean_interval
+from vitbench.stats.sequential import FIRST_LOOK, NOMINAL
+
+__all__ = ["CONTROL", "LOOP_BELOW_S", "Block", "Samples", "Session", "StopReason", "SubjectError", "run_session"]
 
 CONTROL = "A/A control"
 """The name of the baseline's clone in the order log."""
 
-LOOP_BELOW_S = 1e-3
-"""Shorter calls are repeated inside the timer."""
+FIXED_LEVEL = 0.95
+"""Of an interval that was not looked at before it was complete."""
 
-Timer = Callable[[], float]
+StopReason: TypeAlias = Literal["target reached", "budget ended", "blocks ended"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Samples:
     loops: int  # calls within a sample; wall and cpu are divided by it
     cold_ms: float  # the first call
     batch_size: int
+    phases: Mapping[str, FloatArray] = field(default_factory=dict)  # seconds of forward, backward, optimizer: the wall
+    device: FloatArray | None = None  # seconds per call between events on a CUDA device
 
 
 @dataclass(frozen=True)
@@ -70,10 +79,19 @@ class Session:
     samples: dict[str, Samples]
     control: Samples  # the baseline's clone
     blocks: list[Block]
+    placement: Placement = "own"
+    target: float | None = None  # half-width of every ratio, as a fraction, at which blocks ended
+    looks: tuple[int, ...] = ()  # numbers of blocks at which that was looked at
+    stop_reason: StopReason = "blocks ended"
 
     def log_ratios(self, name: str) -> FloatArray:
         """One log-ratio against the baseline a block, (blocks,)."""
         return log_ratio_blocks(self.samples[name].wall, self.samples[self.baseline].wall)
+
+    @property
+    def level(self) -> float:
+        """Nominal level of a ratio's interval that covers at least 95 %: more where it was looked at several times."""
+        return FIXED_LEVEL if self.target is None else NOMINAL
 
     @property
     def control_log_ratios(self) -> FloatArray:
@@ -90,6 +108,14 @@ class Session:
         """Half-width of the control's 99 % interval, as a fraction: smaller differences cannot be trusted here."""
         return math.expm1(mean_interval(self.control_log_ratios, 0.99).half_width)
 
+    def unstable(self, name: str) -> bool:
+        """Whether a subject's ratio drifts with time (p < .01)."""
+        return stats.drifts(self.log_ratios(name), stats.middles([block.seconds for block in self.blocks]))
+
+    def order_effect(self, name: str) -> stats.Interval:
+        """The ratio in the mirrored passes ÷ that in the first ones, 99 %: without 1, calls disturb each other."""
+        return stats.order_effect(self.samples[name].wall, self.samples[self.baseline].wall)
+
     @property
     def pressure(self) -> float | None:
         """Mean over blocks; None: not available here."""
@@ -103,54 +129,15 @@ class Session:
         return float(sum(s.cpu.sum() for s in everyone) / sum(s.wall.sum() for s in everyone))
 
 
-@dataclass(frozen=True)
-class _Warm:
-    """What warming up tells of a subject."""
-
-    cold_ms: float  # the first call
-    loops: int  # calls that make a sample of a millisecond
-    sample_s: float
-
-
-def _timed(name: str, call: Call, subject: Subject, loops: int, timer: Timer) -> tuple[float, float, int]:
-    """Wall and thread CPU seconds per call, and involuntary switches, of ``loops`` calls in a row."""
-    repeat = itertools.repeat(None, loops)
-    with blame(name):
-        subject.synchronize()
-        switches, cpu = host.involuntary_switches(), time.thread_time()
-        start = timer()
-        for _ in repeat:
-            call()
-        subject.synchronize()
-        wall = timer() - start
-        cpu, switches = time.thread_time() - cpu, host.involuntary_switches() - switches
-    if not wall > 0:
-        raise SubjectError(name, f"the clock went from {start} s to {start + wall} s during a call")
-    return wall / loops, cpu / loops, switches
-
-
-def _warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Timer) -> _Warm:
-    """At least 3 calls, until the medians of the last 3 and of the 3 before agree within 5 %, or the time is over."""
-    cold = _timed(name, call, subject, 1, timer)[0]
-    start = timer()
-    calls = [_timed(name, call, subject, 1, timer)[0] for _ in range(3)]
-    while timer() - start < warmup_s:
-        last, before = statistics.median(calls[-3:]), statistics.median(calls[-6:-3] or [math.inf])
-        if len(calls) >= 6 and abs(last - before) <= 0.05 * before:
-            break
-        calls.append(_timed(name, call, subject, 1, timer)[0])
-    call_s = statistics.median(calls[-3:])
-    loops = max(1, math.ceil(LOOP_BELOW_S / call_s))
-    return _Warm(1e3 * cold, loops, loops * call_s)
-
-
-def _check(subjects: Mapping[str, Subject], baseline: str, blocks: int, cycles: int) -> None:
+def _check(subjects: Mapping[str, Subject], baseline: str, blocks: int, cycles: int, target: float | None) -> None:
     if baseline not in subjects:
         raise ConfigError(unknown("baseline", baseline, subjects))
     if CONTROL in subjects:
         raise ConfigError(f"a subject cannot be called {CONTROL!r}: that is the baseline's clone; choose another name")
     if blocks < 1 or cycles < 1:
         raise ConfigError(f"blocks={blocks}, cycles={cycles} times nothing: both take 1 or more")
+    if target is not None and not target > 0:
+        raise ConfigError(f"target={target:g} is never reached: it takes a fraction above 0, such as 0.02 for ±2%")
 
 
 def run_session(
@@ -162,8 +149,11 @@ def run_session(
     seed: int = 0,
     mode: Mode = "forward",
     warmup_s: float = 2.0,
+    target: float | None = None,
+    first_look: int = FIRST_LOOK,
     budget_s: float | None = None,
     minimum_blocks: int = 6,
+    placement: Placement = "own",
     control: Subject | None = None,
     timer: Timer = time.perf_counter,
     on_block: Callable[[int, int], None] | None = None,
@@ -178,56 +168,106 @@ def run_session(
         seed: of placements, orders and labels.
         mode: ``forward``, or a whole ``train_step``: forward, cross-entropy, backward, AdamW.
         warmup_s: seconds of warm-up a subject, at most.
+        target: half-width of every subject's ratio, as a fraction, at which no further block is begun; it is looked at
+            after ``first_look`` blocks, and again each time when there are half as many more. None: all are run.
+        first_look: in blocks.
         budget_s: blocks have as many cycles as let ``minimum_blocks`` of them end in this time, one at least; and no
-            further block is begun that would end later. First calls, which may compile, do not count. None: all are
-            run.
-        minimum_blocks: under a budget.
+            further block is begun that would end later. First calls, which may compile, do not count. None: no end.
+        minimum_blocks: under a budget, however long they take.
+        placement: ``shared`` puts parameters of one shape into the same memory for all; for forward passes only.
         control: stands in for the baseline's clone; a slowed one shows that the control fires.
         timer: seconds; injected by tests.
         on_block: called with blocks done and planned after each, outside all timing.
 
     Raises:
-        ConfigError: no such baseline, nothing to time.
-        SubjectError: a subject raised, or put out NaN or infinity; it names the subject.
+        ConfigError: no such baseline, nothing to time, a target of nothing.
+        SubjectError: a subject raised, put out NaN or infinity, or an output of another shape; it names the subject.
     """
-    _check(subjects, baseline, blocks, cycles)
+    _check(subjects, baseline, blocks, cycles, target)
+    if placement == "shared" and mode == "train_step":
+        raise ConfigError("placement='shared' is for forward passes: training steps would train each other's weights")
     start = timer()
     rng = np.random.default_rng(seed)
     if budget_s is not None:
         warmup_s = min(warmup_s, budget_s / (2 * len(subjects)))
     with torch.inference_mode(mode == "forward"):
         warm = {
-            name: _warm_up(name, place(name, subject, mode, seed), subject, warmup_s, timer)
+            name: warm_up(name, place(name, subject, mode, seed, timer=timer), subject, warmup_s, timer)
             for name, subject in subjects.items()
         }
     everyone = {**subjects, CONTROL: control or subjects[baseline]}
     start += sum(subject.cold_ms for subject in warm.values()) / 1e3
     warm[CONTROL] = warm[baseline]
-    loops = {name: warm[name].loops for name in everyone}
     if budget_s is not None:
         cycle_s = 2 * sum(warm[name].sample_s for name in everyone)
         cycles = min(cycles, max(1, int((budget_s - timer() + start) / minimum_blocks / cycle_s)))
-    rows: dict[str, list[list[tuple[float, float, int]]]] = {name: [] for name in everyone}
+    rows: dict[str, list[list[Sample]]] = {name: [] for name in everyone}
     log: list[Block] = []
-    for index in range(blocks):
-        block_start, before = timer(), host.read()
+    seen: list[int] = []
+    ahead = stats.looks(first_look)
+    next_look = next(ahead)
+    reason: StopReason = "blocks ended"
+    before = host.read()
+    for done in range(1, blocks + 1):
+        block_start = timer()
         order = [rng.permutation(list(everyone)).tolist() for _ in range(cycles)]
-        with placed(everyone, mode, rng) as calls:
-            for name in everyone:
-                rows[name].append([])
-            for names in order:
-                for name in (*names, *reversed(names)):
-                    rows[name][-1].append(_timed(name, calls[name], everyone[name], loops[name], timer))
+        with placed(everyone, mode, rng, placement=placement, timer=timer) as calls:
+            _run_block(order, {name: (calls[name], everyone[name], warm[name], rows[name]) for name in everyone}, timer)
         after, end = host.read(), timer()
         log.append(Block(order, before.pressure(after), before.steal(after), host.load(), end - block_start))
+        before = after
         if on_block is not None:
-            on_block(index + 1, blocks)
+            on_block(done, blocks)
+        if target is not None and done == next_look:
+            seen.append(done)
+            next_look = next(ahead)
+            walls = {name: [[sample.wall for sample in block] for block in rows[name]] for name in subjects}
+            others = [log_ratio_blocks(walls[name], walls[baseline]) for name in subjects if name != baseline]
+            if stats.narrow_enough(others, target):
+                reason = "target reached"
+                break
         longest = max(block.seconds for block in log)
-        if budget_s is not None and index + 1 >= minimum_blocks and end + longest - start > budget_s:
+        if budget_s is not None and minimum_blocks <= done < blocks and end + longest - start > budget_s:
+            reason = "budget ended"
             break
 
     def samples(name: str) -> Samples:
-        wall, cpu, switches = np.moveaxis(np.array(rows[name]), -1, 0)
-        return Samples(wall, cpu, switches.astype(np.int64), loops[name], warm[name].cold_ms, everyone[name].batch_size)
+        return _samples(rows[name], warm[name], everyone[name], mode)
 
-    return Session(baseline, mode, seed, {name: samples(name) for name in subjects}, samples(CONTROL), log)
+    found = {name: samples(name) for name in subjects}
+    return Session(baseline, mode, seed, found, samples(CONTROL), log, placement, target, tuple(seen), reason)
+
+
+def _run_block(
+    order: list[list[str]],
+    everyone: Mapping[str, tuple[Callable[[], object], Subject, Warm, list[list[Sample]]]],
+    timer: Timer,
+) -> None:
+    """The cycles of a block; the last output of each subject must still be finite."""
+    for *_, rows in everyone.values():
+        rows.append([])
+    for cycle, names in enumerate(order, 1):
+        for name in (*names, *reversed(names)):
+            call, subject, warm, rows = everyone[name]
+            sample, output = timed(name, call, subject, warm.loops, timer)
+            rows[-1].append(sample)
+            check_form(name, output, warm.form)
+            if cycle == len(order) and len(rows[-1]) == 2 * cycle:
+                check_output(name, output)
+
+
+def _samples(rows: list[list[Sample]], warm: Warm, subject: Subject, mode: Mode) -> Samples:
+    wall, cpu, switches, device, forward, backward = np.moveaxis(np.array(rows, dtype=np.float64), -1, 0)
+    phases: dict[str, FloatArray] = {}
+    if mode == "train_step":
+        phases = {"forward": forward, "backward": backward, "optimizer": wall - forward - backward}
+    return Samples(
+        wall,
+        cpu,
+        switches.astype(np.int64),
+        warm.loops,
+        warm.cold_ms,
+        subject.batch_size,
+        phases,
+        device if subject.asynchronous else None,
+    )

@@ -18,7 +18,7 @@ from vitbench.catalog import zoo
 from vitbench.config import ExternalConfig, MeasureConfig, ModelConfig, Size, as_pair, with_values
 from vitbench.errors import UserError
 from vitbench.measure.flops import count
-from vitbench.measure.latency import Comparison, scope_of
+from vitbench.measure.latency import MAXIMUM_BLOCKS, Comparison, comparison_of
 from vitbench.measure.peak_memory import memory
 from vitbench.measure.prepare import modelled, prepared
 from vitbench.measure.session import run_session
@@ -26,7 +26,7 @@ from vitbench.measure.subject import Subject, SubjectError, check, first_line, p
 from vitbench.measure.throughput import measure as throughput
 from vitbench.models.external import check_source
 from vitbench.models.libraries import native_img_size
-from vitbench.stats import LATENCY, family, mean_interval
+from vitbench.stats import mean_interval
 from vitbench.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -220,20 +220,21 @@ class _Timing:
                 session = run_session(
                     self.subjects,
                     baseline=baseline,
-                    blocks=self.settings.blocks,
+                    blocks=MAXIMUM_BLOCKS,
                     cycles=self.settings.cycles,
                     seed=self.seed,
                     warmup_s=self.settings.warmup_s,
+                    target=self.settings.target,
+                    first_look=self.settings.blocks,
+                    placement=self.settings.placement,
                     budget_s=self.budget_s,
                     minimum_blocks=min(MINIMUM_BLOCKS, self.settings.blocks),
-                    on_block=lambda done, planned: self.progress(f"latency: block {done} of {planned}"),
+                    on_block=lambda done, planned: self.progress(f"latency: block {done} of {planned} at most"),
                 )
             except SubjectError as error:
                 self._remove(error, "latency")
                 continue
-            logs = {name: session.log_ratios(name) for name in self.subjects if name != baseline}
-            scope = scope_of(session, self.subjects[baseline], threads=self.settings.threads)
-            compared = Comparison(session, family(logs, LATENCY, valid=session.valid), scope)
+            compared = comparison_of(session, self.subjects[baseline], threads=self.settings.threads)
             for name in self.subjects:
                 self.rows[name].update(_timed(compared, name, baseline))
             return compared

@@ -6,6 +6,8 @@ import contextlib
 import copy
 import functools
 import gc
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -14,12 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vitbench.config import Placement
 from vitbench.errors import UserError
 from vitbench.measure.compiled import Compiled
-from vitbench.train.loss import cross_entropy
+from vitbench.measure.train_step import Step, UntrainableError
 
 Mode: TypeAlias = Literal["forward", "train_step"]
 Call: TypeAlias = Callable[[], Any]
+Pool: TypeAlias = defaultdict[tuple[Any, ...], list[Tensor]]
 
 
 class SubjectError(UserError):
@@ -58,11 +62,16 @@ class Subject:
         return len(self.example) if isinstance(self.example, Tensor) and self.example.ndim else 1
 
     def announce(self) -> None:
-        """Told before the first call of each placement, which may crash; a worker says here whose turn it is."""
+        """Told before the first call of each placement and before each sample; a worker says here whose turn it is."""
+
+    @functools.cached_property
+    def asynchronous(self) -> bool:
+        """Whether a call returns before the device has done it."""
+        return torch.device(self.device).type == "cuda"
 
     def synchronize(self) -> None:
         """Waits until the device has done what it was told."""
-        if torch.device(self.device).type == "cuda":
+        if self.asynchronous:
             torch.cuda.synchronize(self.device)
 
 
@@ -76,6 +85,17 @@ def _is_finite(output: Any) -> bool:
     return not isinstance(output, float) or bool(np.isfinite(output))
 
 
+def form(output: Any) -> Any:
+    """Shapes of the tensors in an output, and how they are nested; None for anything else."""
+    if isinstance(output, Tensor):
+        return tuple(output.shape)
+    if isinstance(output, Mapping):
+        return {key: form(value) for key, value in output.items()}
+    if isinstance(output, (tuple, list)):
+        return [form(value) for value in output]
+    return None
+
+
 @contextlib.contextmanager
 def blame(name: str) -> Iterator[None]:
     """Whatever is raised inside is the subject's doing, and says so."""
@@ -83,6 +103,8 @@ def blame(name: str) -> Iterator[None]:
         yield
     except SubjectError:
         raise
+    except UntrainableError as error:
+        raise SubjectError(name, str(error)) from error
     except Exception as error:
         raise SubjectError(name, f"{type(error).__name__}: {first_line(error)}") from error
 
@@ -100,12 +122,31 @@ def check(name: str, call: Call) -> None:
         SubjectError: it raised, or put out NaN or infinity.
     """
     with blame(name):
-        if not _is_finite(call()):
-            raise SubjectError(name, "its output holds NaN or infinity")
+        check_output(name, call())
 
 
-def place(name: str, subject: Subject, mode: Mode, seed: int) -> Call:
-    """A call of a fresh deep copy, in memory of its own.
+def check_output(name: str, output: Any) -> None:
+    """Raises SubjectError where the output holds NaN or infinity."""
+    if not _is_finite(output):
+        raise SubjectError(name, "its output holds NaN or infinity")
+
+
+def check_form(name: str, output: Any, expected: Any) -> None:
+    """Raises SubjectError where the output is not of the form that the subject's first one had."""
+    if (found := form(output)) != expected:
+        raise SubjectError(name, f"its output changed from {expected} to {found}")
+
+
+def place(
+    name: str,
+    subject: Subject,
+    mode: Mode,
+    seed: int,
+    *,
+    timer: Callable[[], float] = time.perf_counter,
+    pool: Pool | None = None,
+) -> Call:
+    """A call of a fresh deep copy, in memory of its own, or with its parameters in the pool's where shapes agree.
 
     Raises:
         SubjectError: the model cannot be copied, or has nothing to train.
@@ -114,37 +155,26 @@ def place(name: str, subject: Subject, mode: Mode, seed: int) -> Call:
         model, example = copy.deepcopy((subject.model, subject.example))
         if isinstance(model, nn.Module):
             model = model.to(subject.device).train(mode == "train_step")
+            if pool is not None:
+                _share(model, pool)
         if isinstance(example, Tensor):
             example = example.to(subject.device)
+        module = model
         if subject.compile:
             model = _Bound(subject.compiled, model)
-        return _train_step(name, model, example, seed) if mode == "train_step" else lambda: model(example)
+        return Step(model, module, example, seed, timer) if mode == "train_step" else lambda: model(example)
 
 
-def _train_step(name: str, model: Any, images: Tensor, seed: int) -> Call:
-    """Forward, cross-entropy, backward and AdamW on one batch with random labels; returns the loss."""
-    module = model.module if isinstance(model, _Bound) else model
-    if not isinstance(module, nn.Module) or not any(p.requires_grad for p in module.parameters()):
-        raise SubjectError(name, "it has no parameters to train")
-    optimizer = torch.optim.AdamW((p for p in module.parameters() if p.requires_grad), lr=1e-4)
-    labels: list[Tensor] = []  # drawn in the first step, when the number of classes is known
-
-    def step() -> Tensor:
-        outputs = model(images)
-        if not labels:
-            logits = outputs[0] if isinstance(outputs, tuple) and outputs else outputs
-            if not isinstance(logits, Tensor) or logits.ndim != 2:
-                raise SubjectError(name, "a training step takes a model that returns logits of (batch, classes)")
-            generator = torch.Generator().manual_seed(seed)
-            drawn = torch.randint(logits.shape[1], (logits.shape[0],), generator=generator)
-            labels.append(drawn.to(logits.device))
-        loss = cross_entropy(outputs, labels[0])
-        torch.autograd.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return loss.detach()
-
-    return step
+def _share(module: nn.Module, pool: Pool) -> None:
+    """Moves the module's parameters into the memory of those placed before it; what is new joins the pool."""
+    taken: dict[tuple[Any, ...], int] = defaultdict(int)
+    for parameter in module.parameters():
+        key = (parameter.shape, parameter.stride(), parameter.dtype, parameter.device)
+        if taken[key] < len(pool[key]):
+            parameter.data = pool[key][taken[key]]
+        else:
+            pool[key].append(parameter.data)
+        taken[key] += 1
 
 
 class _Bound:
@@ -159,7 +189,14 @@ class _Bound:
 
 
 @contextlib.contextmanager
-def placed(subjects: Mapping[str, Subject], mode: Mode, rng: np.random.Generator) -> Iterator[dict[str, Call]]:
+def placed(
+    subjects: Mapping[str, Subject],
+    mode: Mode,
+    rng: np.random.Generator,
+    *,
+    placement: Placement = "own",
+    timer: Callable[[], float] = time.perf_counter,
+) -> Iterator[dict[str, Call]]:
     """A fresh placement: every subject copied in random order with random padding between, and called once untimed.
 
     Inside, nothing is recorded for gradients in mode ``forward``, and the garbage collector is off.
@@ -169,12 +206,13 @@ def placed(subjects: Mapping[str, Subject], mode: Mode, rng: np.random.Generator
     """
     calls: dict[str, Call] = {}
     padding: list[Tensor] = []
+    pool: Pool | None = defaultdict(list) if placement == "shared" else None
     names = list(subjects)
     seed = int(rng.integers(2**31))  # of the labels of training steps, the same for all
     for name in rng.permutation(names).tolist():
         size = int(2 ** rng.uniform(6, 20))  # 64 B to 1 MiB: moves small allocations and large ones
         padding.append(torch.empty(size, dtype=torch.uint8, device=subjects[name].device))
-        calls[name] = place(name, subjects[name], mode, seed)
+        calls[name] = place(name, subjects[name], mode, seed, timer=timer, pool=pool)
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from vitbench.measure.energy import Meter
 from vitbench.measure.subject import Call, Subject, blame, placed
 
 
@@ -33,6 +34,7 @@ def measure(
     window_s: float = 2.0,
     windows: int = 3,
     seed: int = 0,
+    meter: Meter | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Forward throughput of all subjects, interleaved.
@@ -42,6 +44,7 @@ def measure(
         window_s: seconds of back-to-back calls in a window, at least.
         windows: per subject. Each round has a fresh placement and a random order.
         seed: of placements and orders.
+        meter: of energy; it notes every window under the subject's name.
         timer: seconds; injected by tests.
 
     Returns:
@@ -55,6 +58,10 @@ def measure(
     for _ in range(windows):
         with placed(subjects, "forward", rng) as calls:
             for name in rng.permutation(list(subjects)).tolist():
+                if meter is not None:
+                    meter.begin()
                 with blame(name):
                     rates[name].append(_window(calls[name], subjects[name], window_s, timer))
+                if meter is not None:
+                    meter.note(name, rates[name][-1])
     return rates

@@ -1,4 +1,4 @@
-"""The four initialisations of a vision transformer (FACTS §7, "Init"; each read in the named source).
+"""The four initialisations of a vision transformer, each read in the source that the table names.
 
 | name    | linear                | patches           | class token | head     | source                               |
 |---------|-----------------------|-------------------|-------------|----------|--------------------------------------|

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         tradeoff,
     )
     from vitbench.plots.outcomes import calibration, differences, groups
+    from vitbench.plots.roofline import roofs
 
 __all__ = [
     "accuracy",
@@ -36,6 +37,7 @@ __all__ = [
     "position_similarity",
     "progress",
     "reach",
+    "roofs",
     "save",
     "tradeoff",
     "tuned",
@@ -56,5 +58,6 @@ __getattr__, __dir__ = lazy(
             "tradeoff",
         ),
         "outcomes": ("calibration", "differences", "groups"),
+        "roofline": ("roofs",),
     },
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from vitbench.report.grids import bracket
 from vitbench.report.phrases import Name, Phrase, listed, names, span
 from vitbench.tables.layout import percent
 
@@ -35,13 +36,19 @@ def answer(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> lis
             continue
         where: Phrase = () if baseline == "baseline" else (" ", Name(baseline))
         if metric == "accuracy" and not pd.isna(own["accuracy"]):
-            where = (*where, f" ({percent(own['accuracy'])}%)")
+            interval = bracket(own["accuracy_low"], own["accuracy_high"], percent)
+            where = (*where, f" ({with_interval(percent(own['accuracy']), interval)})")
         sentences.append((*_compared(rows, OPENINGS[metric], where), "."))
     if len(sentences) == 2 and (last := (*_free(compared), *_left_out(compared))):
         sentences.append(last)
     if not sentences:
         return [("Nothing has been compared yet: there is no verdict to rest an answer on.",)]
     return sentences
+
+
+def with_interval(number: str, interval: str) -> str:
+    """``98.6% [97.9, 99.2]``, or ``98.6%, no interval``."""
+    return f"{number}%{' ' if interval.startswith('[') else ', '}{interval}"
 
 
 def _compared(rows: Sequence[Row], opening: str, baseline: Phrase) -> Phrase:
@@ -91,9 +98,9 @@ def _free(compared: pd.DataFrame) -> Phrase:
     accuracy, latency = kinds["accuracy"], kinds["latency_ms"]
     if not DECIDED & set(accuracy.values()) or not DECIDED & set(latency.values()):
         return ()
-    both = [v for v in accuracy if accuracy[v] == "better" and latency[v] == "faster"]
-    gains = [v for v in accuracy if accuracy[v] == "better" and latency[v] == "equivalent"]
-    speed = [v for v in accuracy if latency[v] == "faster" and accuracy[v] == "equivalent"]
+    both = [v for v in accuracy if accuracy[v] == "better" and latency.get(v) == "faster"]
+    gains = [v for v in accuracy if accuracy[v] == "better" and latency.get(v) == "equivalent"]
+    speed = [v for v in accuracy if latency.get(v) == "faster" and accuracy[v] == "equivalent"]
     clauses = [
         (*_who(found), f" {'is' if len(found) == 1 else 'are'} {what}")
         for found, what in (

@@ -15,7 +15,8 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.report.phrases import Name, Phrase
-from vitbench.tables.compare import TIMED, UnpairedError, compare_pairs, paired_units, settings_of
+from vitbench.tables.comparable import like_seeds, seed_records, why_not_subtracted
+from vitbench.tables.compare import TIMED, UnlikeError, UnpairedError, compare_pairs, paired_units, settings_of
 from vitbench.tables.frames import accuracy_seeds, latency_blocks
 from vitbench.tables.layout import column
 from vitbench.tables.study import Study
@@ -56,7 +57,7 @@ def judge(study: Study, table: pd.DataFrame) -> list[Judged]:
         elif claim["metric"] in WITHOUT_INTERVAL:
             outcome, because = "not resolved", ("throughput is the mean of a few windows: no interval, so no test",)
         elif claim["metric"] not in SAMPLED:
-            outcome, because = _counted(rows, claim)
+            outcome, because = _counted(study, rows, claim)
         elif claim.get("better") is not None:
             outcome, because = _better(claim, sides[number])
         else:
@@ -127,7 +128,8 @@ def _equal(study: Study, claim: Mapping[str, Any], side: Side) -> tuple[Outcome,
     try:
         units = paired_units(study, claim["metric"], first, second)
     except UnpairedError as reason:
-        return "not resolved", (Name(first), " against ", Name(second), f": not measured: {reason}")
+        what = "compared" if isinstance(reason, UnlikeError) else "measured"
+        return "not resolved", (Name(first), " against ", Name(second), f": not {what}: {reason}")
     near = stats.mean_interval(units, 0.90)
     low, high = metric.hundredths(near.low), metric.hundredths(near.high)
     unit = metric.percent if metric.log_ratio or margin != 0.01 else " point"
@@ -143,7 +145,7 @@ def _equal(study: Study, claim: Mapping[str, Any], side: Side) -> tuple[Outcome,
     return outcome, (*numbers, inside.replace("-", "−"))
 
 
-def _counted(rows: pd.DataFrame, claim: Mapping[str, Any]) -> tuple[Outcome, Phrase]:
+def _counted(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tuple[Outcome, Phrase]:
     """Two exact numbers."""
     first, second = _pair(claim)
     shown = column(claim["metric"])
@@ -156,6 +158,8 @@ def _counted(rows: pd.DataFrame, claim: Mapping[str, Any]) -> tuple[Outcome, Phr
     )
     if any(pd.isna(cell) for cell in cells):
         return "not resolved", (*numbers, ": not measured")
+    if why := why_not_subtracted(study, claim["metric"], first, second):
+        return "not resolved", (*numbers, f": not compared: {why}")
     a, b = (float(cell) for cell in cells)
     if claim.get("better") is not None:
         return "supported" if a < b else "contradicted", numbers
@@ -172,12 +176,16 @@ def _growth(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tuple
         rest = {k: value for k, value in v.axes.items() if k != axis}
         here = v.axes.get(axis)
         same = rest == {k: value for k, value in base.axes.items() if k != axis}
-        if not v.is_reference and same and isinstance(here, (int, float)) and not pd.isna(rows.loc[v.name, metric]):
+        own = same and not v.is_reference and not v.origin
+        if own and isinstance(here, (int, float)) and not pd.isna(rows.loc[v.name, metric]):
             values[v.name] = float(here)
     asked = f"asked: {low:g} to {high:g}"
     if len(set(values.values())) < 2 or min(values.values()) <= 0:
         return "not resolved", (f"fewer than two measured values above 0 along {axis}; {asked}",)
     where = f" over {axis} {', '.join(f'{x:g}' for x in sorted(set(values.values())))}"
+    whys = (why_not_subtracted(study, metric, name, next(iter(values))) for name in values)
+    if metric not in SAMPLED and (why := next(filter(None, whys), "")):
+        return "not resolved", (f"not compared{where}: {why}; {asked}",)
     if metric not in SAMPLED:
         found = stats.exponent(list(values.values()), [float(rows.loc[name, metric]) for name in values])
         outcome: Outcome = "supported" if low <= found.value <= high else "contradicted"
@@ -201,5 +209,8 @@ def _slopes(study: Study, metric: str, values: Mapping[str, float]) -> list[floa
     """One exponent a block, or a seed: what was measured together is fitted together."""
     unit = "seed" if metric == "accuracy" else "block"
     samples = accuracy_seeds(study) if metric == "accuracy" else latency_blocks(study, metric)
+    if metric == "accuracy":
+        like, _ = like_seeds(study, *(seed_records(study, name) for name in values))
+        samples = samples[samples["seed"].isin(like)]
     wide = samples.pivot_table(index=unit, columns="variant", values=metric).reindex(columns=list(values)).dropna()
     return [stats.exponent(list(values.values()), row).value for row in wide.to_numpy(dtype=float) if row.min() > 0]

@@ -143,7 +143,10 @@ def _front_grid(front: pd.DataFrame, costs: Sequence[str]) -> Grid:
         cells = [Cell(_chance(chances.get((name, cost)))) for cost in costs]
         rows.append([Cell(name, name=True), Cell(row["family"]), accuracy, *cells])
     heads = ["Variant", "Family", column("accuracy").title, *(SHORT[cost] for cost in costs)]
-    caption = "Probability of being on the front of accuracy against each cost, from the seeds' draws."
+    caption = (
+        f"Probability of being on the front of accuracy against each cost: the share of {DRAWS:,} draws of the seeds "
+        "(no interval)."
+    ).replace(",", " ")
     return make("Probability of being on the front", heads, rows, caption)
 
 

@@ -13,19 +13,21 @@ from vitbench.report.phrases import span
 from vitbench.tables.frames import BASELINE, accuracy_seeds, timings
 from vitbench.tables.layout import MISSING, Show, absent, column, percent, points, ratio, significant
 from vitbench.tables.study import Study
+from vitbench.tables.timings import unit_of
 
+PLURAL = {"seed": "seeds", "block": "blocks", "process": "processes"}
 GOOD, BAD = ("better", "faster"), ("worse", "slower", "invalid")
 AGAINST = "against the baseline"
 AGAINST_SAME, AGAINST_TUNED = "against the same recipe", "against the tuned baseline"
 WORDS = {
     "Variant", "Family", "Class", "Quantity", "Verdict", "Accuracy", "Matched by", "Nearest of the baseline's family",
-    AGAINST, AGAINST_SAME, AGAINST_TUNED,
+    AGAINST, AGAINST_SAME, AGAINST_TUNED, "Held back by",
 }  # fmt: skip
 """Headings of columns that hold words; all others hold numbers, and are set to the right."""
 
 RESULTS = """
     Accuracy: mean over seeds, on the test split. Latency: one call at the batch size under Scope, median of a block,
-    mean over {blocks} blocks. Brackets beside a number are its 95% interval; those of a verdict are the
+    mean over {blocks} {units}. Brackets beside a number are its 95% interval; those of a verdict are the
     interval at the level that Holm tested."""
 COSTS = "Parameters, MACs, FLOPs and activations are counted and memory is modelled: exact, so no interval."
 COMPARISONS = """
@@ -78,6 +80,11 @@ def _measured(row: Mapping[Any, Any], name: str) -> Cell:
     return Cell(show(row[name]), bracket(row[f"{name}_low"], row[f"{name}_high"], show))
 
 
+def _cost(row: Mapping[Any, Any], name: str) -> Cell:
+    """A number, with its interval where it has one."""
+    return _measured(row, name) if not absent(row.get(f"{name}_low")) else Cell(column(name).show(row[name]))
+
+
 def _verdict(row: Mapping[Any, Any] | None, variant: str, baseline: str) -> Cell:
     if variant == baseline:
         return Cell(BASELINE)
@@ -86,8 +93,8 @@ def _verdict(row: Mapping[Any, Any] | None, variant: str, baseline: str) -> Cell
     return Cell(row["verdict"], tone=tone(row["kind"]))
 
 
-def results(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> Grid:
-    """Accuracy and latency of each variant, with intervals and verdicts."""
+def results(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str, unit: str = "block") -> Grid:
+    """Accuracy and latency of each variant, with intervals and verdicts; ``unit`` is that of a timing."""
     found = {(row["metric"], row["variant"]): row for row in compared.to_dict("records")}
     families = len(set(table["family"])) > 1
     rows = []
@@ -102,7 +109,7 @@ def results(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> Gr
         rows.append([Cell(name, name=True), *family, *quantities, seeds])
     quantity_heads = [column("accuracy").title, AGAINST, column("latency_ms").title, AGAINST]
     counts = compared["n"][(compared["metric"] == "latency_ms") & (compared["n"] > 0)]
-    caption = RESULTS.format(blocks=span(counts) or "all")
+    caption = RESULTS.format(blocks=span(counts) or "all", units=PLURAL[unit])
     return make("Results", ["Variant", *["Family"] * families, *quantity_heads, "Seeds"], rows, caption)
 
 
@@ -111,27 +118,27 @@ def costs(study: Study, table: pd.DataFrame) -> Grid:
     steps = {row["variant"]: row for row in timings(study, "train_step_ms").to_dict("records")}
     names = ["params", "macs", "flops", "activations"]
     names += ["peak_memory_inference_mib", "peak_memory_training_mib", "throughput_img_s"]
+    names += ["energy_j_per_image"] * ("energy_j_per_image" in table)
     rows = []
     for row in table.to_dict("records"):
         step = steps.get(row["variant"])
         timed = (
             Cell(significant(step["value"]), bracket(step["low"], step["high"], significant)) if step else Cell(MISSING)
         )
-        rows.append([Cell(row["variant"], name=True), *(Cell(column(n).show(row[n])) for n in names), timed])
+        rows.append([Cell(row["variant"], name=True), *(_cost(row, n) for n in names), timed])
     caption = f"{COSTS} {throughput_note(study)}"
     if steps:
-        caption += f" Training step: in brackets the 95% interval over {span(s['n'] for s in steps.values())} blocks."
+        units = PLURAL[unit_of(study, "train_step")]
+        caption += f" Training step: in brackets the 95% interval over {span(s['n'] for s in steps.values())} {units}."
     return make("Costs", ["Variant", *(column(n).title for n in [*names, "train_step_ms"])], rows, caption)
 
 
-def comparison_grid(compared: pd.DataFrame) -> Grid:
-    """Every comparison with its n, level and p values."""
+def comparison_grid(compared: pd.DataFrame, *, timed: str = "block") -> Grid:
+    """Every comparison with its n, level and p values; ``timed`` is the unit of a timing."""
     rows = []
     for row in compared.to_dict("records"):
         show, quantity, unit = (
-            (points, "accuracy (points)", "seed")
-            if row["metric"] == "accuracy"
-            else (ratio, "latency (ratio)", "block")
+            (points, "accuracy (points)", "seed") if row["metric"] == "accuracy" else (ratio, "latency (ratio)", timed)
         )
         interval = "" if absent(row["value"]) else bracket(row["low"], row["high"], show)
         cells = [
@@ -139,7 +146,7 @@ def comparison_grid(compared: pd.DataFrame) -> Grid:
             Cell(quantity),
             Cell(show(row["value"]), interval),
             Cell(MISSING if absent(row["level"]) else f"{100 * row['level']:.4g}%"),
-            Cell(f"{row['n']} {unit}{'s' * (row['n'] != 1)}" if row["n"] else MISSING),
+            Cell(f"{row['n']} {unit if row['n'] == 1 else PLURAL[unit]}" if row["n"] else MISSING),
             Cell(_p(row["p"])),
             Cell(_p(row["sign_flip_p"])),
             Cell(row["verdict"]),

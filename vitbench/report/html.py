@@ -30,6 +30,9 @@ PAGE_COLOURS = {
 }
 """A figure's colours become the page's, so that it is at home in the light and in the dark."""
 
+WITHHELD = ("not measured", "not compared", "skipped", "INVALID")
+"""How a verdict begins that has no effect to be sorted by."""
+
 FACTORS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 LEADING = re.compile(r"([<>]?)([+\u2212-]?)(\d+(?:\u202f\d{3})*(?:\.\d+)?)(?:\u202f([kMGT]))?")
 
@@ -41,7 +44,7 @@ def sort_key(cell: Cell, head: str, numeric: bool) -> Markup:
     """
     if head == "Verdict" or head.startswith("against "):
         effect = re.search(r" by (\d+(?:\.\d+)?)", cell.text)
-        key = "" if not cell.text[:1].isalpha() or cell.text.startswith(("not measured", "skipped", "INVALID")) else "0"
+        key = "" if not cell.text[:1].isalpha() or cell.text.startswith(WITHHELD) else "0"
         if effect and cell.tone:
             key = effect[1] if cell.tone == "good" else f"-{effect[1]}"
     elif numeric:

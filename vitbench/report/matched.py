@@ -8,7 +8,7 @@ import pandas as pd
 
 from vitbench import plots
 from vitbench.report.grids import Cell, Grid, make, tone
-from vitbench.report.phrases import Name, Phrase, listed
+from vitbench.report.phrases import Name, Phrase, listed, span
 from vitbench.report.picture import Picture, prose
 from vitbench.tables.layout import significant
 from vitbench.tables.matched import TOLERANCES, matched
@@ -22,7 +22,8 @@ CAPTION = """
     latency that was measured."""
 GRID = """
     For each model the nearest of the baseline's family in each cost; where that is too far, no pair was matched, and
-    accuracy and cost differ together. All pairs are one family under Holm."""
+    accuracy and cost differ together. A ratio is that of two numbers of the table (no interval). All pairs are one
+    family under Holm, compared over {seeds} seeds."""
 
 
 def draw(study: Study, table: pd.DataFrame) -> Iterator[Picture]:
@@ -65,4 +66,4 @@ def _grid(pairs: pd.DataFrame) -> Grid:
             verdict,
         ])  # fmt: skip
     heads = ["Matched by", "Variant", "Nearest of the baseline's family", "Ratio of the cost", "Accuracy"]
-    return make("Pairs of equal cost", heads, rows, prose(GRID))
+    return make("Pairs of equal cost", heads, rows, prose(GRID).format(seeds=span(pairs["n"][pairs["n"] > 0])))

@@ -106,7 +106,7 @@ class Results(pd.DataFrame):
         if not pd.get_option("display.notebook_repr_html"):
             return None
         axes = self._study.plan.get("axes") if self._study is not None else None
-        complete = {column.name for column in columns_for(axes or ())} <= set(self.columns)
+        complete = {column.name for column in columns_for(axes or ()) if not column.optional} <= set(self.columns)
         if self._study is None or self._compared is None or not complete or self.empty:
             return pd.DataFrame(self).to_html(notebook=True)
         question = str(self._study.plan.get("question") or self._study.ablation)

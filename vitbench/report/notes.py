@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from vitbench import stats
+from vitbench.report import timing
 from vitbench.report.phrases import Name, Phrase, names, span
+from vitbench.tables.comparable import behind, like_seeds, seed_records, why_unlike
 from vitbench.tables.compare import noise_floor
 from vitbench.tables.study import Study
 
@@ -41,6 +42,9 @@ def caveats(study: Study, compared: pd.DataFrame) -> list[Phrase]:
             f"{span(few['n'])} seed{'s' * (span(few['n']) != '1')} in common; an accuracy verdict takes at least 6. "
         )
         found.append(("Exploratory: ", share, "Run again with --seeds 6: what is recorded is kept."))
+    found += [(remark,) for remark in study.remarks]
+    found += unlike(study)
+    found += timing.caveats(study)
     found += _unfinished(study)
     incomplete = [r.variant for r in study.of("cost") if r.values.get("complete") is False]
     if incomplete:
@@ -50,13 +54,48 @@ def caveats(study: Study, compared: pd.DataFrame) -> list[Phrase]:
     return found
 
 
+SIDE_BY_SIDE = {
+    "latency": "Latency",
+    "train_step": "The training step",
+    "throughput": "Throughput",
+    "memory": "Memory",
+    "cost": "What was counted",
+}
+
+
+def unlike(study: Study) -> Iterator[Phrase]:
+    """What stands in this report and is not compared, since it was measured under unlike conditions."""
+    others = [v.name for v in study.variants if not v.is_baseline and not v.origin]
+    base = seed_records(study, study.baseline)
+    seeds: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for name in others:
+        _, reasons = like_seeds(study, base, seed_records(study, name))
+        for why in dict.fromkeys(reasons.values()):
+            seeds.setdefault((why, tuple(s for s in reasons if reasons[s] == why)), []).append(name)
+    for (why, of), who in seeds.items():
+        which = f"seed{'s' * (len(of) > 1)} {', '.join(map(str, of))}"
+        yield (f"Left out of the comparisons of accuracy: {which} of ", *names(who), f" (not compared: {why}).")
+    for kind, what in SIDE_BY_SIDE.items():
+        reference = behind(study, kind, study.baseline)
+        apart: dict[str, list[str]] = {}
+        for name in others:
+            record = behind(study, kind, name)
+            if reference and record and (why := why_unlike(study, record, reference)):
+                apart.setdefault(why, []).append(name)
+        for why, who in apart.items():
+            yield (f"{what} of ", *names(who), f" is not to be set against the baseline's: {why}.")
+
+
 def _unfinished(study: Study) -> list[Phrase]:
     """Whether trials are still to come."""
     seeds = study.plan.get("seeds") or 0
     each = seeds if isinstance(seeds, int) else len(seeds)
     tuned = (study.plan.get("tuning") or {}).get("of") or {}
-    planned = sum((v.reason is None) + (v.reason is None and v.name in tuned) for v in study.variants) * each
-    recorded = sum(len(study.of("accuracy", ok=False, tuned=which)) for which in (False, True))
+    own = {v.name for v in study.variants if not v.origin}
+    planned = sum((v.reason is None) + (v.reason is None and v.name in tuned) for v in study.variants if v.name in own)
+    planned *= each
+    tried = (r for which in (False, True) for r in study.of("accuracy", ok=False, tuned=which))
+    recorded = sum(r.variant in own for r in tried)
     if recorded >= planned:
         return []
     return [
@@ -103,7 +142,7 @@ def scope(study: Study) -> list[tuple[str, str]]:
         varies = f"measure.{field}" in axes
         if field in measure and (varies or measure[field] is not False):
             rows.append((title, f"{measure[field]}{', varied by an axis' if varies else ''} ({where})"))
-    return [*rows, *_waiting(study), *_session(study)]
+    return [*rows, *_waiting(study), *timing.session(study)]
 
 
 def _part(study: Study) -> str:
@@ -136,32 +175,6 @@ def _machine(study: Study) -> str:
     return f", {'; '.join(known)}" if known else ""
 
 
-def _session(study: Study) -> Iterator[tuple[str, str]]:
-    """The joint timing that decides: size, placement, control, how busy the machine was."""
-    session = next(study.sessions("latency"), None)
-    if session is None:
-        return
-    record = next(iter(session.values()))
-    calls = record.samples["wall"]["values"]
-    together = f"{len(session)} variants and a clone of the baseline, interleaved in one process"
-    amount = f"{len(calls)} blocks of {len(calls[0]) // 2} mirrored cycles"
-    yield "Timing session", f"{together}: {amount}"
-    yield "Placement", "own: every block rebuilds each model at a fresh place in memory"
-    noise = noise_floor(study)
-    if noise is None:
-        yield "A/A control", "none was recorded: no verdict on latency"
-    else:
-        holds = "FAILED" if noise.excludes(1) else "holds"
-        seen = f"{noise.value:.3f} [{noise.low:.3f}, {noise.high:.3f}] of the baseline (99%, {noise.n} blocks)"
-        floor = f"noise floor ±{50 * (noise.high - noise.low):.1f}%"
-        yield "A/A control", f"{holds}: the baseline's clone ran at {seen}; {floor}"
-    control = study.control("latency", record.session)
-    pressure = [p for p in (control.values.get("pressure") or []) if p is not None] if control else []
-    if pressure:
-        share = f"{100 * stats.mean_interval(pressure).value:.0f}%"
-        yield "Pressure", f"{share} of the time some task waited for a core (mean over blocks, no interval)"
-
-
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as dotted names and short texts."""
     for key, value in settings.items():
@@ -187,6 +200,12 @@ def environments(study: Study) -> list[list[tuple[str, str]]]:
     return [list(flat(body)) for key, body in study.environments.items() if key in used]
 
 
+def _folders(study: Study) -> str:
+    """What stands for the folders on a command line."""
+    mixed = any(v.origin for v in study.variants)
+    return " ".join(["DIR"] * len(study.folders) + ["--allow-mixed"] * mixed)
+
+
 def commands(study: Study) -> list[tuple[str, str]]:
     """What to type: to run it again, and to render this report again."""
     version = study.code.get("vitbench")
@@ -194,6 +213,6 @@ def commands(study: Study) -> list[tuple[str, str]]:
     at = f"commit {str(commit)[:12]}{' with uncommitted changes' if dirty else ''}" if commit else "no commit known"
     return [
         ("Run it again", str(study.plan.get("command") or f"python -m vitbench.ablate {study.ablation}")),
-        ("Render this report from its records", "python -m vitbench.report DIR"),
+        ("Render this report from its records", f"python -m vitbench.report {_folders(study)}"),
         ("Written by", f"vitbench {version} ({at})" if version else at),
     ]

@@ -10,6 +10,7 @@ from vitbench import plots, stats
 from vitbench.report.grids import Cell, Grid, bracket, make, tone
 from vitbench.report.phrases import Name, Phrase, listed, names, span
 from vitbench.report.picture import Picture, prose
+from vitbench.tables.comparable import like_seeds, seed_records
 from vitbench.tables.compare import settings_of
 from vitbench.tables.families import families, representatives
 from vitbench.tables.groups import group_accuracies, group_means, named_groups
@@ -36,15 +37,16 @@ CALIBRATION = """
     bootstrap over images: it reaches down to 0 where a perfectly calibrated model could have shown the same. Both are
     means over seeds; since all seeds were tested on the same images, more of them make it no surer."""
 CALIBRATION_GRID = """
-    In points. A perfect one: the plain estimate to expect of a model of the same confidences without any error.
+    In points. A perfect one: the plain estimate to expect of a model of the same confidences without any error; it and
+    the plain estimate are means over seeds (no interval).
     Confidence minus accuracy: above 0 the model is surer than it is right, below 0 it is right more often than it
     thinks, as label smoothing makes it; in brackets the 95% interval over seeds."""
 GROUPS = """
     The test split in its parts, each of which asks another thing: a row a variant, a mark a part, with its 95% interval
     over seeds. The dotted line is chance ({chance}%)."""
 GROUPS_GRID = """
-    Test accuracy in per cent, mean over seeds with its 95% interval. Orange: chance lies inside the interval or above
-    it."""
+    Test accuracy in per cent, mean over {seeds} seeds with its 95% interval. Orange: chance lies inside the interval or
+    above it."""
 
 BINS = 15
 
@@ -122,13 +124,17 @@ def _class_grid(frame: pd.DataFrame, first: str, second: str) -> Grid:
         for row in frame.to_dict("records")
     ]  # fmt: skip
     heads = ["Class", "Test images", f"{first} (%)", f"{second} (%)", "Difference (points)", "Verdict"]
-    return make("Class by class", heads, rows, f"Accuracy in each class, {first} against {second}: means over seeds.")
+    caption = (
+        f"Accuracy in each class, {first} against {second}: means over {span(frame['n'])} seeds "
+        "(no interval); the difference, seed by seed, has one."
+    )
+    return make("Class by class", heads, rows, caption)
 
 
 def _calibration(sure: pd.DataFrame) -> Picture:
     ordered = sure.sort_values("error", kind="stable")
     low, high = (f"{row['variant']}, {percent(row['error'])}" for row in ordered.iloc[[0, -1]].to_dict("records"))
-    ends = f"Least: {low}; most: {high} points."
+    ends = f"Least: {low}; most: {high} points; the table below has their intervals."
     rows = [
         [
             Cell(row["variant"], name=True), Cell(row["family"]),
@@ -176,7 +182,9 @@ def _group_verdicts(
     wide = accuracies.pivot_table(index=["group", "seed"], columns="variant", values="accuracy")
     (_, first), *others = best.items()
     for _, second in others:
+        like, _ = like_seeds(study, *(seed_records(study, name) for name in (first, second)))
         gaps = (wide[first] - wide[second]).dropna()
+        gaps = gaps[gaps.index.get_level_values("seed").isin(like)]
         units = {group: gaps.loc[[group]].to_numpy() for group in order if group in gaps.index.get_level_values(0)}
         compared = stats.family(units, settings_of(study, "accuracy"))
         said = [(Name(group), f": {c.verdict.text}") for group, c in compared.items()]
@@ -200,5 +208,5 @@ def _group_grid(means: pd.DataFrame, order: Sequence[str], chance: float | None)
             cells.append(Cell(percent(found["value"]), small, tone="bad" if lost else ""))
         rows.append([Cell(row["variant"], name=True), Cell(row["family"]), *cells])
     heads = ["Variant", "Family", *(f"{group} ({sizes[group]} images)" for group in order if group in sizes)]
-    caption = prose(GROUPS_GRID)
+    caption = prose(GROUPS_GRID).format(seeds=span(means["n"]))
     return make(column("accuracy").title, heads, rows, caption)

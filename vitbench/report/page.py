@@ -17,6 +17,7 @@ from vitbench.report.picture import Picture
 from vitbench.tables.families import whole
 from vitbench.tables.layout import STATUS_WORDS
 from vitbench.tables.study import Study
+from vitbench.tables.timings import unit_of
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures:
             *(sentence for picture in pictures for sentence in picture.answer),
         ],
         caveats=notes.caveats(study, compared),
-        results=results(table, compared, baseline=study.baseline),
+        results=results(table, compared, baseline=study.baseline, unit=unit_of(study, "latency")),
         claims=judge(study, table),
         pictures=pictures,
         costs=costs(study, table),
         troubles=troubles(table),
         scope=notes.scope(study),
         methods=methods(study),
-        comparisons=comparison_grid(compared),
+        comparisons=comparison_grid(compared, timed=unit_of(study, "latency")),
         seeds=seed_grid(study),
         settings=notes.settings(study),
         environments=notes.environments(study),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from vitbench import plots
 from vitbench.plots.drawing import LOG_FROM
-from vitbench.report import families, matched, outcomes, sizes, tuning
+from vitbench.report import families, matched, outcomes, roofline, sizes, tuning
 from vitbench.report.phrases import span
 from vitbench.report.picture import Picture, prose
 from vitbench.tables.compare import noise_floor
@@ -44,6 +44,7 @@ SIMILARITY = """
     patch (i, j) (the cosine of the angle between them; 1 with itself). A light spot that moves with the tile: near
     patches have near embeddings. A light cross: patches of the same row or column do. One light cell alone: the
     embedding tells patches apart and knows no neighbours."""
+ELSEWHERE = "the table of results has their intervals"
 LOOKED_AT = 64
 """Images that a trial looks at, as ``measure.accuracy`` has it, which imports torch."""
 
@@ -65,6 +66,7 @@ def draw(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[
     ratios = compared[(compared["metric"] == "latency_ms") & compared["variant"].isin(own)]
     if ratios["value"].notna().any():
         yield _ratios(study, table[table["variant"].isin(own)], ratios)
+    yield from roofline.draw(study)
     curves = learning_curves(study)
     if len(curves):
         drawn = [v for v in table["variant"] if v in set(curves["variant"])]
@@ -107,7 +109,7 @@ def _attention(study: Study) -> Iterator[Picture]:
             title="How alike the positions are",
             caption=" ".join(_similarity_caption(study, similarities, set(distances["variant"]) - set(drawn))),
             alt=f"Cosine similarity of the position embeddings of {len(drawn)} variants, a tile a patch. "
-            f"Least similarity: {', '.join(f'{name} {value:.2f}' for name, value in least.items())}.",
+            f"Least similarity: {', '.join(f'{name} {value:.2f}' for name, value in least.items())} (no interval).",
             figure=plots.position_similarity(similarities, variants=drawn),
         )
 
@@ -128,7 +130,7 @@ def _similarity_caption(study: Study, similarities: pd.DataFrame, absent: Collec
 def _accuracy(study: Study, table: pd.DataFrame, scored: pd.DataFrame) -> Picture:
     seeds = accuracy_seeds(study)
     best, worst = _extremes(scored, "accuracy")
-    ends = f"Highest: {best[0]}, {percent(best[1])}%; lowest: {worst[0]}, {percent(worst[1])}%."
+    ends = f"Highest: {best[0]}, {percent(best[1])}%; lowest: {worst[0]}, {percent(worst[1])}%; {ELSEWHERE}."
     chance = (study.plan.get("data") or {}).get("chance")
     return Picture(
         name="accuracy",
@@ -147,7 +149,7 @@ def _tradeoff(study: Study, table: pd.DataFrame, shown: pd.DataFrame, cost: str,
     scale = " The horizontal axis is logarithmic." if shown[cost].max() > LOG_FROM * shown[cost].min() else ""
     dear, cheap = _extremes(shown, cost)
     show = column(cost).show
-    ends = f"Cheapest: {cheap[0]}, {show(cheap[1])}; dearest: {dear[0]}, {show(dear[1])}."
+    ends = f"Cheapest: {cheap[0]}, {show(cheap[1])}; dearest: {dear[0]}, {show(dear[1])}{f'; {ELSEWHERE}' * timed}."
     return Picture(
         name=name,
         title=title,

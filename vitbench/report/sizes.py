@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from vitbench import plots, stats
 from vitbench.report.grids import Cell, Grid, bracket, make, tone
-from vitbench.report.phrases import Name, Phrase, names
+from vitbench.report.phrases import Name, Phrase, names, span
 from vitbench.report.picture import Picture, prose
 from vitbench.tables.compare import settings_of
 from vitbench.tables.datasize import DataCurve, data_curves, lines, misses, points, rivals, size_by_size
@@ -27,14 +27,14 @@ CAPTION = """
     that were measured."""
 LAWS = """
     error = a·n⁻ᵇ + c, fitted by weighted least squares with a and c not under 0; brackets are 95% intervals of a
-    bootstrap over seeds. b says how fast the error falls: with b = 1, twice the images halve what lies above c. It
-    has no value where a's interval reaches down to 0. c is what more images of this kind would leave; its interval is
-    wide where the largest size is still far from it. Misses: the sizes at which the law lies outside the interval of
-    the seeds' mean (95% for all sizes together). Where there are any, the error does not fall as a power law, and what
-    is said by it is no better than the law."""
+    bootstrap over {seeds} seeds. b says how fast the error falls: with b = 1, twice the images halve what lies
+    above c. It has no value where a's interval reaches down to 0. c is what more images of this kind would leave;
+    its interval is wide where the largest size is still far from it. Misses: the sizes at which the law lies
+    outside the interval of the seeds' mean (95% for all sizes together). Where there are any, the error does not
+    fall as a power law, and what is said by it is no better than the law."""
 PAIRS = """
-    {first} against {second}, each the best of its family on the validation split; seed by seed at each size, all sizes
-    one family under Holm."""
+    {first} against {second}, each the best of its family on the validation split: means over seeds (no interval), and
+    their difference, seed by seed at each size, all sizes one family under Holm."""
 
 
 def draw(study: Study) -> Iterator[Picture]:
@@ -118,7 +118,8 @@ def _laws(curves: Sequence[DataCurve]) -> Grid:
         sizes = " ".join(map(str, curve.images))
         rows.append([Cell(curve.name, name=True), Cell(curve.family), Cell(sizes), *cells, lost])
     heads = ["Variant", "Family", "Training images", "b", "a", "c (%)", "Misses"]
-    return make("Power laws", heads, rows, LAWS)
+    seeds = span(len(own) for curve in curves if curve.law for own in curve.seeds)
+    return make("Power laws", heads, rows, prose(LAWS).format(seeds=seeds))
 
 
 def _pair(study: Study, first: DataCurve, second: DataCurve) -> Grid | None:

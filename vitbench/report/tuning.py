@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from vitbench import plots
+from vitbench.report.answer import with_interval
 from vitbench.report.grids import AGAINST_SAME, AGAINST_TUNED, Cell, Grid, bracket, make, tone
 from vitbench.report.phrases import Name, Phrase, listed, span
 from vitbench.report.picture import Picture, prose
@@ -37,7 +38,8 @@ def _tuned(study: Study, best: pd.DataFrame) -> Picture:
     base = best[best["variant"] == study.baseline]
     short: list[Phrase] = []
     if len(base) and len(best) > 1:
-        own = f" ({percent(base['tuned'].iloc[0])}%)"
+        interval = bracket(base["tuned_low"].iloc[0], base["tuned_high"].iloc[0], percent)
+        own = f" ({with_interval(percent(base['tuned'].iloc[0]), interval)})"
         said = listed(decided) if decided else ("no variant is shown to be better or worse",)
         short = [("With each at its tuned best, against the baseline ", Name(study.baseline), own, ", ", *said, ".")]
     return Picture(
@@ -73,7 +75,7 @@ def _tuning(study: Study) -> Iterator[Phrase]:
         failed = f", {row['failed']} of them failed" if row["failed"] else ""
         own = " (the recipe's own)" if study.chosen and _number(study, row["variant"]) == 0 else ""
         won = f"learning rate {significant(row['lr'])}, weight decay {significant(row['weight_decay'])}{own}"
-        tried = f"{row['tries']} tries in {significant(row['seconds'])} s{failed}"
+        tried = f"{row['tries']} tries in {significant(row['seconds'])} s (no interval){failed}"
         yield (Name(row["variant"]), f"{serves}: {tried}; best: {won}.")
 
 

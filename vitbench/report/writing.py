@@ -7,7 +7,7 @@ from pathlib import Path
 from vitbench import plots
 from vitbench.errors import UserError
 from vitbench.records import Notice, warn
-from vitbench.report import grids, html, latex, markdown, page, pictures
+from vitbench.report import grids, html, latex, libraries, markdown, page, pictures
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table, write_csv
 from vitbench.tables.study import read_study
@@ -15,12 +15,14 @@ from vitbench.tables.study import read_study
 FIGURES = "figures"
 
 
-def write(*directories: str | Path, notice: Notice = warn) -> Path:
-    """Writes ``table.csv``, ``table.tex``, ``figures/``, ``report.md`` and ``report.html`` into the first folder.
+def write(*directories: str | Path, notice: Notice = warn, mixed: bool = False, into: str | Path | None = None) -> Path:
+    """Writes ``table.csv``, ``table.tex``, ``figures/``, ``report.md`` and ``report.html``.
 
     Args:
         directories: a results folder, or several of one ablation, which are read as one.
         notice: told about a torn end of the records that was left out.
+        mixed: whether folders that cannot be merged stand side by side (``tables.read_study``).
+        into: the folder that takes the files; by default the first of ``directories``.
 
     Returns:
         The page's path.
@@ -28,10 +30,10 @@ def write(*directories: str | Path, notice: Notice = warn) -> Path:
     Raises:
         UserError: no records, folders that do not belong together, or a folder that cannot be written.
     """
-    study = read_study(*directories, notice=notice)
+    study = read_study(*directories, notice=notice, mixed=mixed)
     compared = comparisons(study)
     tabulated = table(study, compared)
-    folder = study.folders[0]
+    folder = study.folders[0] if into is None else Path(into)
     try:
         (folder / FIGURES).mkdir(exist_ok=True)
         write_csv(tabulated, folder / "table.csv")
@@ -40,6 +42,7 @@ def write(*directories: str | Path, notice: Notice = warn) -> Path:
         for picture in drawn:
             svg, _ = plots.save(picture.figure, folder / FIGURES / picture.name)
             drawings[picture.name] = svg.read_text(encoding="utf-8")
+        libraries.note(folder)
         content = page.compose(study, tabulated, compared, drawn)
         (folder / "table.tex").write_text(latex.render(content), encoding="utf-8", newline="\n")
         (folder / "report.md").write_text(markdown.render(content), encoding="utf-8", newline="\n")

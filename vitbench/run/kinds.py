@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vitbench.ablation import Variant
 from vitbench.config import DataConfig, ModelConfig
+from vitbench.errors import UserError
 from vitbench.run.job import On
 from vitbench.run.trial import WINDOW_S, WINDOWS, Trial
 
@@ -49,12 +51,15 @@ def cost(trial: Trial, _on: On) -> list[Measured]:
         },
         "findings": list(counts.findings),
         "by_module": dict(counts.by_module),
+        "macs_backward": counts.macs_backward,
+        "by_module_backward": dict(counts.by_module_backward),
     }
     return [Measured(variant.name, values)]
 
 
 def memory(trial: Trial, _on: On) -> list[Measured]:
     from vitbench.measure import memory as peak
+    from vitbench.measure.ledger import measured
     from vitbench.measure.prepare import modelled
 
     (variant,) = trial.variants
@@ -64,7 +69,29 @@ def memory(trial: Trial, _on: On) -> list[Measured]:
         model, example = modelled(_model(variant), measure, training=training)
         found = peak(model, batch_size=measure.batch_size, training=training, example=example)
         values[name] = dataclasses.asdict(found)
+        if not training:
+            values["traffic"] = _traffic(model, measure.batch_size, example)
+    peaks = {name: values[name]["bytes"] for name in ("inference", "training")}
+    values |= measured(_model(variant), measure, device=trial.device, modelled=peaks)
     return [Measured(variant.name, values)]
+
+
+def _traffic(model: Any, batch_size: int, example: Any) -> dict[str, Any]:
+    """Bytes that a forward pass moves, or why they cannot be counted."""
+    from vitbench.measure.traffic import traffic
+
+    try:
+        return dataclasses.asdict(traffic(model, batch_size, example))
+    except UserError as error:
+        return {"reason": str(error)}
+
+
+def ceiling(trial: Trial, _on: On) -> list[Measured]:
+    from vitbench.measure.ceilings import ceilings
+
+    (variant,) = trial.variants
+    settings = trial.settings(variant)
+    return [Measured(variant.name, *ceilings(**settings).record())]
 
 
 def accuracy(trial: Trial, _on: On) -> list[Measured]:
@@ -92,13 +119,13 @@ def tuning(trial: Trial, _on: On) -> list[Measured]:
 
 
 def _dataset(trial: Trial) -> Dataset:
-    """The data set, its training split cut as the variant asks, by the trial's seed."""
+    """The data set at the variant's resolution, its training split cut as it asks, by the trial's seed."""
     from vitbench.data import load
 
     (variant,) = trial.variants
     if trial.data is None or trial.seed is None:
         raise ValueError(f"{trial.kind} trials take data and a seed")
-    wanted = {"fraction": variant.data.fraction, "per_class": variant.data.per_class}
+    wanted = {key: getattr(variant.data, key) for key in ("fraction", "per_class", "scale")}
     cut: dict[str, Any] = {key: value for key, value in wanted.items() if value != getattr(DataConfig, key)}
     return load(trial.data[0], **cut, **({"seed": trial.seed} if cut else {}))
 
@@ -118,10 +145,13 @@ def _trained(trial: Trial, dataset: Dataset) -> Accuracy:
         batch = train.batch_size * train.accumulate
         per_epoch, whole = (max(1, images // batch) for images in (len(dataset.train), trial.images))
         train = dataclasses.replace(train, epochs=math.ceil(train.epochs * whole / per_epoch))
+    if (start := trial.weights.get("init_from")) is not None:
+        train = dataclasses.replace(train, init_from=str(start))
+    teacher = trial.needs.get("teacher")
     given = {
         "save_weights_to": trial.save_to,
-        "teacher_weights": trial.taught_by,
-        "teacher_config": None if trial.teacher is None else trial.teacher.variants[0].model,
+        "teacher_weights": trial.weights.get("teacher"),
+        "teacher_config": None if teacher is None else teacher.variants[0].model,
     }
     files: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return measure(_model(variant), train, dataset, seed=trial.seed or 0, device=trial.device, **files)
@@ -136,7 +166,9 @@ def train_step(trial: Trial, on: On) -> list[Measured]:
 
 
 def _session(trial: Trial, on: On) -> list[Measured]:
+    from vitbench.measure import host
     from vitbench.measure.session import run_session
+    from vitbench.stats import looks
 
     mode: Mode = "train_step" if trial.kind == "train_step" else "forward"
     subjects, baseline = _subjects(trial, on, mode), trial.variants[0]
@@ -144,21 +176,34 @@ def _session(trial: Trial, on: On) -> list[Measured]:
     session = run_session(
         subjects,
         baseline=baseline.name,
-        blocks=settings.blocks,
-        cycles=settings.cycles,
+        blocks=list(itertools.islice(looks(settings.blocks), settings.looks))[-1],
+        cycles=settings.cycles if trial.cycles is None else trial.cycles,
         warmup_s=settings.warmup_s,
-        seed=int((trial.session or "0")[:8], 16),
+        target=settings.target if settings.looks > 1 else None,
+        first_look=settings.blocks,
+        budget_s=settings.budget_s if trial.cycles is None else None,
+        minimum_blocks=settings.blocks,
+        placement=settings.placement if mode == "forward" else "own",
+        seed=int((trial.session or "0")[:8], 16) + trial.process,
         mode=mode,
     )
     about = {
         "seed": session.seed,
+        "looks": session.looks,
+        "stop_reason": session.stop_reason,
+        "level": session.level,
+        "placement": session.placement,
+        "allocator": host.allocator(),
         "order": [block.order for block in session.blocks],
         "pressure": [block.pressure for block in session.blocks],
         "steal": [block.steal for block in session.blocks],
         "load": [block.load for block in session.blocks],
         "block_seconds": [block.seconds for block in session.blocks],
     }
-    rows = [Measured(name, *_raw(samples)) for name, samples in session.samples.items()]
+    raw = {name: _raw(samples) for name, samples in session.samples.items()}
+    rows = [
+        Measured(name, values | {"placement": session.placement}, samples) for name, (values, samples) in raw.items()
+    ]
     values, samples = _raw(session.control)
     return [*rows, Measured(baseline.name, values | about, samples, control=True)]
 
@@ -170,19 +215,27 @@ def _raw(samples: Samples) -> tuple[dict[str, Any], dict[str, Any]]:
         "wall": {"unit": "s", "values": samples.wall},
         "cpu": {"unit": "s", "values": samples.cpu},
         "switches": {"unit": "1", "values": samples.switches},
+        **{name: {"unit": "s", "values": seconds} for name, seconds in samples.phases.items()},
+        **({} if samples.device is None else {"device": {"unit": "s", "values": samples.device}}),
     }
 
 
 def throughput(trial: Trial, on: On) -> list[Measured]:
+    from vitbench.measure.energy import Meter
     from vitbench.measure.throughput import measure
 
-    subjects, seed = _subjects(trial, on, "forward"), int((trial.session or "0")[:8], 16)
-    rates = measure(subjects, window_s=WINDOW_S, windows=WINDOWS, seed=seed)
+    meter = Meter(trial.device)
+    subjects, seed = _subjects(trial, on, "forward"), int((trial.session or "0")[:8], 16) + trial.process
+    rates = measure(subjects, window_s=WINDOW_S, windows=WINDOWS, seed=seed, meter=meter)
     sizes = {variant.name: variant.measure.batch_size for variant in trial.variants}
-    return [
-        Measured(name, {"batch_size": sizes[name], "window_s": WINDOW_S}, {"rate": {"unit": "img/s", "values": rate}})
-        for name, rate in rates.items()
-    ]
+    found = []
+    for name, rate in rates.items():
+        joules, energy = meter.per_image(name)
+        samples = {"rate": {"unit": "img/s", "values": rate}}
+        samples |= {"energy": {"unit": "J/img", "values": joules}} if joules else {}
+        values = {"batch_size": sizes[name], "window_s": WINDOW_S, "energy": energy}
+        found.append(Measured(name, values, samples))
+    return found
 
 
 def probe(trial: Trial, on: On) -> None:
@@ -228,9 +281,5 @@ def _watched(model: nn.Module, images: Any, device: str, variant: Variant, on: O
     class Watched(Subject):
         def announce(self) -> None:
             on(variant.name)
-
-        def synchronize(self) -> None:
-            on(variant.name)
-            super().synchronize()
 
     return Watched(model, images, device, variant.measure.compile)

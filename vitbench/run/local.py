@@ -22,6 +22,7 @@ from typing import IO, Any, Self
 from vitbench.errors import UserError
 from vitbench.records import Status, now
 from vitbench.run.job import Board, Job, Result
+from vitbench.run.machine import KEEP_MEMORY
 from vitbench.run.server import MESSAGE, PRELOAD
 from vitbench.threads import environment
 
@@ -79,7 +80,7 @@ class LocalExecutor:
         self._server = subprocess.Popen(  # noqa: S603  # this interpreter, our code
             [sys.executable, "-c", code],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, **environment(threads), "PYTHONUNBUFFERED": "1"},
+            env={**KEEP_MEMORY, **os.environ, **environment(threads), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

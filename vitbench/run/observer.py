@@ -59,8 +59,8 @@ class Observer:
 STEP_S, FLOP_PER_S = 4e-3, 3e10
 """What a small model's training step costs beside its arithmetic, and how fast one core does that: a first guess."""
 
-SECONDS: Mapping[Kind, float] = {"cost": 0.3, "memory": 1.0}
-THROUGHPUT_S = 6.0
+SECONDS: Mapping[Kind, float] = {"cost": 0.3, "memory": 1.0, "ceiling": 4.0}
+THROUGHPUT_S = 9.0
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Estimate:
             seen = self.num_train if variant.data.same_steps else images
             steps = train.epochs * max(1, seen // train.batch_size)
             flops = 6 * self._macs(variant.name)
-            flops += 2 * self._macs(trial.teacher.variants[0].name) if trial.teacher else 0
+            flops += 2 * self._macs(trial.needs["teacher"].variants[0].name) if "teacher" in trial.needs else 0
             return steps * (STEP_S + flops * train.batch_size / FLOP_PER_S)
         step = trial.kind == "train_step"
         return sum(

@@ -55,7 +55,7 @@ def _row(v: Variant, plan: Plan) -> dict[str, Any]:
         "train": as_dict(v.train),
         "data": as_dict(v.data),
         "images": v.images(data["num_train"], data["num_classes"]),
-        "teacher": v.teacher,
+        "needs": v.needs,
         "reason": v.reason,
     }
 

@@ -20,7 +20,7 @@ from vitbench.tuning import chosen
 
 NOTHING = "(nothing)"
 WEIGHTS = "weights"
-"""The folder, beside the records, of trained models that teach others."""
+"""The folder, beside the records, of trained models that other trials need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ def make_plan(
         records: of the folder.
         timeout_s: what a trial may take.
         kinds: what to measure.
-        directory: the folder, where the models lie that teach others.
+        directory: the folder, where the models lie that other trials need.
 
     Raises:
         UserError: a baseline that is not made for the data.
@@ -170,7 +170,7 @@ def make_plan(
         survey=survey,
         seeds=seeds,
         variants=every.variants,
-        trials=(*_untaught(found, directory), *found.trials),
+        trials=(*_lost(found, directory), *found.trials),
         reused=tuple(found.reused),
         failures=tuple(found.failures.values()),
         copies=tuple(found.copies),
@@ -178,27 +178,26 @@ def make_plan(
     )
 
 
-def _untaught(found: Sorted, directory: Path | None) -> Iterator[Trial]:
-    """Trials that are recorded, but whose model is gone, and is needed to teach what is still to be run."""
+def _lost(found: Sorted, directory: Path | None) -> Iterator[Trial]:
+    """Trials that are recorded, but whose model is gone, and is needed by what is still to be run."""
     planned = {trial.id(trial.variants[0]) for trial in found.trials if not trial.alone}
-    queue = [trial.teacher for trial in found.trials if trial.teacher is not None]
+    queue = [needed for trial in found.trials for needed in trial.needs.values()]
     while queue:
-        teacher = queue.pop()
-        (variant,) = teacher.variants
-        name = teacher.id(variant)
-        if name in planned or (directory is not None and weights_of(directory, teacher).is_file()):
+        needed = queue.pop()
+        name = needed.only_id
+        if name in planned or (directory is not None and weights_of(directory, needed).is_file()):
             continue
-        records = found.recorded.of(teacher, variant)
+        records = found.recorded.of(needed, needed.variants[0])
         if any(record.ok for record in records):
             planned.add(name)
-            found.reused = [trial for trial in found.reused if trial.alone or trial.id(trial.variants[0]) != name]
-            yield teacher
-            queue += [teacher.teacher] if teacher.teacher is not None else []
+            found.reused = [trial for trial in found.reused if trial.alone or trial.only_id != name]
+            yield needed
+            queue += needed.needs.values()
 
 
 def weights_of(directory: Path, trial: Trial) -> Path:
-    """The file that a trained model is left in for those whom it teaches."""
-    return directory / WEIGHTS / f"{trial.id(trial.variants[0])}.safetensors"
+    """The file that a trained model is left in for those who need it."""
+    return directory / WEIGHTS / f"{trial.only_id}.safetensors"
 
 
 def check_data(ablation: Ablation, data: Mapping[str, Any]) -> None:

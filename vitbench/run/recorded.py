@@ -11,8 +11,9 @@ from vitbench.ablation import Variant
 from vitbench.config import as_dict
 from vitbench.records import IDS, VERSIONS, Record, identity
 from vitbench.run.trial import ROOMS, SESSIONS, TRAINED, Kind, Trial, session_id
+from vitbench.variant import ROLES
 
-NOT_IN_AN_ID = ("data", "train", "session_size", "timeout_s", "recipe", "teacher", "try", "lr", "weight_decay")
+NOT_IN_AN_ID = ("data", "train", "session_size", "timeout_s", "recipe", *ROLES, "try", "lr", "weight_decay")
 """What a record's settings hold beside those that its id covers as settings."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vitbench.ablation import Variant
 from vitbench.config import as_dict
-from vitbench.records import Record, now
+from vitbench.records import ARTIFACTS, Record, file_digest, now
 from vitbench.run import machine
 from vitbench.run.job import Result
 from vitbench.run.opening import plan_record, skip_records
@@ -66,6 +67,7 @@ class Recorder:
         for row in measured:
             variant = variants[row.variant]
             name = trial.id(variant, control=row.control)
+            digests = self._saved(name, row.arrays)
             record = Record(
                 id=name,
                 kind=f"{trial.kind}_control" if row.control else trial.kind,
@@ -73,7 +75,8 @@ class Recorder:
                 values=row.values,
                 samples=row.samples,
                 session=trial.session,
-                artifacts=[self.writer.save_arrays(name, row.arrays)] if row.arrays else [],
+                artifacts=list(digests),
+                digests=digests,
                 **self._about(trial, result),
             )
             rows = [variant] if row.control else trial.rows(variant)
@@ -113,6 +116,14 @@ class Recorder:
             config=None if variant.model is None else as_dict(variant.model),
             settings=trial.about(variant),
         )
+
+    def _saved(self, name: str, arrays: Mapping[str, Any]) -> dict[str, str]:
+        """Writes a measurement's arrays and returns file → digest; a file that a record names stays as it is."""
+        known = next((r for r in self.writer.records if r.ok and r.id == name and r.digests), None)
+        if known is not None:
+            return dict(known.digests)
+        saved = [self.writer.save_arrays(name, arrays)] if arrays else []
+        return {file: file_digest(self.writer.directory / ARTIFACTS / file) for file in saved}
 
     def _is_known(self, record: Record) -> bool:
         """Whether it stands there already: a model was trained again only because it teaches, and its file was gone."""

@@ -25,6 +25,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from vitbench.run.machine import KEEP_MEMORY
+
 PRELOAD = (
     "vitbench.run.job",
     "vitbench.run.kinds",
@@ -35,6 +37,7 @@ PRELOAD = (
     "vitbench.data.digits",
     "vitbench.measure.accuracy",
     "vitbench.measure.flops",
+    "vitbench.measure.ledger",
     "vitbench.measure.peak_memory",
     "vitbench.measure.session",
     "vitbench.measure.throughput",
@@ -127,7 +130,8 @@ def _child(fds: Sequence[int], request: Mapping[str, Any], mine: Sequence[int], 
         os.set_inheritable(channel, True)
         os.set_inheritable(board, True)
         code = f"import sys; sys.path[:] = {sys.path!r}; from vitbench.run.job import work; work({channel}, {board})"
-        environment = {**os.environ, **request["env"]}
+        ours = {key: value for key, value in os.environ.items() if key not in KEEP_MEMORY}  # the job says its own
+        environment = {**ours, **request["env"]}
         os.execve(sys.executable, [sys.executable, "-c", code], environment)  # noqa: S606  # this interpreter, our code
     from vitbench.run.job import work
 

@@ -1,8 +1,8 @@
 """The trials of a plan, run in order: what a job gave, or why it gave nothing, becomes records.
 
-Costs and memory go side by side; then timing sessions, one after another with the machine to themselves; then
-accuracies side by side, seed by seed, so that an interrupted run leaves whole paired seeds; who teaches goes first.
-Then the tuning's tries, and accuracies under what won.
+Costs and memory go side by side; then the machine's ceilings and timing sessions, one after another with the machine to
+themselves; then accuracies side by side, seed by seed, so that an interrupted run leaves whole paired seeds; what
+others need goes first. Then the tuning's tries, and accuracies under what won.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from vitbench.run.trial import Trial
 from vitbench.run.trials import Trials
 from vitbench.run.writer import Writer
 from vitbench.tuning import chosen, finished
+from vitbench.variant import ROLES
 
 MODELLED = ("cost", "memory")
 """Kinds that use neither the device nor a clock, so that they may be forked and go side by side whatever it is."""
@@ -67,7 +68,7 @@ class Sweep:
         self._ended = 0
         self._recorder = Recorder(self.plan, self.writer, self.timeout_s)
         self._estimate = Estimate(self.plan.survey.data["num_train"], self.at_once, macs_of(self.writer.records))
-        self._teach = {_id(trial.teacher) for trial in self.plan.trials if trial.teacher is not None}
+        self._needed = {needed.only_id for trial in self.plan.trials for needed in trial.needs.values()}
 
     @property
     def left(self) -> int:
@@ -92,6 +93,7 @@ class Sweep:
         trials = self.plan.trials
         try:
             self._phase("costs", [t for t in trials if t.kind in MODELLED], machine.cores())
+            self._phase("ceilings", [t for t in trials if t.kind == "ceiling"], 1)
             start = time.monotonic()
             self._sessions([t for t in trials if t.alone])
             self.seconds["timing"] = time.monotonic() - start
@@ -106,7 +108,7 @@ class Sweep:
             self.executor.cancel()
 
     def _in_order(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Seed by seed; those who teach first, then the longest first, or it would end alone."""
+        """Seed by seed; what others need first, then the longest first, or it would end alone."""
         return sorted(trials, key=lambda t: (t.seed, _depth(t), -self._estimate.guess(t)))
 
     def _tuned(self) -> list[Trial]:
@@ -144,37 +146,39 @@ class Sweep:
         self.seconds[f"around {name}"] = time.monotonic() - start - busy / at_once
 
     def _next(self, queue: list[Trial], running: Iterable[Trial]) -> Trial | None:
-        """The first trial that need not wait for its teacher, taken out of the queue."""
-        busy = {_id(trial) for trial in (*queue, *running) if trial.seed is not None} if self._teach else set()
+        """The first trial that need not wait for another one's model, taken out of the queue."""
+        busy = {t.only_id for t in (*queue, *running) if t.seed is not None} if self._needed else set()
         for trial in list(queue):
-            if trial.teacher is None or weights_of(self.writer.directory, trial.teacher).is_file():
+            missing = {r: t for r, t in trial.needs.items() if not weights_of(self.writer.directory, t).is_file()}
+            if not missing:
                 queue.remove(trial)
                 return trial
-            if _id(trial.teacher) not in busy:
+            lost = next(((role, needed) for role, needed in missing.items() if needed.only_id not in busy), None)
+            if lost is not None:
                 queue.remove(trial)
-                busy.discard(_id(trial))
-                self._abandon(trial, trial.teacher)
+                busy.discard(trial.only_id)
+                self._abandon(trial, *lost)
         return None
 
-    def _abandon(self, trial: Trial, teacher: Trial) -> None:
-        """Records that a trial has no teacher; those whom it would teach itself hear of it in turn."""
-        name = teacher.variants[0].name
-        failure = next((r for r in reversed(self.writer.records) if r.id == _id(teacher) and r.failed), None)
+    def _abandon(self, trial: Trial, role: str, needed: Trial) -> None:
+        """Records that a trial lacks a model; those who need its own hear of it in turn."""
+        name = needed.variants[0].name
+        failure = next((r for r in reversed(self.writer.records) if r.id == needed.only_id and r.failed), None)
         said = "left no model" if failure is None else f"{failure.status}: {failure.reason}"
         status: Status = "timeout" if failure is not None and failure.status == "timeout" else "failed"
-        result = Result(status=status, reason=f"its teacher {name} {said}", started=now())
+        result = Result(status=status, reason=f"{ROLES[role]} {name} {said}", started=now())
         self._start(trial)
         self._end(trial, self._recorder.failure(trial, trial.variants[0], result), None)
 
     def _furnished(self, trial: Trial) -> Trial:
-        """The trial with the places of its model and its teacher's, where there are any."""
-        directory, teaches = self.writer.directory, trial.kind == "accuracy" and _id(trial) in self._teach
-        if teaches:
+        """The trial with the places of its model and of those that it needs, where there are any."""
+        directory, needed = self.writer.directory, trial.kind == "accuracy" and trial.only_id in self._needed
+        if needed:
             weights_of(directory, trial).parent.mkdir(exist_ok=True)
         return dataclasses.replace(
             trial,
-            save_to=weights_of(directory, trial) if teaches else None,
-            taught_by=None if trial.teacher is None else weights_of(directory, trial.teacher),
+            save_to=weights_of(directory, trial) if needed else None,
+            weights={role: weights_of(directory, other) for role, other in trial.needs.items()},
         )
 
     def _sessions(self, trials: Sequence[Trial]) -> None:
@@ -235,10 +239,6 @@ class Sweep:
         )
 
 
-def _id(trial: Trial) -> str:
-    return trial.id(trial.variants[0])
-
-
 def _depth(trial: Trial) -> int:
-    """How many teachers must come before it."""
-    return 0 if trial.teacher is None else 1 + _depth(trial.teacher)
+    """How many trials must come before it, one after another."""
+    return max((1 + _depth(needed) for needed in trial.needs.values()), default=0)

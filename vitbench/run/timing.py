@@ -13,6 +13,7 @@ from vitbench.run import machine
 from vitbench.run.job import Job, Result
 from vitbench.run.local import LocalExecutor
 from vitbench.run.observer import Observer
+from vitbench.run.processes import cycles_of, joined
 from vitbench.run.recorder import Recorder
 from vitbench.run.trial import Trial
 
@@ -52,6 +53,19 @@ class Timing:
                             barred[kind][variant.name] = result
         return barred
 
+    def _timed(self, trial: Trial) -> Result:
+        """The session, in as many processes as its settings say, one after another; the first that fails ends it."""
+        results: list[Result] = []
+        for number in range(trial.variants[0].measure.processes):
+            cycles = cycles_of(results[0]) if results else None
+            job = self.job_of(dataclasses.replace(trial, process=number, cycles=cycles), None)
+            key = self.executor.submit(job)
+            result = next(result for ended, result in self.wait() if ended == key)
+            if result.status != "ok":
+                return result
+            results.append(result)
+        return joined(results)
+
     def session(self, trial: Trial, barred: dict[str, Result]) -> list[Record]:
         """The records of a session; whoever ends it is left out of the next attempt."""
         records: list[Record] = []
@@ -69,8 +83,7 @@ class Timing:
             attempt = dataclasses.replace(trial, variants=tuple(left))
             if any(r.session == attempt.session for r in self.recorder.writer.records):
                 return records  # it was timed before a variant that cannot be joined it
-            key = self.executor.submit(self.job_of(attempt, None))
-            result = next(result for ended, result in self.wait() if ended == key)
+            result = self._timed(attempt)
             if result.status == "ok":
                 return records + self.recorder.write(attempt, result)
             guilty = [v for v in left if v.name == result.on] or left

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from vitbench.ablation import Variant
 from vitbench.config import ExternalConfig, as_dict
 from vitbench.records import digest, identity
+from vitbench.variant import ROLES
 
-Kind: TypeAlias = Literal["cost", "memory", "latency", "train_step", "throughput", "accuracy", "tuning"]
+Kind: TypeAlias = Literal["cost", "memory", "ceiling", "latency", "train_step", "throughput", "accuracy", "tuning"]
 Recipe: TypeAlias = Literal["same", "tuned"]
 
 ROOMS: dict[Kind, tuple[str, ...]] = {
     "cost": ("models", "measure"),
     "memory": ("models", "measure"),
+    "ceiling": ("measure",),
     "latency": ("models", "measure"),
     "train_step": ("models", "measure"),
     "throughput": ("models", "measure"),
@@ -32,16 +34,19 @@ SESSIONS: tuple[Kind, ...] = ("latency", "train_step", "throughput")
 TRAINED: tuple[Kind, ...] = ("accuracy", "tuning")
 """Kinds that train a model: data, recipe and seed determine them."""
 
-KINDS: tuple[Kind, ...] = ("cost", "memory", *SESSIONS, *TRAINED)
+KINDS: tuple[Kind, ...] = ("cost", "memory", "ceiling", *SESSIONS, *TRAINED)
 """In the order in which they are run; accuracies under tuned recipes come last."""
 
 CONTROLLED: tuple[Kind, ...] = ("latency", "train_step")
 """Sessions in which a clone of the baseline takes part; its record is of the kind ``…_control``."""
 
-WINDOW_S, WINDOWS = 2.0, 2
+WINDOW_S, WINDOWS = 2.0, 4
 """Throughput: seconds of back-to-back calls in a window, and windows a variant."""
 
-MODELLED_BY = ("batch_size", "dtype", "checkpoint_activations")
+CEILING_WINDOWS = 6
+"""Windows of each of a machine's ceilings, or fewer: as many as a session has blocks."""
+
+MEMORY_UNDER = ("batch_size", "dtype", "threads", "channels_last", "checkpoint_activations", "resident")
 """Measurement settings on which memory depends."""
 
 CALLED_UNDER = ("batch_size", "dtype", "threads", "compile", "channels_last")
@@ -62,9 +67,12 @@ class Trial:
         seed: of what is trained only.
         recipe: whether an accuracy is under the recipe that all share, or under the variant's tuned one.
         number: of a tuning's try; 0 is the recipe's own values.
-        teacher: the trial whose model teaches this one.
+        needs: the trials whose models this one needs, each behind its role: ``teacher``, ``init_from``.
         sources: of external models and checkpoints, each with its digest: whoever edits one gets new numbers.
-        save_to: where the trained model goes; set when the trial is run, as is ``taught_by``, its teacher's file.
+        save_to: where the trained model goes; set when the trial is run, as are ``weights``, the files of what it
+            needs, each behind its role.
+        process: the number of this one, where several time a session one after another.
+        cycles: of a block, as the first process took them; None: what fits the budget.
     """
 
     kind: Kind
@@ -76,10 +84,12 @@ class Trial:
     seed: int | None = None
     recipe: Recipe = "same"
     number: int | None = None
-    teacher: Trial | None = None
+    needs: Mapping[str, Trial] = field(default_factory=dict)
     sources: tuple[tuple[str, str], ...] = ()
     save_to: Path | None = None
-    taught_by: Path | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    process: int = 0
+    cycles: int | None = None
 
     @property
     def alone(self) -> bool:
@@ -92,6 +102,8 @@ class Trial:
         what = self.kind.replace("_", " ")
         if self.alone:
             return f"{what} of {len(self.variants)} variant{'s' * (len(self.variants) != 1)}"
+        if self.kind == "ceiling":
+            return f"ceilings of {self.variants[0].measure.dtype}"
         parts = [what, self.variants[0].name]
         parts += ["tuned"] if self.recipe == "tuned" else []
         parts += [f"try {self.number}"] if self.number is not None else []
@@ -111,6 +123,10 @@ class Trial:
 
     def settings(self, variant: Variant) -> dict[str, Any]:
         """The settings that determine this kind's numbers, beside model, data and recipe."""
+        if self.kind == "ceiling":  # the machine's, whatever the model
+            measure, windows = variant.measure, min(CEILING_WINDOWS, variant.measure.blocks)
+            own = {"dtype": measure.dtype, "threads": measure.threads, "windows": windows}
+            return {"device": self.device, **own}
         if isinstance(variant.model, ExternalConfig) and variant.model.source in (sources := dict(self.sources)):
             return {**self._settings(variant), "source": sources[variant.model.source]}
         return self._settings(variant)
@@ -120,13 +136,13 @@ class Trial:
         if self.kind == "cost":
             return {}
         if self.kind == "memory":
-            return {"device": self.device} | {key: measure[key] for key in MODELLED_BY}
+            return {"device": self.device} | {key: measure[key] for key in MEMORY_UNDER}
         if self.kind in TRAINED:
             return {"device": self.device, "threads": 1}
         if self.kind == "throughput":
-            shared = {key: measure[key] for key in CALLED_UNDER}
+            shared = {key: measure[key] for key in (*CALLED_UNDER, "processes")}
             return {"device": self.device, **shared, "window_s": WINDOW_S, "windows": WINDOWS}
-        return {"device": self.device, **measure}
+        return {"device": self.device, **{key: value for key, value in measure.items() if key != "resident"}}
 
     def about(self, variant: Variant) -> dict[str, Any]:
         """The settings as a record notes them: with data and recipe where something is trained."""
@@ -139,14 +155,18 @@ class Trial:
         else:
             tried = {"lr": variant.train.lr, "weight_decay": variant.train.weight_decay}
             settings |= {"try": self.number, **tried}
-        if self.teacher is not None:
-            settings["teacher"] = self.teacher.id(self.teacher.variants[0])
-        return settings
+        return settings | {role: needed.only_id for role, needed in self.needs.items()}
 
     def id(self, variant: Variant, *, control: bool = False) -> str:
         """The id of a record of the variant: of the session's if there is one."""
         kind = f"{self.kind}_control" if control else self.kind
         return self._identity(kind, variant, self.session)
+
+    @property
+    def only_id(self) -> str:
+        """The id of the record of a trial that has one variant."""
+        (variant,) = self.variants
+        return self.id(variant)
 
     def failure_id(self, variant: Variant) -> str:
         """The id of the record that says why the variant could not be measured: of no session, since it was in none."""
@@ -159,7 +179,7 @@ class Trial:
         trained = self.kind in TRAINED
         return identity(
             kind,
-            None if variant.model is None else as_dict(variant.model),
+            None if variant.model is None or self.kind == "ceiling" else as_dict(variant.model),
             rooms=ROOMS[self.kind],
             data=self._data(variant) if trained and self.data else None,
             train=self._train(variant) if trained else None,
@@ -174,13 +194,11 @@ class Trial:
         return {"name": name, "version": version, **share}
 
     def _train(self, variant: Variant) -> dict[str, Any]:
-        """The recipe, with what files hold, and who teaches, in the place of their names."""
+        """The recipe, with what files hold, and the trials that it needs, in the place of their names."""
         contents = {name: f"file {content}" for name, content in self.sources}
         train = as_dict(variant.train)
-        named = {key: contents.get(train[key], train[key]) for key in ("init_from", "teacher")}
-        if self.teacher is not None:
-            named["teacher"] = f"trial {self.teacher.id(self.teacher.variants[0])}"
-        return {**train, **named}
+        named = {role: contents.get(train[role], train[role]) for role in ROLES}
+        return {**train, **named, **{role: f"trial {needed.only_id}" for role, needed in self.needs.items()}}
 
 
 def session_id(kind: str, baseline: str, members: list[str]) -> str:

@@ -34,12 +34,12 @@ class Trials:
         self.variants = tuple(ablation.variants())
         self.able = tuple(v for v in self.variants if v.model is not None)
         self._named = {v.name: v for v in self.able}
-        self._taught: dict[tuple[str, int], Trial] = {}
+        self._needed: dict[tuple[str, int], Trial] = {}
 
     def measured(self) -> list[Trial]:
-        """Costs, memory, timing sessions, and accuracies under the recipe that all share, seed by seed."""
+        """Costs, memory, ceilings, timing sessions, and accuracies under the recipe that all share, seed by seed."""
         common: dict[str, Any] = {"device": self.survey.device, "sources": tuple(self.survey.sources.items())}
-        costs: tuple[Kind, ...] = ("cost", "memory")
+        costs: tuple[Kind, ...] = ("cost", "memory", "ceiling")
         alone = [Trial(kind=kind, variants=(v,), **common) for kind in costs for v in self.able]
         sessions = [_distinct(Trial(kind=kind, variants=self.able, **common)) for kind in SESSIONS]
         return [*merged(alone), *sessions, *self._accuracies("same", self.able)]
@@ -56,14 +56,14 @@ class Trials:
         each = [(seed, variant) for seed in range(self.seeds) for variant in variants]
         return merged(self._trained("accuracy", variant, seed, seed, recipe=recipe) for seed, variant in each)
 
-    def teacher(self, variant: Variant, seed: int) -> Trial | None:
-        """The accuracy trial whose model teaches the variant."""
-        if variant.teacher is None:
-            return None
-        key = variant.teacher, seed
-        if key not in self._taught:
-            self._taught[key] = self._trained("accuracy", self._named[variant.teacher], seed, seed)
-        return self._taught[key]
+    def needs(self, variant: Variant, seed: int) -> dict[str, Trial]:
+        """The accuracy trials whose models the variant needs, each behind its role."""
+        return {role: self._of(name, seed) for role, name in variant.needs.items()}
+
+    def _of(self, name: str, seed: int) -> Trial:
+        if (name, seed) not in self._needed:
+            self._needed[name, seed] = self._trained("accuracy", self._named[name], seed, seed)
+        return self._needed[name, seed]
 
     def tries(self) -> list[Trial]:
         """The tuning's tries, each number for everyone before the next."""
@@ -117,7 +117,7 @@ class Trials:
         lr, decay = points(tuning, (variant.train.lr, variant.train.weight_decay))[number]
         return dataclasses.replace(variant, train=dataclasses.replace(variant.train, lr=lr, weight_decay=decay))
 
-    def _trained(self, kind: Kind, variant: Variant, seed: int, teachers_seed: int, **rest: Any) -> Trial:
+    def _trained(self, kind: Kind, variant: Variant, seed: int, needed_seed: int, **rest: Any) -> Trial:
         return Trial(
             kind=kind,
             variants=(variant,),
@@ -125,7 +125,7 @@ class Trials:
             data=(self.survey.data["name"], self.survey.data["version"]),
             images=self.survey.data["num_train"],
             seed=seed,
-            teacher=self.teacher(variant, teachers_seed),
+            needs=self.needs(variant, needed_seed),
             sources=tuple(self.survey.sources.items()),
             **rest,
         )

@@ -128,7 +128,7 @@ def opening(plan: Plan) -> str:
     return f"{plan.name}: {', '.join(parts)}"
 
 
-MEASURING = ("costs", "timing", "accuracy", "tuning", "tuned accuracy")
+MEASURING = ("costs", "ceilings", "timing", "accuracy", "tuning", "tuned accuracy")
 
 
 def spent(outcome: Outcome, *, reporting_s: float) -> str:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from vitbench import stats
 from vitbench.records import Record
+from vitbench.tables import comparable
 from vitbench.tables.layout import STATUS_WORDS
 from vitbench.tables.study import Study
+from vitbench.tables.timings import FIXED_LEVEL, level_of, log_ratios, unit, unstable
 
 TIMED = {"latency_ms": "latency", "train_step_ms": "train_step"}
 """Column → kind of record: metrics timed in joint sessions, compared as ratios block by block."""
@@ -26,9 +28,8 @@ class UnpairedError(ValueError):
     """Two variants have no samples in common; the message is the reason, fit to stand behind "not measured"."""
 
 
-def blocks(record: Record) -> NDArray[np.float64]:
-    """Wall time of every call of a timing, shape (blocks, calls), in seconds."""
-    return np.asarray(record.samples["wall"]["values"], dtype=np.float64)
+class UnlikeError(UnpairedError):
+    """Their samples must not be subtracted; the message says what differs, fit to stand behind "not compared"."""
 
 
 def seed_accuracies(study: Study, variant: str) -> dict[int, float]:
@@ -54,9 +55,16 @@ def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[
     Raises:
         UnpairedError: there is none.
     """
+    unlike = ""
     for session in study.sessions(kind):
         if variant in session and baseline in session:
-            return session
+            why = comparable.why_unlike(study, session[variant], session[baseline])
+            if not why:
+                return session
+            unlike = unlike or why
+    ours, theirs = (comparable.behind(study, kind, name) for name in (variant, baseline))
+    if unlike or (ours and theirs and (unlike := comparable.why_unlike(study, ours, theirs))):
+        raise UnlikeError(unlike)
     for name in (variant, baseline):
         if not study.of(kind, name):
             whose = "" if name == variant else f"{name}: "
@@ -65,21 +73,24 @@ def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[
 
 
 def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDArray[np.float64]:
-    """Paired units of a sampled metric: log-ratios a block for a timing, differences a seed for accuracy.
+    """Paired units of a sampled metric: log-ratios a block (or process) for a timing, differences a seed for accuracy.
 
     Raises:
-        UnpairedError: the two have nothing in common.
+        UnpairedError: the two have nothing in common, or nothing under like conditions.
     """
     if metric in TIMED:
         session = joint_session(study, TIMED[metric], variant, baseline)
-        return stats.log_ratio_blocks(blocks(session[variant]), blocks(session[baseline]))
+        return log_ratios(session[variant], session[baseline])
     ours, theirs = seed_accuracies(study, variant), seed_accuracies(study, baseline)
     if not ours.keys() & theirs.keys():
         lacking = next((name for name, seeds in ((variant, ours), (baseline, theirs)) if not seeds), None)
         if lacking is None:
             raise UnpairedError(f"no seed in common with {baseline}")
         raise UnpairedError(("" if lacking == variant else f"{lacking}: ") + why_missing(study, lacking, "accuracy"))
-    return by_seed(ours, theirs)
+    kept, unlike = comparable.like_seeds(study, *(comparable.seed_records(study, v) for v in (baseline, variant)))
+    if not kept:
+        raise UnlikeError(next(iter(unlike.values())))
+    return by_seed({seed: ours[seed] for seed in kept}, theirs)
 
 
 def by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> NDArray[np.float64]:
@@ -88,10 +99,10 @@ def by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> NDArray[n
 
 
 def control_units(study: Study, metric: str, session: dict[str, Record]) -> NDArray[np.float64] | None:
-    """Log-ratios a block of the baseline's clone over the baseline, in a joint timing."""
+    """Log-ratios of the baseline's clone over the baseline, in a joint timing, one a block or process."""
     baseline = session.get(study.baseline)
     control = study.control(TIMED[metric], baseline.session) if baseline else None
-    return stats.log_ratio_blocks(blocks(control), blocks(baseline)) if control and baseline else None
+    return log_ratios(control, baseline) if control and baseline else None
 
 
 def noise_floor(study: Study, metric: str = "latency_ms") -> stats.Interval | None:
@@ -105,7 +116,8 @@ def settings_of(study: Study, metric: str) -> stats.Metric:
     """How ``stats`` reads a sampled metric's units, with the ablation's margin."""
     margins = study.plan.get("margins") or {}
     if metric in TIMED:
-        return replace(stats.LATENCY, margin=margins.get("latency", stats.LATENCY.margin))
+        target = (study.settings.get("measure") or {}).get("target", stats.LATENCY.target)
+        return replace(stats.LATENCY, margin=margins.get("latency", stats.LATENCY.margin), target=target)
     return replace(stats.ACCURACY, margin=margins.get("accuracy", stats.ACCURACY.margin))
 
 
@@ -117,13 +129,16 @@ def compare_pairs(study: Study, metric: str, pairs: dict[str, tuple[str, str]]) 
     units: dict[str, NDArray[np.float64]] = {}
     missing: dict[str, str] = {}
     invalid: set[str] = set()
+    unlike: dict[str, str] = {}
     twins: dict[str, str] = {}
     first: dict[tuple[str, ...], str] = {}
+    drifting: set[str] = set()
+    controls: dict[str, Record | None] = {}
     for name, (variant, other) in pairs.items():
         try:
             found = paired_units(study, metric, variant, other)
         except UnpairedError as reason:
-            missing[name] = str(reason)
+            (unlike if isinstance(reason, UnlikeError) else missing)[name] = str(reason)
             continue
         original = first.setdefault((*_ids(study, metric, variant), "", *_ids(study, metric, other)), name)
         if original != name:  # one measurement that stands for several rows is one hypothesis, tested once
@@ -131,15 +146,24 @@ def compare_pairs(study: Study, metric: str, pairs: dict[str, tuple[str, str]]) 
             continue
         units[name] = found
         if metric in TIMED:
-            control = control_units(study, metric, joint_session(study, TIMED[metric], variant, other))
+            session = joint_session(study, TIMED[metric], variant, other)
+            controls[name] = study.control(TIMED[metric], session[other].session)
+            if unstable(session[variant], session[other], controls[name]):
+                drifting.add(name)
+            control = control_units(study, metric, session)
             if control is None:
                 missing[name] = "the session has no A/A control"
                 del units[name]
             elif not stats.control_holds(control, CONTROL_LEVEL):
                 invalid.add(name)
     how = settings_of(study, metric)
-    tested = stats.family(units, how, missing=missing)
-    tested |= stats.family({name: units[name] for name in invalid}, how, valid=False)
+    units_of = {unit(control) for control in controls.values() if control is not None}
+    how = replace(how, unit=units_of.pop()) if len(units_of) == 1 else how
+    alpha = round(1 - max(map(level_of, controls.values()), default=FIXED_LEVEL), 6)
+    tested = stats.family(units, how, alpha=alpha, unstable=drifting, missing=missing | unlike)
+    for name, why in unlike.items():
+        tested[name] = replace(tested[name], verdict=stats.Verdict("not_measured", f"not compared: {why}"))
+    tested |= stats.family({name: units[name] for name in invalid}, how, alpha=alpha, valid=False)
     return {name: tested[twins.get(name, name)] for name in pairs}
 
 

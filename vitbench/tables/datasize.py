@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vitbench import stats
+from vitbench.tables.comparable import like_seeds, seed_records
 from vitbench.tables.compare import seed_accuracies, settings_of
 from vitbench.tables.study import Planned, Study
 
@@ -57,7 +58,9 @@ def data_curves(study: Study) -> list[DataCurve]:
         sizes = sorted(by_size)
         rows = [by_size[size].name for size in sizes]
         seeds = [seed_accuracies(study, row) for row in rows]
-        curves.append(DataCurve(name, by_size[sizes[0]].family, sizes, rows, seeds, _law(sizes, seeds)))
+        like, unlike = like_seeds(study, *(seed_records(study, row) for row in rows))
+        law = _law(sizes, seeds) if not unlike else _law(sizes, [{s: own[s] for s in like} for own in seeds])
+        curves.append(DataCurve(name, by_size[sizes[0]].family, sizes, rows, seeds, law))
     return curves
 
 
@@ -118,7 +121,8 @@ def size_by_size(study: Study, first: DataCurve, second: DataCurve) -> pd.DataFr
     theirs = dict(zip(second.images, second.seeds, strict=True))
     units, means = {}, {}
     for size, ours in zip(first.images, first.seeds, strict=True):
-        common = sorted(ours.keys() & theirs.get(size, {}).keys())
+        sides = [row for curve in (first, second) for row, own in _rows(curve) if own == size]
+        common = like_seeds(study, *(seed_records(study, row) for row in sides))[0] if len(sides) == 2 else []
         if common:
             one, other = np.array([ours[s] for s in common]), np.array([theirs[size][s] for s in common])
             units[str(size)], means[str(size)] = one - other, (one.mean(), other.mean())
@@ -128,6 +132,11 @@ def size_by_size(study: Study, first: DataCurve, second: DataCurve) -> pd.DataFr
         for size, c in compared.items()
     ]
     return pd.DataFrame(rows, columns=list(PAIRS))
+
+
+def _rows(curve: DataCurve) -> list[tuple[str, int]]:
+    """Row and size of each point of a curve."""
+    return list(zip(curve.variants, curve.images, strict=True))
 
 
 def _law(sizes: Sequence[int], seeds: Sequence[dict[int, float]]) -> stats.PowerLaw | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vitbench import stats
+from vitbench.tables.comparable import BEHIND, behind, like_seeds, seed_records, why_unlike
 from vitbench.tables.compare import seed_accuracies
 from vitbench.tables.study import Planned, Study
 
@@ -87,7 +88,7 @@ def fronts(study: Study, table: pd.DataFrame) -> pd.DataFrame:
                 value, low, high = (_number(row.get(key)) for key in (cost, f"{cost}_low", f"{cost}_high"))
             else:
                 value, low, high = (found.value, found.low, found.high) if found else (math.nan, math.nan, math.nan)
-            if not math.isnan(value):
+            if not math.isnan(value) and not _apart(study, cost, row["variant"]):
                 scores = row["accuracy"], row["accuracy_low"], row["accuracy_high"]
                 rows.append((cost, row["variant"], row["family"], value, low, high, *scores))
         if rows:
@@ -97,6 +98,15 @@ def fronts(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(parts, columns=list(FRONT))
 
 
+def _apart(study: Study, cost: str, variant: str) -> bool:
+    """Whether a variant's cost or accuracy is not to be set against the baseline's; such a one is on no front."""
+    for kind in ("accuracy", BEHIND.get(cost, "accuracy")):
+        ours, base = (behind(study, kind, name) for name in (variant, study.baseline))
+        if ours and base and why_unlike(study, ours, base, seconds=cost == TRAINING):
+            return True
+    return False
+
+
 def _number(cell: Any) -> float:
     return math.nan if cell is None or pd.isna(cell) else float(cell)
 
@@ -104,5 +114,5 @@ def _number(cell: Any) -> float:
 def _paired(study: Study, variants: Sequence[str]) -> list[list[float]]:
     """Accuracies by seed: of the seeds that all have, if they are two or more, else of all that each has."""
     seeds = [seed_accuracies(study, name) for name in variants]
-    common = sorted(set.intersection(*(set(own) for own in seeds)))
+    common, _ = like_seeds(study, *(seed_records(study, name) for name in variants))
     return [[own[seed] for seed in (common if len(common) > 1 else sorted(own))] for own in seeds]

@@ -12,15 +12,20 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.records import Record
-from vitbench.tables.compare import TIMED, blocks, comparisons, seed_accuracies
-from vitbench.tables.layout import absent, columns_for
+from vitbench.tables import roofline
+from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
+from vitbench.tables.layout import MEASURED_MEMORY, absent, columns_for
 from vitbench.tables.outcomes import trained
 from vitbench.tables.study import JOINT, Planned, Study, read_study
+from vitbench.tables.timings import absolute, blocks, noise_grade, phases
 from vitbench.tables.tuned import tuned_accuracies
 
 MIB = 2**20
 MILLISECONDS = 1000.0
 BASELINE = "baseline"
+WINDOWS_FOR_INTERVAL = 3
+NOT_ITS_OWN = ("_control", "ceiling")
+"""Ends of kinds that say nothing of the variant that they stand under."""
 
 
 def load(*directories: str | Path) -> pd.DataFrame:
@@ -47,6 +52,8 @@ def table(study: Study, compared: pd.DataFrame | None = None) -> pd.DataFrame:
         values = frames[frame].reindex(names)
         cells = list(values[field]) if field in values else [None] * len(names)
         cells = [None if absent(cell) else cell for cell in cells]
+        if column.optional and all(cell is None for cell in cells):
+            continue
         columns[column.name] = pd.Series(cells, dtype=column.dtype) if frame != "axes" else _axis(cells)
     return pd.DataFrame(columns)
 
@@ -67,14 +74,20 @@ def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
             {
                 "name": r.variant,
                 **{mode: r.values[mode]["bytes"] / MIB for mode in ("inference", "training") if mode in r.values},
+                **{
+                    f"{way}_{mode}": size / MIB
+                    for way in MEASURED_MEMORY
+                    for mode in ("inference", "training")
+                    if (size := (r.values.get(way) or {}).get(mode)) is not None
+                },
             }
             for r in study.of("memory")
         ],
         "latency": timings(study, "latency_ms").rename(columns={"variant": "name"}).to_dict("records"),
         "train_step": timings(study, "train_step_ms").rename(columns={"variant": "name"}).to_dict("records"),
+        "phases": _phases(study),
         "throughput": [
-            {"name": r.variant, "value": stats.mean_interval(r.samples["rate"]["values"]).value}
-            for r in _best_sessions(study, "throughput")
+            {"name": r.variant, **_rate(r), "energy": _joules(r)} for r in _best_sessions(study, "throughput")
         ],
         "accuracy": [
             {"name": v.name, **_bounds(stats.mean_interval(list(seeds.values())), low=0.0, high=1.0)}
@@ -89,6 +102,8 @@ def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
         ],
     }
     found = {name: _indexed(rows) for name, rows in frames.items()}
+    placed = roofline.points(study, timings(study))
+    found["roofline"] = placed.rename(columns={"variant": "name"}).set_index("name")
     for source, metric in (("latency_ratio", "latency_ms"), ("accuracy_delta", "accuracy")):
         own = compared[compared["metric"] == metric].rename(columns={"variant": "name"})
         found[source] = pd.concat([_indexed([{"name": study.baseline, "verdict": BASELINE}]), own.set_index("name")])
@@ -169,12 +184,22 @@ def latency_blocks(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
 
 
 def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
-    """Absolute times in ms, each from the best session with the variant: ``variant, value, low, high, n`` (blocks)."""
+    """Absolute times in ms, each from the best session with the variant: ``variant, value, low, high, n`` (units).
+
+    Those of a session of noise grade D are withheld.
+    """
     rows = [
-        {"variant": record.variant, **_bounds(stats.latency_interval(blocks(record)), MILLISECONDS)}
+        {"variant": record.variant, **_bounds(absolute(record, np.quantile(blocks(record), 0.5, axis=1)), MILLISECONDS)}
         for record in _best_sessions(study, TIMED[metric])
+        if grade_of(study, record) != "D"
     ]
     return pd.DataFrame(rows, columns=["variant", "value", "low", "high", "n"])
+
+
+def grade_of(study: Study, record: Record) -> stats.Grade:
+    """The noise grade of the session that a timing belongs to."""
+    session = [r for r in study.of(record.kind) if r.session == record.session]
+    return noise_grade(study.control(record.kind, record.session), session, study.settings.get("device", "cpu"))
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
@@ -187,6 +212,31 @@ def _best_sessions(study: Study, kind: str) -> Iterator[Record]:
         session = next((s for s in sessions if v.name in s), None)
         if session is not None:
             yield session[v.name]
+
+
+def _phases(study: Study) -> list[dict[Any, Any]]:
+    """Forward, backward and optimiser of each training step, in ms; they add up to the whole."""
+    return [
+        {"name": record.variant}
+        | {name: absolute(record, seconds).value * MILLISECONDS for name, seconds in phases(record).items()}
+        for record in _best_sessions(study, "train_step")
+        if grade_of(study, record) != "D"
+    ]
+
+
+def _rate(record: Record) -> dict[str, float]:
+    """Images per second, with the t interval of their logarithm; windows of earlier versions were too few for one."""
+    rates = np.asarray(record.samples["rate"]["values"], dtype=np.float64)
+    if len(rates) < WINDOWS_FOR_INTERVAL:
+        return {"value": stats.mean_interval(rates).value}
+    interval = absolute(record, np.log(rates))
+    return {"value": math.exp(interval.value), "low": math.exp(interval.low), "high": math.exp(interval.high)}
+
+
+def _joules(record: Record) -> float | None:
+    """Joules an image, mean over the windows of a throughput; None where they were not measured."""
+    windows = record.samples.get("energy", {}).get("values")
+    return stats.mean_interval(windows).value if windows else None
 
 
 def _indexed(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
@@ -233,7 +283,7 @@ def _status(study: Study, v: Planned) -> tuple[str | None, str | None]:
     """The worst of a variant's records, and all reasons; nothing where nothing was tried."""
     if v.reason is not None:
         return "skipped", v.reason
-    own = [r for r in study.records if r.variant == v.name and not r.kind.endswith("_control")]
+    own = [r for r in study.records if r.variant == v.name and not r.kind.endswith(NOT_ITS_OWN)]
     bad = [r for r in own if not r.ok and not _superseded(r, own)]
     if bad:
         return bad[0].status, _reasons(bad)

@@ -84,6 +84,7 @@ class Column:
         unit: of the value that is stored.
         better: which direction is the better one, where there is one.
         show: the value as readers see it.
+        optional: whether it is left out where no variant has it: records of an earlier version have no such value.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Column:
     unit: str = ""
     better: Literal["higher", "lower"] | None = None
     show: Show = text
+    optional: bool = False
 
     @property
     def dtype(self) -> str:
@@ -115,6 +117,9 @@ def _comparison(name: str, title: str, show: Show, **rest: Any) -> tuple[Column,
     )
 
 
+MEASURED_MEMORY = ("allocated", "resident", "reserved", "process")
+"""Ways to measure the memory of a real step, beside the modelled peak; the last two on a GPU (docs/memory.md)."""
+
 BEFORE_AXES = (
     Column(name="variant", source="plan.variant", title="Variant"),
     Column(name="family", source="plan.family", title="Family"),
@@ -135,6 +140,17 @@ AFTER_AXES = (
         better="higher",
         show=significant,
     ),
+    *(
+        Column(
+            name=f"throughput_img_s_{end}",
+            source=f"throughput.{end}",
+            title=f"Throughput (img/s), {end}",
+            unit="img/s",
+            show=significant,
+            optional=True,
+        )
+        for end in ("low", "high")
+    ),
     Column(
         name="train_step_ms",
         source="train_step.value",
@@ -142,6 +158,18 @@ AFTER_AXES = (
         unit="ms",
         better="lower",
         show=significant,
+    ),
+    *(
+        Column(
+            name=f"{phase}_ms",
+            source=f"phases.{phase}",
+            title=f"Training step, {phase} (ms)",
+            unit="ms",
+            better="lower",
+            show=significant,
+            optional=True,
+        )
+        for phase in ("forward", "backward", "optimizer")
     ),
     Column(
         name="peak_memory_inference_mib",
@@ -159,10 +187,42 @@ AFTER_AXES = (
         better="lower",
         show=significant,
     ),
+    *(
+        Column(
+            name=f"{way}_memory_{mode}_mib",
+            source=f"memory.{way}_{mode}",
+            title=f"{way.capitalize()} memory, {mode} (MiB)",
+            unit="MiB",
+            better="lower",
+            show=significant,
+            optional=True,
+        )
+        for way in MEASURED_MEMORY
+        for mode in ("inference", "training")
+    ),
     *_with_interval("accuracy", "accuracy", "Test accuracy (%)", percent, unit="fraction", better="higher"),
     Column(name="seeds", source="accuracy.n", title="Seeds", show=count),
     *_comparison("latency_ratio", "Latency relative to the baseline", ratio, unit="", better="lower"),
     *_comparison("accuracy_delta", "Accuracy against the baseline (points)", points, unit="fraction", better="higher"),
+    Column(
+        name="achieved_share",
+        source="roofline.share",
+        title="Achieved share of the ceiling (%)",
+        unit="fraction",
+        better="higher",
+        show=percent,
+        optional=True,
+    ),
+    Column(name="bound", source="roofline.bound", title="Held back by", optional=True),
+    Column(
+        name="energy_j_per_image",
+        source="throughput.energy",
+        title="Energy per image (J)",
+        unit="J",
+        better="lower",
+        show=significant,
+        optional=True,
+    ),
     Column(name="reason", source="plan.reason", title="Why"),
 )
 TUNED = (

@@ -9,6 +9,7 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.records import Record
+from vitbench.tables.comparable import like_seeds, seed_records
 from vitbench.tables.compare import settings_of
 from vitbench.tables.families import families
 from vitbench.tables.study import Study
@@ -53,7 +54,8 @@ def class_differences(study: Study, first: str, second: str) -> pd.DataFrame:
     """
     names = [str(name) for name in (study.plan.get("data") or {}).get("classes") or []]
     ours, theirs = (_by_class(study, variant, len(names)) for variant in (first, second))
-    common = sorted(ours.keys() & theirs.keys())
+    like, _ = like_seeds(study, *(seed_records(study, variant) for variant in (first, second)))
+    common = [seed for seed in like if seed in ours and seed in theirs]
     if not common or not names:
         return pd.DataFrame(columns=list(CLASSES))
     one, other = (np.stack([found[seed][0] for seed in common]) for found in (ours, theirs))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench import records
 from vitbench.errors import UserError
 from vitbench.records import Notice, Record
-from vitbench.tables.belonging import belongs, differences, one_each, recipe_of, thing
+from vitbench.tables.belonging import belongs, one_each, recipe_of
+from vitbench.tables.folders import first_of_each, marked, origin, read_part, set_apart, shadowed
 from vitbench.tuning import Chosen, chosen
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Planned:
     Attributes:
         curve: what the rows are called together that differ in nothing but their training images.
         images: how many those are, where the plan says it.
+        origin: which folder it is of, where folders that cannot be merged stand side by side; none is the first.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Planned:
     reason: str | None  # why it cannot be built
     curve: str = ""
     images: int | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,7 @@ class Study:
         environments: hash → body.
         folders: where the records lie.
         chosen: variant → what its tuning chose; nothing without tuning, or while tries are missing.
+        remarks: what reading several folders left out or set apart, in sentences.
     """
 
     ablation: str
@@ -67,6 +71,7 @@ class Study:
     folders: Sequence[Path]
     chosen: Mapping[str, Chosen]
     _homes: Mapping[str, Path] = field(repr=False)
+    remarks: Sequence[str] = ()
 
     @property
     def baseline(self) -> str:
@@ -87,14 +92,19 @@ class Study:
         ]
 
     def sessions(self, kind: str) -> Iterator[dict[str, Record]]:
-        """The joint timings, variant → record: the latest that covers every variant first, then the latest."""
-        found: dict[str, dict[str, Record]] = {}
+        """The joint timings, variant → record: the latest that covers every variant first, then the latest.
+
+        A session is of one machine: what another one recorded under the same id is a session of its own. Of those
+        that do not cover every variant, the ones with the baseline come first.
+        """
+        found: dict[tuple[str, str], dict[str, Record]] = {}
         for record in self.of(kind):
-            session = found.pop(record.session or "", {})  # taken out and put back: the latest stands last
-            found[record.session or ""] = {**session, record.variant: record}
+            key = record.session or "", record.environment
+            session = found.pop(key, {})  # taken out and put back: the latest stands last
+            found[key] = {**session, record.variant: record}
         runnable = {v.name for v in self.variants if v.reason is None}
         latest_first = list(reversed(found.values()))
-        yield from sorted(latest_first, key=lambda session: not runnable <= session.keys())
+        yield from sorted(latest_first, key=lambda own: (not runnable <= own.keys(), self.baseline not in own))
 
     def control(self, kind: str, session: str | None) -> Record | None:
         """The baseline's clone of a joint timing of that kind."""
@@ -111,67 +121,62 @@ class Study:
         return found
 
 
-def read_study(*directories: str | Path, notice: Notice = records.warn) -> Study:
+def read_study(*directories: str | Path, notice: Notice = records.warn, mixed: bool = False) -> Study:
     """The study that one results folder holds, or several folders of one ablation together.
 
     Args:
         directories: folders with ``records.jsonl``; of two records with one id the first folder's stands.
         notice: told about a torn end that was left out.
+        mixed: whether a folder whose numbers must not be subtracted from the first's (other settings, another machine)
+            stands beside it: each of its variants is a row of its own, ``NAME @ ORIGIN``.
 
     Raises:
         UserError: no records, no plan, or folders of different ablations or settings, with what differs.
     """
-    folders = [Path(directory) for directory in directories]
-    if not folders:
+    if not directories:
         raise UserError("no results folder was named: type python -m vitbench.report results/NAME")
-    plans: list[Record] = []
-    everything: list[Record] = []
-    homes: dict[str, Path] = {}
-    known: set[tuple[str, str, str]] = set()
-    environments: dict[str, dict[str, Any]] = {}
-    for folder in folders:
-        own = records.read(folder, notice)
-        plan = next((r for r in reversed(own) if r.kind == "plan"), None)
-        if plan is None:
-            raise UserError(
-                f"{folder} holds records but no plan: run python -m vitbench.ablate NAME --results {folder} again"
+    first, *others = (read_part(Path(directory), notice) for directory in directories)
+    merged, beside, remarks = [first], [], []
+    for part in others:
+        apart = set_apart(first, part, mixed=mixed)
+        if apart and mixed:
+            label = origin(part, [other.folder for other in (first, *others)])
+            beside.append(marked(part, label))
+            remarks.append(
+                f"Rows marked @ {label} are of another folder and stand side by side with the others: {apart}. Nothing "
+                "is subtracted across where that matters; what its own rows say of each other, its own report says."
             )
-        plans.append(plan)
-        everything += [r for r in own if thing(r) not in known]
-        known |= {thing(r) for r in own}
-        homes = {r.id: folder for r in own} | homes
-        environments |= records.read_environments(folder)
-    for folder, plan in zip(folders[1:], plans[1:], strict=True):
-        _same_ablation(folders[0], plans[0], folder, plan)
-    variants = _variants(plans)
-    tuned = chosen(plans[0].values, everything)
-    belonging = one_each(r for r in everything if r.kind != "plan" and belongs(r, plans[0], variants, tuned))
+        else:
+            merged.append(part)
+            remarks += [shadowed(first, part, apart)] if apart else []
+    homes: dict[str, Path] = {}
+    environments: dict[str, dict[str, Any]] = {}
+    for part in (*merged, *beside):
+        homes = {r.id: part.folder for r in part.records} | homes
+        environments |= part.environments
+    variants = _variants([part.plan for part in merged])
+    together = first_of_each(merged)
+    tuned = chosen(first.plan.values, together)
+    belonging = [r for r in together if r.kind != "plan" and belongs(r, first.plan, variants, tuned)]
+    for part in beside:
+        own = [replace(v, is_baseline=False, origin=part.label) for v in _variants([part.plan])]
+        best = {f"{name} @ {part.label}": won for name, won in chosen(part.original, part.records).items()}
+        best = {name: replace(won, of=f"{won.of} @ {part.label}") for name, won in best.items()}
+        belonging += [r for r in part.records if r.kind != "plan" and belongs(r, part.plan, own, best)]
+        variants, tuned = [*variants, *own], {**tuned, **best}
     return Study(
-        ablation=plans[0].ablation,
-        plan=plans[0].values,
-        settings=plans[0].settings,
-        code=plans[0].code,
+        ablation=first.plan.ablation,
+        plan=first.plan.values,
+        settings=first.plan.settings,
+        code=first.plan.code,
         variants=variants,
-        records=belonging,
+        records=one_each(belonging),
         environments=environments,
-        folders=folders,
+        folders=[part.folder for part in (first, *others)],
         chosen=tuned,
         _homes=homes,
+        remarks=remarks,
     )
-
-
-def _same_ablation(first: Path, ours: Record, second: Path, theirs: Record) -> None:
-    if ours.ablation != theirs.ablation:
-        raise UserError(
-            f"{first} is of {ours.ablation!r} and {second} of {theirs.ablation!r}: only one ablation's folders merge"
-        )
-    found = next(differences(ours.settings, theirs.settings), None)
-    if found is not None:
-        path, mine, other = found
-        raise UserError(
-            f"{first} and {second} cannot be merged: {path} is {mine!r} in the one and {other!r} in the other; "
-            "report them apart, or run one again under the other's settings"
-        )
 
 
 def _variants(plans: Sequence[Record]) -> list[Planned]:

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from vitbench import stats
+from vitbench.tables.comparable import like_seeds, seed_records
 from vitbench.tables.compare import by_seed, seed_accuracies, settings_of
 from vitbench.tables.study import Study
 
@@ -36,11 +38,12 @@ def tuned(study: Study) -> pd.DataFrame:
     same = {name: seed_accuracies(study, name) for name in accuracies}
     metric = settings_of(study, "accuracy")
     other = [name for name in accuracies if name in study.chosen and study.chosen[name].number]
-    gains = {name: units for name in other if (units := by_seed(accuracies[name], same[name])).size}
+    gains = {name: units for name in other if (units := _units(study, (name, True), (name, False))).size}
     gained = stats.family(gains, metric)
-    base = accuracies.get(study.baseline, {})
     others = {
-        name: units for name, own in accuracies.items() if name != study.baseline and (units := by_seed(own, base)).size
+        name: units
+        for name in accuracies
+        if name != study.baseline and (units := _units(study, (name, True), (study.baseline, True))).size
     }
     against = stats.family(others, metric)
     rows = []
@@ -68,6 +71,16 @@ def tuning_cost(study: Study) -> pd.DataFrame:
         chosen = next(c for c in study.chosen.values() if c.of == name)
         rows.append((name, of.count(name), chosen.tries, chosen.failed, chosen.seconds, chosen.lr, chosen.weight_decay))
     return pd.DataFrame(rows, columns=["variant", "serves", "tries", "failed", "seconds", "lr", "weight_decay"])
+
+
+def _units(study: Study, *sides: tuple[str, bool]) -> NDArray[np.float64]:
+    """Differences (seeds,) of two sides, each (variant, tuned or not): of seeds that both have in like conditions."""
+    kept, _ = like_seeds(study, *(seed_records(study, name, tuned=tuned) for name, tuned in sides))
+    ours, theirs = (
+        {seed: tuned_accuracies(study, name)[seed] if tuned else seed_accuracies(study, name)[seed] for seed in kept}
+        for name, tuned in sides
+    )
+    return by_seed(ours, theirs)
 
 
 def _bounds(seeds: dict[int, float]) -> tuple[float, float, float]:

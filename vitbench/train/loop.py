@@ -54,8 +54,8 @@ class Epoch:
     since the start, without evaluation, and ``wait_s`` what of it was spent waiting for the next batch.
     """
 
-    epoch: int  # from 1
-    train_loss: float
+    epoch: int  # from 1; 0: what a run that starts from a checkpoint was before its first step
+    train_loss: float  # NaN before the first step
     val_loss: float
     val_accuracy: float
     seconds: float
@@ -96,6 +96,8 @@ def train(
 ) -> TrainResult:
     """Trains a model on the training split, from scratch or from ``init_from``, and tests it once.
 
+    From ``init_from`` the curve has a point before the first step; with ``epochs=0`` it is the only one.
+
     Sets the state of torch's global generators. A ``teacher`` maps the same normalised images to logits of the same
     classes; it is moved to the device and called in evaluation mode.
 
@@ -126,6 +128,19 @@ def train(
 
     curve: list[Epoch] = []
     seconds = 0.0
+
+    def look(epoch: int, train_loss: float) -> None:
+        logits = predict(judged, val, feed.normalise, config, device)
+        val_loss = functional.cross_entropy(logits, answers, label_smoothing=config.label_smoothing).item()
+        if not math.isfinite(val_loss):
+            raise Diverged(epoch, epoch * per_epoch)
+        val_accuracy = (logits.argmax(1) == answers).double().mean().item()
+        curve.append(Epoch(epoch, train_loss, val_loss, val_accuracy, seconds, feed.wait_s))
+        if on_epoch is not None:
+            on_epoch(curve[-1])
+
+    if loaded is not None:
+        look(0, math.nan)
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         model.train()
@@ -140,14 +155,7 @@ def train(
         for number, value in enumerate(epoch_losses, start=1):
             if not math.isfinite(value):
                 raise Diverged(epoch, (epoch - 1) * per_epoch + number)
-        logits = predict(judged, val, feed.normalise, config, device)
-        val_loss = functional.cross_entropy(logits, answers, label_smoothing=config.label_smoothing).item()
-        if not math.isfinite(val_loss):
-            raise Diverged(epoch, epoch * per_epoch)
-        val_accuracy = (logits.argmax(1) == answers).double().mean().item()
-        curve.append(Epoch(epoch, sum(epoch_losses) / per_epoch, val_loss, val_accuracy, seconds, feed.wait_s))
-        if on_epoch is not None:
-            on_epoch(curve[-1])
+        look(epoch, sum(epoch_losses) / per_epoch)
 
     logits = predict(judged, dataset.test, feed.normalise, config, device)
     predictions = logits.argmax(1).cpu()

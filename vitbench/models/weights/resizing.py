@@ -1,4 +1,4 @@
-"""Position embeddings for another grid (FACTS §4: six libraries, five methods)."""
+"""Position embeddings for another grid: six libraries, five methods, each read in the library's code."""
 
 from __future__ import annotations
 

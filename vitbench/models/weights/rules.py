@@ -1,7 +1,8 @@
 """The formats: for each a table of names → timm's names, and what its author's code does with them.
 
 A rule's source is a regular expression; ``{i}`` and ``{j}`` stand for numbers, ``{p}`` for the last part of a name
-(JAX's ``kernel`` and ``scale`` are ``weight``). Read in the sources named in FACTS §3; the tests rebuild each format.
+(JAX's ``kernel`` and ``scale`` are ``weight``). Read in the code that writes each format: timm, DeiT, torchvision,
+transformers, google-research's vision_transformer and big_vision; the tests rebuild them.
 """
 
 from __future__ import annotations

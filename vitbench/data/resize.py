@@ -1,0 +1,47 @@
+"""Data sets at another resolution: axis ``data.scale``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vitbench.config import scaled
+from vitbench.data.dataset import Dataset, Split, channel_statistics
+from vitbench.errors import UserError
+
+IMAGES_AT_ONCE = 1024
+
+
+def resize(dataset: Dataset, scale: float) -> Dataset:
+    """The data set with images ``scale`` times as large; mean and deviation are those of the new training split.
+
+    Raises:
+        UserError: its images are streamed, in a form that cannot be asked for at another size.
+    """
+    if scale == 1:
+        return dataset
+    side = scaled(dataset.spec.img_size, scale)
+    splits = {}
+    for part in ("train", "val", "test"):
+        split = getattr(dataset, part)
+        if not isinstance(split, Split):
+            raise UserError(
+                f"data.scale={scale:g}: {dataset.spec.name} is streamed at one size: take folder:PATH@SIZE, or scale=1"
+            )
+        splits[part] = Split(resized(split.images, side), split.labels)
+    mean, std = channel_statistics(splits["train"].images)
+    return dataclasses.replace(
+        dataset, spec=dataclasses.replace(dataset.spec, img_size=side), **splits, mean=mean, std=std
+    )
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """Images (n, c, h, w) → (n, c, side, side) of the same type: bilinear, averaged over what a pixel covers."""
+    parts = []
+    for some in torch.split(images, IMAGES_AT_ONCE):
+        floats = functional.interpolate(some.float(), (side, side), mode="bilinear", antialias=True)
+        parts.append(floats.to(images.dtype) if images.is_floating_point() else floats.round().to(images.dtype))
+    return torch.cat(parts)

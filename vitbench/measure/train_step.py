@@ -1,0 +1,88 @@
+"""A training step as a call without arguments, which notes when its forward and its backward pass ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitbench.train.loss import cross_entropy
+
+
+class UntrainableError(Exception):
+    """Nothing to train, or no logits to train on; the message completes "NAME cannot be timed: …"."""
+
+
+class Step:
+    """Forward, cross-entropy, backward and AdamW on one batch with random labels; a call returns the loss.
+
+    Args:
+        model: what is called, on images of (batch, …).
+        module: that holds its parameters.
+        images: the batch.
+        seed: of the labels, which are drawn in the first step, when the number of classes is known.
+        timer: seconds. On a CUDA device the passes are told apart by events instead, so that nothing waits between.
+
+    Raises:
+        UntrainableError: no parameters.
+    """
+
+    def __init__(
+        self, model: Callable[[Any], Any], module: Any, images: Tensor, seed: int, timer: Callable[[], float]
+    ) -> None:
+        if not isinstance(module, nn.Module) or not any(p.requires_grad for p in module.parameters()):
+            raise UntrainableError("it has no parameters to train")
+        self.optimizer = torch.optim.AdamW((p for p in module.parameters() if p.requires_grad), lr=1e-4)
+        self.model, self.images, self.seed, self.timer = model, images, seed, timer
+        self.now: Callable[[], Any] = _event if images.is_cuda else timer
+        self.labels: Tensor | None = None
+        self.logits: torch.Size | None = None
+        self.marks: list[tuple[Any, Any, Any]] = []
+
+    def __call__(self) -> Tensor:
+        start = self.now()
+        outputs = self.model(self.images)
+        loss = cross_entropy(outputs, self._targets(outputs))
+        computed = self.now()
+        torch.autograd.backward(loss)
+        passed = self.now()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.marks.append((start, computed, passed))
+        return loss.detach()
+
+    def phases(self) -> tuple[float, float]:
+        """Seconds of all forward and all backward passes since this was last asked; the device has done them."""
+        forward = sum(_between(start, computed) for start, computed, _ in self.marks)
+        backward = sum(_between(computed, passed) for _, computed, passed in self.marks)
+        self.marks.clear()
+        return forward, backward
+
+    def _targets(self, outputs: Any) -> Tensor:
+        logits = outputs[0] if isinstance(outputs, tuple) and outputs else outputs
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            raise UntrainableError("a training step takes a model that returns logits of (batch, classes)")
+        if self.labels is None:
+            generator = torch.Generator().manual_seed(self.seed)
+            drawn = torch.randint(logits.shape[1], (logits.shape[0],), generator=generator)
+            self.labels, self.logits = drawn.to(logits.device), logits.shape
+        if logits.shape != self.logits:
+            raise UntrainableError(f"its output changed from {tuple(self.logits or ())} to {tuple(logits.shape)}")
+        return self.labels
+
+
+def new_event() -> Any:
+    """A CUDA event that tells times."""
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's stubs lack it
+
+
+def _event() -> Any:
+    event = new_event()
+    event.record()
+    return event
+
+
+def _between(first: Any, second: Any) -> float:
+    return float(first.elapsed_time(second) / 1e3 if isinstance(first, torch.cuda.Event) else second - first)
