@@ -90,8 +90,8 @@ def test_a_run_leaves_table_figures_and_report(finished):
 @pytest.mark.slow
 def test_it_prints_a_line_a_trial_then_the_table(finished):
     lines = finished[1].stdout.splitlines()
-    assert lines[0] == "tiny: 2 variants, 2 seeds, 11 trials to run, 1 impossible and skipped"
-    assert re.fullmatch(r"\[11/11\] accuracy .* seed 1: \d+\.\d% in \d+ s", lines[11])
+    assert lines[0] == "tiny: 2 variants, 2 seeds, 12 trials to run, 1 impossible and skipped"
+    assert re.fullmatch(r"\[12/12\] accuracy .* seed 1: \d+\.\d% in \d+ s", lines[12])
     assert any(line.startswith("depth=2") and "exploratory: 2 seeds" in line for line in lines)
     assert lines[-1].endswith("report.html")
 
@@ -100,7 +100,7 @@ def test_it_prints_a_line_a_trial_then_the_table(finished):
 def test_again_measures_nothing_twice(copied, capsys):
     before = (copied / "records.jsonl").read_text()
     assert main(["tiny"]) == 0
-    assert "11 reused" in capsys.readouterr().out
+    assert "12 reused" in capsys.readouterr().out
     now = (copied / "records.jsonl").read_text()
     assert now.startswith(before)
     assert {json.loads(line)["kind"] for line in now[len(before) :].splitlines()} <= {"plan"}
@@ -143,17 +143,17 @@ def test_a_torn_last_line_is_set_aside_and_measured_again(copied, capsys):
 @pytest.mark.slow
 def test_a_budget_ends_a_run_that_goes_on_later(here, capsys):
     assert main(["tiny", "--budget", "0.01"]) == 0
-    assert "0 trials measured, 1 skipped, 11 left" in capsys.readouterr().out
+    assert "0 trials measured, 1 skipped, 12 left" in capsys.readouterr().out
     assert (here / "results" / "tiny" / "report.html").is_file()
     assert main(["tiny"]) == 0
-    assert "11 trials measured" in capsys.readouterr().out
+    assert "12 trials measured" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_a_dry_run_writes_nothing(here, capsys):
     assert main(["tiny", "--dry-run"]) == 0
     out = capsys.readouterr().out
-    assert "tiny: 2 variants, 2 seeds, 11 trials to run" in out
+    assert "tiny: 2 variants, 2 seeds, 12 trials to run" in out
     assert "num_heads=3 does not divide embed_dim=16" in " ".join(out.split())
     assert re.search(r"about \d+ s on this machine", out)
     assert not (here / "results").exists()

@@ -35,8 +35,7 @@ from torch.utils import benchmark as torch_benchmark
 
 from vitbench import cli
 from vitbench.measure import compare, host
-from vitbench.measure.selfcheck import TINY
-from vitbench.models import build
+from vitbench.measure.selfcheck import Repeated, tiny
 from vitbench.stats import wilson_interval
 from vitbench.threads import torch_threads
 
@@ -47,20 +46,6 @@ EFFECTS = (0, 1)
 """Calls more that the second makes: none, or a twentieth."""
 
 OVER = 0.03
-BATCH_SIZE = 8
-
-
-class Work(nn.Module):
-    """A model called several times over, for work of a known size."""
-
-    def __init__(self, model: nn.Module, calls: int) -> None:
-        super().__init__()
-        self.model, self.calls = model, calls
-
-    def forward(self, images: Tensor) -> Tensor:
-        for _ in range(self.calls):
-            out = self.model(images)
-        return out
 
 
 @dataclass(frozen=True)
@@ -178,13 +163,13 @@ def busy(processes: int) -> Iterator[None]:
 def run(pairs: int, budget_s: float, seed: int) -> dict[str, dict[int, list[Estimate]]]:
     """Method → calls more → estimates."""
     rng = random.Random(seed)
-    torch.manual_seed(0)
-    model, images = build(TINY).eval(), torch.randn(BATCH_SIZE, 1, 8, 8)
+    model, images = tiny()
+    model.eval()
     found: dict[str, dict[int, list[Estimate]]] = {name: {more: [] for more in EFFECTS} for name in METHODS}
     plan = [(index, more) for index in range(pairs) for more in EFFECTS]
     for done, (index, more) in enumerate(plan):
         for name in rng.sample(list(METHODS), len(METHODS)):
-            first, second = (Work(copy.deepcopy(model), calls) for calls in (CALLS, CALLS + more))
+            first, second = (Repeated(copy.deepcopy(model), calls) for calls in (CALLS, CALLS + more))
             start = time.perf_counter()
             with torch.inference_mode():
                 low_high = METHODS[name](first, second, images, budget_s, seed + index)

@@ -77,7 +77,9 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
     assert found["cost"][0].values["macs"] == 640
     assert found["memory"][0].values["inference"]["parameters"] == 650 * 4
     for row in found["latency"] + found["latency_control"] + found["train_step"]:
-        assert np.shape(row.samples["wall"]["values"]) == (2, 2)
+        blocks, calls = np.shape(row.samples["wall"]["values"])
+        assert blocks in (2, 3, 5, 8)  # where widths are looked at, from two blocks on
+        assert calls == 2
         assert row.samples["wall"]["unit"] == "s"
         assert np.all(np.array(row.samples["wall"]["values"]) > 0)
     assert len({r.session for r in found["latency"] + found["latency_control"]}) == 1
