@@ -125,8 +125,9 @@ def test_the_report_says_who_is_held_back_by_what(tmp_path):
         "float32, 1 thread: matrix products reach 100 [",
         "copying moves 10.0 [",
         " µs (95% intervals over 6 windows",
-        "By arithmetic: `wide`.",
-        "By moving data to and from memory: `baseline`.",
+        "By arithmetic: `wide`, at ",
+        "By moving data to and from memory: `baseline`, at ",
+        "% of that roof (no interval)",
         "By starting operations, so that fewer of them would help, and faster arithmetic would not: `tiny`.",
         "`wide` reaches ",
     ):

@@ -33,6 +33,9 @@ GRID = """
     time. Else what that roof is: bandwidth, or compute."""
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
+HALF = 0.5
+"""Of a roof, under which it explains less of the time than everything else does."""
+
 SAID = {
     "compute": "By arithmetic: ",
     "bandwidth": "By moving data to and from memory: ",
@@ -70,9 +73,10 @@ def _words(placed: pd.DataFrame, known: Sequence[Machine]) -> Iterator[Phrase]:
     for machine in known:
         yield (_ceilings(machine),)
     for bound, said in SAID.items():
-        held = list(placed["variant"][placed["bound"] == bound])
-        if held:
-            yield (said, *names(held), ".")
+        held = placed[placed["bound"] == bound]
+        if len(held):
+            near = "" if bound == "launch" else _near(held["roof_share"])
+            yield (said, *names(list(held["variant"])), f"{near}.")
     high, low = (placed.iloc[int(at)] for at in (placed["share"].argmax(), placed["share"].argmin()))
     shares = [
         (
@@ -85,6 +89,13 @@ def _words(placed: pd.DataFrame, known: Sequence[Machine]) -> Iterator[Phrase]:
         yield (*shares[0], " of the ceiling of matrix products.")
     else:
         yield (*shares[0], " of the ceiling of matrix products, the most; ", *shares[1], ", the least.")
+
+
+def _near(shares: pd.Series[float]) -> str:
+    """How much of the roof is reached: what is far below it is held back by something that no roof shows."""
+    low, high = percent(shares.min()), percent(shares.max())
+    reached = f", at {low if low == high else f'{low} to {high}'}% of that roof (no interval)"
+    return reached + (": most of the time goes to kernels that are near no roof" if shares.max() < HALF else "")
 
 
 def _ceilings(machine: Machine) -> str:
