@@ -37,7 +37,8 @@ def test_its_ablation_can_be_run(tmp_path):
 def test_its_commands_name_what_exists():
     names = {listing.name for listing in discovery.listings()}
     assert set(re.findall(r"vitbench\.ablate (\w+)", README)) - {"mlp"} <= names
-    sessions = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), flags=re.M))
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    sessions = set(re.findall(r"^def (\w+)\(session", noxfile, flags=re.MULTILINE))
     assert set(re.findall(r"nox -s (\w+)", README)) <= sessions
 
 

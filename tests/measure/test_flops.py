@@ -456,3 +456,32 @@ def test_external_model(tmp_path, monkeypatch):
 def test_mistakes(model, example, message):
     with pytest.raises(UserError, match=message):
         count(model, example)
+
+
+class InGroups(nn.Module):
+    """A grouped convolution written as one for each group."""
+
+    def __init__(self, conv: nn.Module, groups: int) -> None:
+        super().__init__()
+        make = type(conv)
+        sizes = (conv.in_channels // groups, conv.out_channels // groups)
+        self.parts = nn.ModuleList(
+            make(*sizes, conv.kernel_size, conv.stride, conv.padding, bias=False) for _ in range(groups)
+        )
+
+    def forward(self, x):
+        return torch.cat([part(x) for part, x in zip(self.parts, x.chunk(len(self.parts), 1), strict=True)], 1)
+
+
+@pytest.mark.parametrize("make", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_the_backward_pass_of_grouped_convolutions_is_that_of_their_groups(make, groups):
+    """torch 2.13's own formula takes the weight's gradient as many times too often as there are groups."""
+    first = nn.Conv2d(3, 8, 1)
+    conv = make(8, 16, 3, stride=2, padding=1, groups=groups, bias=False)
+    example = torch.randn(1, 3, 9, 9)
+    whole, apart = (count(nn.Sequential(first, part), example) for part in (conv, InGroups(conv, groups)))
+    assert whole.macs == apart.macs
+    assert whole.macs_backward == apart.macs_backward
+    conv_macs = whole.by_module["1"]
+    assert whole.by_module_backward["1"] == 2 * conv_macs

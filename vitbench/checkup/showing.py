@@ -199,7 +199,8 @@ def _ceilings(ceilings: list[Ceilings]) -> Iterator[tuple[str, str]]:
 
 def _rate(ceiling: Ceiling, unit: float, name: str) -> str:
     found = ceiling.interval
-    return f"{found.value / unit:.3g} {name} [{found.low / unit:.3g}, {found.high / unit:.3g}]"
+    value, low, high = (f"{float(f'{x / unit:.3g}'):g}" for x in (found.value, found.low, found.high))
+    return f"{value} {name} [{low}, {high}]"
 
 
 def _threads(found: Checkup) -> str:

@@ -13,7 +13,8 @@ Example: ViT-B/16 at 224 px is 17.56 GMAC by all three; with fvcore's norms 17.5
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, shape_wrapper
 
 from vitbench.config import ResNetConfig, ViTConfig
 from vitbench.errors import UserError
@@ -126,6 +127,22 @@ def _disagreements(counts: Mapping[str, int], what: str) -> list[str]:
     return [f"the methods disagree on {what} by {(high - low) / high:.1%}: {each}"]
 
 
+def _convolution_backward(
+    gradient: Sequence[int], image: Sequence[int], weight: Sequence[int], *rest: Any, **_: Any
+) -> int:
+    """FLOPs of the gradients of image and weight, those asked for: each as many as of the forward pass.
+
+    torch 2.13's own formula takes the weight's as many times too often as there are groups.
+    """
+    transposed, asked_for = rest[4], rest[7]
+    places = math.prod((image if transposed else gradient)[2:])
+    return (bool(asked_for[0]) + bool(asked_for[1])) * 2 * image[0] * places * math.prod(weight)
+
+
+OURS = {torch.ops.aten.convolution_backward: _convolution_backward}
+FORMULAS = {**flop_registry, **{op: shape_wrapper(formula) for op, formula in OURS.items()}}
+
+
 class _Products(TorchDispatchMode):
     """Sees every operation after torch's counter has taken it apart; collects outputs, and products it cannot count.
 
@@ -149,10 +166,10 @@ class _Products(TorchDispatchMode):
             self._made_by.setdefault(torch._C._autograd._get_sequence_nr() - 1, frozenset(self.at_work()))  # noqa: SLF001
         out = func(*args, **(kwargs or {}))
         packet = getattr(func, "_overloadpacket", func)
-        if packet in flop_registry:
+        if packet in FORMULAS:
             self.outputs += next((t.numel() for t in tree_leaves(out) if isinstance(t, Tensor)), 0)
             if node is not None:
-                flops = flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+                flops = FORMULAS[packet](*args, **(kwargs or {}), out_val=out)
                 for path in self._made_by.get(node._sequence_nr(), ()):  # noqa: SLF001
                     self.backward[path] = self.backward.get(path, 0) + flops
         elif may_multiply(func.name()):
@@ -177,7 +194,7 @@ def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
     products = _Products()
     root = type(module).__name__
     paths = {name: f"{root}.{name}" if name else "Global" for name, _ in module.named_modules()}
-    with products, FlopCounterMode(display=False) as counter:
+    with products, FlopCounterMode(display=False, custom_mapping=OURS) as counter:
         products.at_work = lambda: counter.mod_tracker.parents
         try:
             with torch.device("meta"), torch.enable_grad():
