@@ -106,7 +106,7 @@ def test_the_rise_is_of_the_call_alone():
         return pages
 
     before = touched(64)  # what is there already does not count
-    assert rise(lambda: touched(32).close()) >= 32 * MIB
+    assert rise(lambda: touched(32).close()) > 31 * MIB  # the kernel adds its cores' counts up a little later
     assert rise(lambda: None) < MIB
     before.close()
 

@@ -45,6 +45,7 @@ def half(sd, n, level=0.95):
         ),
         ([0.05], ACCURACY, "exploratory", r"exploratory: 1 seed, \+5\.0 points, no interval; a verdict takes 6"),
         ([0.03] * 6, ACCURACY, "untested", r"\+3\.0 points in each of 6 seeds; without spread, no test"),
+        ([0.0] * 12, LATENCY, "untested", r"the baseline's work, timed once for both"),
         ([0.0] * 6, ACCURACY, "untested", r"no difference in each of 6 seeds; without spread, no test"),
         (units(3e-4, 1e-4, 12), LATENCY, "slower", r"slower by 0\.030% \[0\.024, 0\.036\]"),
     ],

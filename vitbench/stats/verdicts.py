@@ -136,6 +136,8 @@ def verdict(units: ArrayLike, metric: Metric, *, level: float = 0.95, alpha: flo
     if interval.n < metric.minimum:
         return _exploratory(interval, metric)
     value, low, high = (metric.hundredths(x) for x in (interval.value, interval.low, interval.high))
+    if metric.log_ratio and not array.any():  # no two timings are alike in every block
+        return Verdict("untested", "the baseline's work, timed once for both")
     if not has_spread(array):
         common = f"{_signed(value)}{metric.percent}" if abs(value) > 1e-9 else "no difference"
         return Verdict("untested", f"{common} in each of {interval.n} {metric.unit}s; without spread, no test")
