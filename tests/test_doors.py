@@ -41,7 +41,13 @@ def test_the_read_wing_never_loads_torch(module):
 
 @pytest.mark.parametrize(
     ("module", "argument"),
-    [("ablate", "--help"), ("ablate", "--list"), ("measure.__main__", "--help"), ("doctor", "--help")],
+    [
+        ("ablate", "--help"),
+        ("ablate", "--list"),
+        ("measure.__main__", "--help"),
+        ("doctor", "--help"),
+        ("status", "--help"),
+    ],
 )
 def test_help_and_list_answer_at_once(module, argument):
     code = f"""

@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": ("vitbench.evaluate.__main__", "a checkpoint on the test split of a data set"),
     "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records"),
+    "status": ("vitbench.status", "how a running sweep stands, from another terminal"),
     "trace": ("vitbench.trace", "where a step's time and memory go, for TensorBoard and as a summary"),
 }
 

@@ -613,9 +613,15 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: completed(v) if isinstance(v, Mapping) else v for k, v in values.items()}
 
 
-def _known_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    cls = _CLASSES.get(str(values.get("type")))
-    return {} if cls is None else defaults(cls)
+def _known_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _defaults(str(values.get("type")))
+
+
+@functools.lru_cache(maxsize=64)
+def _defaults(name: str) -> Mapping[str, Any]:
+    """Of a config class by its name, to be read only: ``essence`` and ``completed`` see every record."""
+    cls = _CLASSES.get(name)
+    return types.MappingProxyType({} if cls is None else defaults(cls))
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:

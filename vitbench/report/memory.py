@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vitbench.records import Record
+from vitbench.report.phrases import first
 from vitbench.tables.layout import MEASURED_MEMORY
 from vitbench.tables.study import Study
 
@@ -57,7 +58,7 @@ def _formulas(records: list[Record]) -> Iterator[str]:
     if pairs and not apart:
         yield f"Equal to the closed form, to the byte, in all {len(pairs)} cases that it covers."
     elif apart:
-        yield f"The closed form says otherwise of {'; '.join(apart)}."
+        yield f"The closed form says otherwise of {'; '.join(first(apart))}."
 
 
 def _way(records: list[Record], way: str) -> Iterator[str]:
@@ -80,10 +81,10 @@ def _way(records: list[Record], way: str) -> Iterator[str]:
         yield f"{title}; {span} beside {against}."
         named = [name.format(_signed(d)) for name, d in differences.items() if abs(d) > WORTH_A_NOTE]
         if named:
-            yield f"Over {WORTH_A_NOTE:.0%}, {WHY[way]}: {', '.join(named)}."
+            yield f"Over {WORTH_A_NOTE:.0%}, {WHY[way]}: {', '.join(first(named))}."
     if reasons:
         lacking = [r.variant for r, entry in entries if any(entry.get(mode) is None for mode in MODES)]
-        whose = "" if len(lacking) == len(records) else f" of {', '.join(lacking)}"
+        whose = "" if len(lacking) == len(records) else f" of {', '.join(first(lacking))}"
         yield f"{title if not differences else way.capitalize()}{whose}: not measured: {'; '.join(reasons)}."
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from vitbench.records import Record
 from vitbench.report.energy import energy_method
 from vitbench.report.memory import memory_method
-from vitbench.report.phrases import span
+from vitbench.report.phrases import first, span
 from vitbench.tables.frames import WINDOWS_FOR_INTERVAL
 from vitbench.tables.layout import si, significant
 from vitbench.tables.study import Study
@@ -69,7 +69,7 @@ def _counting(study: Study) -> str:
         said.append(f"The backward pass by {_listed(ways)}{_agreement(newer, backward)}.")
     unseen = [f"{r.variant} ({', '.join(missing)})" for r in records if (missing := without_formula(r))]
     if unseen:
-        said.append(f"Incomplete, a lower bound, for want of a formula: {'; '.join(unseen)}.")
+        said.append(f"Incomplete, a lower bound, for want of a formula: {'; '.join(first(unseen))}.")
     return " ".join(said)
 
 
@@ -94,7 +94,7 @@ def _agreement(records: Sequence[Record], counted: Sequence[Mapping[str, int]]) 
         if len(set(counts.values())) > 1
     ]
     if apart:
-        return f"; they disagree on {'; '.join(apart)}"
+        return f"; they disagree on {'; '.join(first(apart))}"
     return "; they agree exactly on every variant" if max(map(len, counted)) > 1 else ""
 
 

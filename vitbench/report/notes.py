@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from vitbench.report import timing
-from vitbench.report.phrases import Name, Phrase, names, span
+from vitbench.report.phrases import Name, Phrase, first, names, span
 from vitbench.tables.comparable import behind, like_seeds, seed_records, why_unlike
 from vitbench.tables.compare import noise_floor
 from vitbench.tables.study import Study
@@ -49,8 +49,11 @@ def caveats(study: Study, compared: pd.DataFrame) -> list[Phrase]:
     incomplete = [r.variant for r in study.of("cost") if r.values.get("complete") is False]
     if incomplete:
         found.append(("The count of MACs is incomplete for ", *names(incomplete), ": see the methods below."))
-    findings = list(dict.fromkeys(f for r in study.of("cost") for f in r.values.get("findings") or []))
-    found += [("Counting: ", finding, " (", Name(_whose(study, finding)), ").") for finding in findings]
+    findings: dict[str, list[str]] = {}
+    for record in study.of("cost"):
+        for finding in dict.fromkeys(record.values.get("findings") or []):
+            findings.setdefault(finding, []).append(record.variant)
+    found += [("Counting: ", finding, " (", Name(", ".join(first(who))), ").") for finding, who in findings.items()]
     return found
 
 
@@ -101,10 +104,6 @@ def _unfinished(study: Study) -> list[Phrase]:
     return [
         (f"Not finished: {recorded} of {planned} accuracy trials are recorded; the same command goes on from here.",)
     ]
-
-
-def _whose(study: Study, finding: str) -> str:
-    return ", ".join(r.variant for r in study.of("cost") if finding in (r.values.get("findings") or []))
 
 
 SPLIT = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vitbench.report import notes
+from vitbench.report import notes, shown
 from vitbench.report.answer import answer
 from vitbench.report.claims import Judged, judge
 from vitbench.report.grids import Grid, comparison_grid, costs, results, seed_grid
@@ -54,24 +54,33 @@ class Page:
 
 def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures: Sequence[Picture]) -> Page:
     """Everything that the report says."""
+    bad = troubles(table)
+    caveats = [*shown.remarks(study, troubled=len(bad)), *notes.caveats(study, compared)]
+    kept = shown.in_tables(study)
+    every, few = table, study
+    if kept is not None:
+        few, table, listed = study.only(kept), *(frame[frame["variant"].isin(kept)] for frame in (table, compared))
+    else:
+        listed = compared
+    seeds = seed_grid(few)
     return Page(
         ablation=study.ablation,
         question=str(study.plan.get("question") or study.ablation),
         summary=notes.summary(study),
         answer=[
-            *answer(table, _each_once(study, compared), baseline=study.baseline),
+            *answer(every, _each_once(study, compared), baseline=study.baseline),
             *(sentence for picture in pictures for sentence in picture.answer),
         ],
-        caveats=notes.caveats(study, compared),
-        results=results(table, compared, baseline=study.baseline, unit=unit_of(study, "latency")),
-        claims=judge(study, table),
+        caveats=caveats,
+        results=shown.cut(study, results(table, listed, baseline=study.baseline, unit=unit_of(study, "latency"))),
+        claims=judge(study, every),
         pictures=pictures,
-        costs=costs(study, table),
-        troubles=troubles(table),
+        costs=shown.cut(study, costs(few, table)),
+        troubles=bad[: shown.ROWS],
         scope=notes.scope(study),
         methods=methods(study),
-        comparisons=comparison_grid(compared, timed=unit_of(study, "latency")),
-        seeds=seed_grid(study),
+        comparisons=shown.cut(study, comparison_grid(listed, timed=unit_of(study, "latency"))),
+        seeds=None if seeds is None else shown.cut(study, seeds),
         settings=notes.settings(study),
         environments=notes.environments(study),
         commands=notes.commands(study),

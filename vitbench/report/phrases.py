@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+MANY, FIRST = 40, 12
+"""A sentence names so many at most; of more so many, and how many are left."""
+
 
 class Name(str):
     """A variant's name, or another word from the user's files: set as code."""
@@ -37,5 +40,20 @@ def span(numbers: Iterable[int]) -> str:
 
 
 def names(of: Iterable[str]) -> Phrase:
-    """Names as a list in a sentence."""
-    return listed([(Name(name),) for name in of])
+    """Names as a list in a sentence; of very many the first."""
+    found: list[Phrase] = [(Name(name),) for name in of]
+    if len(found) > MANY:
+        return listed([*found[:FIRST], (f"{counted(len(found) - FIRST)} more",)])
+    return listed(found)
+
+
+def first(items: Sequence[str]) -> list[str]:
+    """What a sentence enumerates; of very many the first, and how many more there are."""
+    if len(items) > MANY:
+        return [*items[:FIRST], f"and {counted(len(items) - FIRST)} more"]
+    return list(items)
+
+
+def counted(number: int) -> str:
+    """A whole number as readers see it: ``12 500``."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from vitbench import plots
 from vitbench.plots.drawing import LOG_FROM
-from vitbench.report import families, matched, outcomes, roofline, sizes, tuning
+from vitbench.report import families, matched, outcomes, roofline, shown, sizes, tuning
 from vitbench.report.phrases import span
 from vitbench.report.picture import Picture, prose
 from vitbench.tables.compare import noise_floor
@@ -54,7 +54,17 @@ ABSENT = "Not shown, because no patch has a vector of its own there, or too many
 
 
 def draw(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[Picture]:
-    """Every figure that has something to show."""
+    """Every figure that has something to show; of very many variants those that ``shown`` names."""
+    kept = shown.in_figures(study)
+    if kept is None:
+        yield from _drawn(study, table, compared)
+        return
+    few, rows, against = study.only(kept), *(frame[frame["variant"].isin(kept)] for frame in (table, compared))
+    for picture in _drawn(few, rows.reset_index(drop=True), against):
+        yield shown.among(study, picture)
+
+
+def _drawn(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[Picture]:
     scored = table[table["accuracy"].notna()]
     if len(scored):
         yield _accuracy(study, table, scored)

@@ -7,7 +7,8 @@ from pathlib import Path
 from vitbench import plots
 from vitbench.errors import UserError
 from vitbench.records import Notice, warn
-from vitbench.report import grids, html, latex, libraries, markdown, page, pictures
+from vitbench.report import grids, html, latex, libraries, markdown, page, pictures, shown
+from vitbench.report.phrases import counted
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table, write_csv
 from vitbench.tables.study import read_study
@@ -58,4 +59,9 @@ def terminal_table(*directories: str | Path) -> tuple[list[str], list[list[str]]
     """The final table for a terminal: headings, and rows of plain text with intervals and verdicts."""
     study = read_study(*directories)
     compared = comparisons(study)
-    return grids.terminal(table(study, compared), compared, baseline=study.baseline)
+    tabulated, kept = table(study, compared), shown.in_tables(study)
+    if kept is None:
+        return grids.terminal(tabulated, compared, baseline=study.baseline)
+    heads, rows = grids.terminal(tabulated[tabulated["variant"].isin(kept)], compared, baseline=study.baseline)
+    more = f"and {counted(len(tabulated) - len(rows))} more, in table.csv"
+    return heads, [*rows, [more, *[""] * (len(heads) - 1)]]

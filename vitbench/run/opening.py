@@ -12,8 +12,14 @@ from vitbench.records import Record, digest
 from vitbench.run.planning import Plan
 
 
-def plan_record(plan: Plan, *, command: str, summary: str, conditions: Mapping[str, Any], **common: Any) -> Record:
-    """The record of kind ``plan``: all that the report says about the run as a whole."""
+def plan_record(
+    plan: Plan, *, command: str, summary: str, conditions: Mapping[str, Any], jobs: int | None = None, **common: Any
+) -> Record:
+    """The record of kind ``plan``: all that the report says about the run as a whole.
+
+    Beside it, outside the id: the conditions at the start, and what ``status`` needs, ``trials`` of a whole run by kind
+    and trainings side by side.
+    """
     ablation = plan.ablation
     values: dict[str, Any] = {
         "question": ablation.question,
@@ -36,7 +42,7 @@ def plan_record(plan: Plan, *, command: str, summary: str, conditions: Mapping[s
         variant="",
         config=as_dict(ablation.baseline),
         settings=plan.settings,
-        values=values | {"conditions": dict(conditions)},
+        values=values | {"conditions": dict(conditions), "trials": dict(plan.total), "jobs": jobs},
         **common,
     )
 

@@ -38,6 +38,7 @@ class Plan:
         failures: records of trials that failed in an earlier run and are not repeated.
         copies: of records that are there, for variants of which they are true too.
         tuning: whose tries count for whom, as the plan record says it; None without.
+        total: trials of a whole run, by kind, whether recorded or not.
         macs: of each variant per image, where they were counted (a dry run counts them).
         seconds: estimate of the wall-clock time.
     """
@@ -52,14 +53,14 @@ class Plan:
     failures: tuple[Record, ...]
     copies: tuple[Record, ...] = ()
     tuning: Mapping[str, Any] | None = None
+    total: Mapping[str, int] = field(default_factory=dict)
     macs: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
 
     @property
     def counts(self) -> dict[str, int]:
         """Trials still to be run, by kind; a session is one."""
-        kinds = (trial.kind if trial.recipe == "same" else f"{trial.kind}, tuned" for trial in self.trials)
-        return dict(Counter(kinds))
+        return counted(self.trials)
 
     @property
     def baseline(self) -> Variant:
@@ -77,6 +78,11 @@ class Plan:
             "baseline": as_dict(ablation.baseline),
             "device": self.survey.device,
         }
+
+
+def counted(trials: Iterable[Trial]) -> dict[str, int]:
+    """How many of each kind; a session is one, accuracies under tuned recipes are a kind of their own."""
+    return dict(Counter(trial.kind if trial.recipe == "same" else f"{trial.kind}, tuned" for trial in trials))
 
 
 @dataclass
@@ -151,12 +157,14 @@ def make_plan(
     every = Trials(ablation, survey, seeds)
     tuning = every.tuning() if {"accuracy", "tuning"} <= set(kinds) else None
     found = Sorted(Recorded(records, timeout_s))
-    for trial in every.measured():
-        if trial.kind in kinds:
-            found.add(trial)
+    measured = [trial for trial in every.measured() if trial.kind in kinds]
+    total = Counter(counted(measured))
+    for trial in measured:
+        found.add(trial)
     if tuning is not None:
-        before = len(found.trials)
-        for trial in every.tries():
+        before, tries = len(found.trials), every.tries()
+        total.update(counted([*tries, *every.to_tune([v.name for v in every.able])]))
+        for trial in tries:
             found.add(trial)
         waiting = {trial.variants[0].name for trial in found.trials[before:]}
         open_ = {variant for variant, tried in tuning["of"].items() if tried in waiting}
@@ -175,6 +183,7 @@ def make_plan(
         failures=tuple(found.failures.values()),
         copies=tuple(found.copies),
         tuning=tuning,
+        total=dict(total),
     )
 
 

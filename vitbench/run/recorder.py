@@ -31,7 +31,7 @@ class Recorder:
     timeout_s: float | None
     _common: dict[str, Any] = field(default_factory=dict)
 
-    def open(self, command: str, summary: str) -> None:
+    def open(self, command: str, summary: str, jobs: int | None = None) -> None:
         """Writes what stands before the first trial.
 
         That is the environment, the plan (unless the last one says the same), the skipped cells, and what is recorded
@@ -45,11 +45,18 @@ class Recorder:
         }
         conditions = machine.conditions()
         opening = plan_record(
-            self.plan, command=command, summary=summary, conditions=conditions, started=now(), **self._common
+            self.plan,
+            command=command,
+            summary=summary,
+            conditions=conditions,
+            jobs=jobs,
+            started=now(),
+            **self._common,
         )
         last = next((r for r in reversed(self.writer.records) if r.kind == "plan"), None)
         skips = skip_records(self.plan, self.writer.records, started=now(), **self._common)
-        self.writer.append_many([*([] if last and last.id == opening.id else [opening]), *skips])
+        same = last is not None and _told(last) == _told(opening)
+        self.writer.append_many([*([] if same else [opening]), *skips])
         self.copy(self.plan.copies)
 
     def copy(self, copies: tuple[Record, ...] | list[Record]) -> None:
@@ -134,6 +141,11 @@ class Recorder:
             r.ok and r.id == record.id and r.variant == record.variant and r.settings.get("recipe", "same") == recipe
             for r in self.writer.records
         )
+
+
+def _told(plan: Record) -> tuple[Any, ...]:
+    """What makes a plan another one: its id covers neither how many trials there are nor how many go side by side."""
+    return plan.id, plan.values.get("trials"), plan.values.get("jobs")
 
 
 def _with_setting(record: Record, **settings: Any) -> Record:

@@ -81,7 +81,7 @@ class Sweep:
 
     def open(self, command: str, summary: str) -> None:
         """Writes what stands before the first trial."""
-        self._recorder.open(command, summary)
+        self._recorder.open(command, summary, self.at_once)
         self.watch.planned(self.plan)
 
     def run(self) -> None:

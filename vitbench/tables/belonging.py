@@ -29,18 +29,44 @@ def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, A
         yield path, ours, theirs
 
 
-def belongs(record: Record, plan: Record, variants: Sequence[Planned], tuned: Mapping[str, Chosen]) -> bool:
-    """Whether a record is of a planned variant, its very config, and made under the plan's settings or the axes'.
+def belonging(
+    records: Sequence[Record], plan: Record, variants: Sequence[Planned], tuned: Mapping[str, Chosen]
+) -> list[Record]:
+    """The records of planned variants, of their very configs, and made under the plan's settings or the axes'.
 
     A field that an older version did not know has its default's value. What tuning tries and chooses may differ from
-    the recipe: of tuned trials those count that were trained with what was chosen.
+    the recipe: of tuned trials those count that were trained with what was chosen. What records have in common is one
+    object (``records.ALIKE``), and is looked at once.
     """
-    variant = next((v for v in variants if v.name == record.variant), None)
-    if variant is None or (record.config is not None and not _same_config(record.config, variant.config)):
-        return False
-    asked: dict[str, Any] = {room: plan.settings[room] for room in ROOMS if room in plan.settings}
-    if record.kind not in TRAINED_OR_COUNTED:
-        asked |= plan.settings.get("measure") or {}
+    planned = {v.name: v for v in reversed(variants)}
+    trained = {room: plan.settings[room] for room in ROOMS if room in plan.settings}
+    measured = {**trained, **(plan.settings.get("measure") or {})}
+    asked = {True: completed(trained), False: completed(measured)}
+    apart: dict[tuple[bool, int], list[tuple[str, Any]]] = {}
+    same: dict[tuple[str, int], bool] = {}
+    found = []
+    for record in records:
+        variant = planned.get(record.variant)
+        if record.kind == "plan" or variant is None:
+            continue
+        if record.config is not None:
+            pair = record.variant, id(record.config)
+            if pair not in same:
+                same[pair] = _same_config(record.config, variant.config)
+            if not same[pair]:
+                continue
+        key = record.kind in TRAINED_OR_COUNTED, id(record.settings)
+        if key not in apart:
+            theirs = completed(record.settings)
+            apart[key] = [(path, value) for path, _, value in differences(asked[key[0]], theirs)]
+        plainly = not apart[key] and recipe_of(record) != "tuned"
+        if plainly or _excused(record, variant, apart[key], tuned):
+            found.append(record)
+    return found
+
+
+def _excused(record: Record, variant: Planned, apart: Sequence[tuple[str, Any]], tuned: Mapping[str, Chosen]) -> bool:
+    """Whether each setting that differs from the plan's is the variant's by an axis, or what tuning tried or chose."""
     free: Mapping[str, Any] = {}
     if recipe_of(record) == "tuned":
         if record.variant not in tuned:
@@ -53,7 +79,7 @@ def belongs(record: Record, plan: Record, variants: Sequence[Planned], tuned: Ma
         free = dict(_tuned_values(record))
     return all(
         path in free or any(variant.axes.get(axis, MISSING) == value for axis in (path, f"measure.{path}"))
-        for path, _, value in differences(completed(asked), completed(record.settings))
+        for path, value in apart
     )
 
 

@@ -111,8 +111,8 @@ def sentence(found: Sequence[Difference]) -> str:
 
 def why_unlike(study: Study, first: Record, second: Record, *, seconds: bool = False) -> str:
     """Why two records of a study are not compared, fit to stand behind "not compared"; empty where they are alike."""
-    origins = {v.name: v.origin for v in study.variants}
-    apart = origins.get(first.variant) != origins.get(second.variant)
+    ours, theirs = (study.planned(record.variant) for record in (first, second))
+    apart = (ours and ours.origin) != (theirs and theirs.origin)
     return sentence(unlike(first, second, study.environments, settings=apart, seconds=seconds))
 
 

@@ -39,8 +39,8 @@ def seed_accuracies(study: Study, variant: str) -> dict[int, float]:
 
 def why_missing(study: Study, variant: str, kind: str) -> str:
     """Why a variant has no measurement of a kind."""
-    planned = next(v for v in study.variants if v.name == variant)
-    if planned.reason is not None:
+    planned = study.planned(variant)
+    if planned is not None and planned.reason is not None:
         return f"skipped, {planned.reason}"
     tried = study.of(kind, variant, ok=False)
     if not tried:

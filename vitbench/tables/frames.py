@@ -49,8 +49,8 @@ def table(study: Study, compared: pd.DataFrame | None = None) -> pd.DataFrame:
     columns = {}
     for column in columns_for(study.plan.get("axes") or {}, tuned=bool(study.chosen)):
         frame, _, field = column.source.partition(".")
-        values = frames[frame].reindex(names)
-        cells = list(values[field]) if field in values else [None] * len(names)
+        values = frames[frame]
+        cells = list(values[field].reindex(names)) if field in values else [None] * len(names)
         cells = [None if absent(cell) else cell for cell in cells]
         if column.optional and all(cell is None for cell in cells):
             continue
@@ -190,8 +190,7 @@ def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
     """
     rows = [
         {"variant": record.variant, **_bounds(absolute(record, np.quantile(blocks(record), 0.5, axis=1)), MILLISECONDS)}
-        for record in _best_sessions(study, TIMED[metric])
-        if grade_of(study, record) != "D"
+        for record in _not_withheld(study, TIMED[metric])
     ]
     return pd.DataFrame(rows, columns=["variant", "value", "low", "high", "n"])
 
@@ -214,13 +213,22 @@ def _best_sessions(study: Study, kind: str) -> Iterator[Record]:
             yield session[v.name]
 
 
+def _not_withheld(study: Study, kind: str) -> Iterator[Record]:
+    """Those of ``_best_sessions`` whose session is not of noise grade D."""
+    grades: dict[str | None, stats.Grade] = {}
+    for record in _best_sessions(study, kind):
+        if record.session not in grades:
+            grades[record.session] = grade_of(study, record)
+        if grades[record.session] != "D":
+            yield record
+
+
 def _phases(study: Study) -> list[dict[Any, Any]]:
     """Forward, backward and optimiser of each training step, in ms; they add up to the whole."""
     return [
         {"name": record.variant}
         | {name: absolute(record, seconds).value * MILLISECONDS for name, seconds in phases(record).items()}
-        for record in _best_sessions(study, "train_step")
-        if grade_of(study, record) != "D"
+        for record in _not_withheld(study, "train_step")
     ]
 
 
@@ -283,7 +291,7 @@ def _status(study: Study, v: Planned) -> tuple[str | None, str | None]:
     """The worst of a variant's records, and all reasons; nothing where nothing was tried."""
     if v.reason is not None:
         return "skipped", v.reason
-    own = [r for r in study.records if r.variant == v.name and not r.kind.endswith(NOT_ITS_OWN)]
+    own = [r for r in study.about(v.name) if not r.kind.endswith(NOT_ITS_OWN)]
     bad = [r for r in own if not r.ok and not _superseded(r, own)]
     if bad:
         return bad[0].status, _reasons(bad)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench import records
 from vitbench.errors import UserError
 from vitbench.records import Notice, Record
-from vitbench.tables.belonging import belongs, one_each, recipe_of
+from vitbench.tables.belonging import belonging, one_each, recipe_of
 from vitbench.tables.folders import first_of_each, marked, origin, read_part, set_apart, shadowed
 from vitbench.tuning import Chosen, chosen
 
@@ -82,14 +83,38 @@ class Study:
 
         ``tuned``: instead those that were trained with what their own tuning chose.
         """
-        return [
-            r
-            for r in self.records
-            if r.kind == kind
-            and variant in {None, r.variant}
-            and (r.status == "ok" or not ok)
-            and (recipe_of(r) == "tuned") == tuned
-        ]
+        return [r for r in self._index.get((kind, variant, tuned), ()) if r.status == "ok" or not ok]
+
+    def about(self, variant: str) -> Sequence[Record]:
+        """All records of a variant, of every kind and status, in the order written."""
+        return self._index.get((None, variant, False), ())
+
+    def planned(self, variant: str) -> Planned | None:
+        """A variant by its name."""
+        return self._planned.get(variant)
+
+    def only(self, variants: Collection[str]) -> Study:
+        """The same study of fewer variants; the baseline has to be one of them."""
+        return replace(
+            self,
+            variants=[v for v in self.variants if v.name in variants],
+            records=[r for r in self.records if r.variant in variants],
+            chosen={name: won for name, won in self.chosen.items() if name in variants},
+        )
+
+    @cached_property
+    def _planned(self) -> Mapping[str, Planned]:
+        return {v.name: v for v in reversed(self.variants)}
+
+    @cached_property
+    def _index(self) -> Mapping[tuple[str | None, str | None, bool], list[Record]]:
+        """(kind, variant, of tuned trials) → records; None stands for every kind or variant."""
+        found: dict[tuple[str | None, str | None, bool], list[Record]] = {}
+        for r in self.records:
+            tuned = recipe_of(r) == "tuned"
+            for key in ((r.kind, None, tuned), (r.kind, r.variant, tuned), (None, r.variant, False)):
+                found.setdefault(key, []).append(r)
+        return found
 
     def sessions(self, kind: str) -> Iterator[dict[str, Record]]:
         """The joint timings, variant → record: the latest that covers every variant first, then the latest.
@@ -97,14 +122,24 @@ class Study:
         A session is of one machine: what another one recorded under the same id is a session of its own. Of those
         that do not cover every variant, the ones with the baseline come first.
         """
+        if kind not in self._sessions:
+            self._sessions[kind] = self._joint(kind)
+        yield from self._sessions[kind]
+
+    @cached_property
+    def _sessions(self) -> dict[str, list[dict[str, Record]]]:
+        return {}
+
+    def _joint(self, kind: str) -> list[dict[str, Record]]:
         found: dict[tuple[str, str], dict[str, Record]] = {}
         for record in self.of(kind):
             key = record.session or "", record.environment
             session = found.pop(key, {})  # taken out and put back: the latest stands last
-            found[key] = {**session, record.variant: record}
+            session[record.variant] = record
+            found[key] = session
         runnable = {v.name for v in self.variants if v.reason is None}
         latest_first = list(reversed(found.values()))
-        yield from sorted(latest_first, key=lambda own: (not runnable <= own.keys(), self.baseline not in own))
+        return sorted(latest_first, key=lambda own: (not runnable <= own.keys(), self.baseline not in own))
 
     def control(self, kind: str, session: str | None) -> Record | None:
         """The baseline's clone of a joint timing of that kind."""
@@ -157,12 +192,12 @@ def read_study(*directories: str | Path, notice: Notice = records.warn, mixed: b
     variants = _variants([part.plan for part in merged])
     together = first_of_each(merged)
     tuned = chosen(first.plan.values, together)
-    belonging = [r for r in together if r.kind != "plan" and belongs(r, first.plan, variants, tuned)]
+    found = belonging(together, first.plan, variants, tuned)
     for part in beside:
         own = [replace(v, is_baseline=False, origin=part.label) for v in _variants([part.plan])]
         best = {f"{name} @ {part.label}": won for name, won in chosen(part.original, part.records).items()}
         best = {name: replace(won, of=f"{won.of} @ {part.label}") for name, won in best.items()}
-        belonging += [r for r in part.records if r.kind != "plan" and belongs(r, part.plan, own, best)]
+        found += belonging(part.records, part.plan, own, best)
         variants, tuned = [*variants, *own], {**tuned, **best}
     return Study(
         ablation=first.plan.ablation,
@@ -170,7 +205,7 @@ def read_study(*directories: str | Path, notice: Notice = records.warn, mixed: b
         settings=first.plan.settings,
         code=first.plan.code,
         variants=variants,
-        records=one_each(belonging),
+        records=one_each(found),
         environments=environments,
         folders=[part.folder for part in (first, *others)],
         chosen=tuned,
