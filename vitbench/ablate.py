@@ -224,8 +224,7 @@ def show_results(directory: Path, outcome: Outcome) -> int:
     from vitbench.run.view import spent
 
     start = time.monotonic()
-    report.write(directory)
-    heads, rows = report.terminal_table(directory)
+    heads, rows = report.write_and_show(directory)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, head in enumerate(heads):
         table.add_column(head, no_wrap=number == 0)

@@ -111,7 +111,7 @@ def examine(options: Options) -> Checkup:
     ticking, set_up = clock(), system()
     condition = Condition(
         threads=options.threads,
-        affinity=affinity if isinstance(affinity, list) else list(range(machine.cores())),
+        affinity=affinity if isinstance(affinity, list) else list(range(threads.cores())),
         all_cores=environment["cpu"]["cores"],
         pressure=asleep.pressure,
         pressure_timing=timing.pressure,

@@ -10,6 +10,11 @@ from collections.abc import Iterator
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment(threads: int) -> dict[str, str]:
     """What a process that has imported nothing yet must find in its environment."""
     return dict.fromkeys(VARIABLES, str(threads))

@@ -19,6 +19,9 @@ from vitbench.measure.resident_memory import in_a_child, rise
 ROOT = Path(__file__).parents[2]
 MIB = 2**20
 TINY = ViTConfig(img_size=32, patch_size=4, embed_dim=96, depth=3, num_heads=3, num_classes=10)
+MIDDLE = ViTConfig(img_size=64, patch_size=4, embed_dim=192, depth=3, num_heads=3)
+SLACK = MIB // 2
+"""What a process's heap may hold already when a step begins; pages that are not counted again, whatever the model."""
 SETTINGS, MODELLED = MeasureConfig(resident=True), MeasureConfig()
 MODULE = """
 import os, signal
@@ -94,9 +97,8 @@ print(sum(in_a_child(config, MeasureConfig(), ("resident",), device="cpu", train
         )
         for size in (1, 2**30)
     )
-    config = ViTConfig(img_size=64, patch_size=4, embed_dim=192, depth=3, num_heads=3)
     assert large == pytest.approx(small, rel=0.05)
-    assert small == pytest.approx(memory(config, 8, training=True).bytes, rel=0.02)
+    assert small == pytest.approx(memory(MIDDLE, 8, training=True).bytes, rel=0.02)
 
 
 def test_the_rise_is_of_the_call_alone():
@@ -143,7 +145,7 @@ def test_a_model_that_raises_keeps_what_is_modelled(nets):
 
 
 def test_a_step_that_would_not_fit_is_not_run(monkeypatch):
-    monkeypatch.setattr(real_step, "_available", lambda: 3 * MIB)
+    monkeypatch.setattr(real_step, "free_memory", lambda: 3 * MIB)
     found = entries(TINY, SETTINGS)
     assert found["resident"]["training"] is None
     assert found["resident"]["reason"] == "it is modelled to need 3 MiB, and 3 MiB are free"
@@ -216,7 +218,7 @@ def test_a_driver_that_does_not_say_is_a_reason(driver, uuid, words):
 
 @pytest.mark.slow
 def test_the_table_has_a_row_a_step(capsys):
-    found, reasons = memory_table.rows({"tiny": TINY}, MeasureConfig(batch_size=4))
+    found, reasons = memory_table.rows({"middle": MIDDLE}, MeasureConfig(batch_size=4))
     assert reasons == []
     heads, cells = memory_table.cells(found)
     assert [row["step"] for row in found] == ["inference", "training"]
@@ -224,7 +226,7 @@ def test_the_table_has_a_row_a_step(capsys):
     for row in found:
         assert row["modelled_bytes"] == row["closed_form_bytes"] == row["allocated_bytes"]
         assert sum(row[f"{part.lower()}_bytes"] for part in heads[2:7]) == row["modelled_bytes"]
-        assert row["resident_bytes"] == pytest.approx(row["modelled_bytes"], rel=0.1)
+        assert row["resident_bytes"] == pytest.approx(row["modelled_bytes"], rel=0.02, abs=SLACK)
 
 
 def test_the_step_is_the_one_that_is_modelled():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from vitbench import threads
 from vitbench.records import VERSIONS, digest
 from vitbench.run import machine
 
@@ -15,7 +16,7 @@ def test_the_environment_is_stable_and_complete():
     assert one.hash != machine.environment({"version": "2"}, threads=2).hash
     cpu = one.body["cpu"]
     assert cpu["cores"] == os.cpu_count()
-    assert len(cpu["affinity"]) == machine.cores()
+    assert len(cpu["affinity"]) == threads.cores()
     assert {"model", "governor", "hypervisor", "memory_mib"} <= cpu.keys()
     assert {"torch", "numpy"} <= one.body["packages"].keys()
 

@@ -84,5 +84,5 @@ def test_a_trial_of_files_measures_its_waiting(both, monkeypatch):
 def test_processes_that_decode(monkeypatch):
     assert feed.loaders("cpu") == 1
     for cores, expected in ((1, 1), (4, 3), (64, 8)):
-        monkeypatch.setattr(feed.os, "sched_getaffinity", lambda _, n=cores: set(range(n)))
+        monkeypatch.setattr(feed, "cores", lambda n=cores: n)
         assert feed.loaders("cuda") == expected

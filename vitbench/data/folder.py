@@ -16,7 +16,6 @@ at most 10,000 images, becomes validation.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from vitbench.data.spec import DataSpec
 from vitbench.data.split import stratified
 from vitbench.data.stream import Stream
 from vitbench.errors import UserError, choices
+from vitbench.threads import cores
 
 FORMAT = 2
 """Raised whenever the same files would give other pixels or another split."""
@@ -146,8 +146,6 @@ def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
         raise UserError(
             f"{kind}: {parts['train']} holds one class, {classes[0]!r}: it takes two or more subfolders with images"
         )
-    if scale != 1:
-        size = scaled(describe(kind, path).img_size, scale)
     count = len(listings["train"])
     if count < FEWEST:
         raise UserError(f"{kind}: {parts['train']} holds {count} images: a split takes {FEWEST} or more")
@@ -160,12 +158,13 @@ def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
     key = stamp(listings, FORMAT, PIL.__version__, kind, size)
     large = sum(int(listing.sizes.sum()) for listing in listings.values()) >= CACHED_FROM
     known = _kept(f"{key}-index", large, index)
-    side = int(known["side"][0])
+    side = scaled(int(known["side"][0]), scale)
+    at = "" if scale == 1 else f"@{side}"
     streams = _split(kind, listings, side)
     return _Found(
         spec=make_spec(
             name=f"{kind}:{path}",
-            version=f"{FORMAT}-{known['version'][0]}",
+            version=f"{FORMAT}-{known['version'][0]}{at}",
             classes=classes,
             img_size=side,
             in_chans=3,
@@ -174,7 +173,7 @@ def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
             flip=True,
         ),
         streams=streams,
-        key=key,
+        key=f"{key}{at}",
         large=large,
         in_memory=kind == "folder" and sum(map(len, streams.values())) * 3 * side**2 <= IN_MEMORY,
     )
@@ -218,7 +217,7 @@ def _parts(kind: str, root: Path) -> dict[str, Path]:
 
 
 def _workers() -> int:
-    return min(DECODERS, len(os.sched_getaffinity(0)))
+    return min(DECODERS, cores())
 
 
 def _side(kind: str, size: int | None, paths: list[str], workers: int) -> int:

@@ -14,6 +14,7 @@ from vitbench.data.spec import DataSpec
 from vitbench.errors import UserError, unknown
 
 _EMBEDDED = ("digits", "quadrant", "majority", "same_different", "translation")
+FOLDERS = ("folder", "imagenet")
 _ELSEWHERE = {
     "folder": "folder:PATH[@SIZE]",
     "imagenet": "imagenet:PATH[@SIZE]",
@@ -41,7 +42,7 @@ def describe(name: str) -> DataSpec:
     if path is None:
         spec: DataSpec = _module(kind).SPEC
         return spec
-    if kind in ("folder", "imagenet"):
+    if kind in FOLDERS:
         return folder.describe(kind, path)
     return load(name).spec
 
@@ -64,7 +65,7 @@ def load(
         UserError: no such data set, its files are not usable, or there is no such part of it.
     """
     kind, path = _parse(name)
-    if scale != 1 and path is not None and kind in ("folder", "imagenet"):
+    if path is not None and kind in FOLDERS:
         dataset = folder.load(kind, path, scale=scale)
     else:
         dataset = resize(_embedded(kind) if path is None else _elsewhere(kind, path), scale)
@@ -81,8 +82,6 @@ def _embedded(kind: str) -> Dataset:
 
 
 def _elsewhere(kind: str, path: str) -> Dataset:
-    if kind in ("folder", "imagenet"):
-        return folder.load(kind, path)
     if kind in ("mnist", "fashion_mnist"):
         return idx.load(kind, path)
     if kind == "npz":

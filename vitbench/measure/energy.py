@@ -14,12 +14,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from vitbench.errors import UserError
+from vitbench.measure import nvml
 
 SYSFS = Path("/sys/class/powercap")
 LEAST_WINDOW_S = 2.0
@@ -196,37 +197,40 @@ class Nvml:
         Raises:
             NoCounterError: no driver, no such card, or one that does not count.
         """
-        try:
-            self._nvml = library or ctypes.CDLL("libnvidia-ml.so.1")
-        except OSError as error:
-            raise NoCounterError("the NVIDIA driver's libnvidia-ml.so.1 is not here") from error
-        self._call("nvmlInit_v2")
-        self._card = ctypes.c_void_p()
-        name = uuid or _current_card()
-        self._call("nvmlDeviceGetHandleByUUID", name.encode(), ctypes.byref(self._card))
+        with _telling():
+            self._nvml = nvml.opened(library)
+            name = uuid or _current_card()
+            self._card = nvml.card(self._nvml, name)
         self.source = f"NVML total energy ({name})"
 
     def read(self) -> list[float]:
         """Joules since the driver was loaded."""
         millijoules = ctypes.c_ulonglong()
-        self._call("nvmlDeviceGetTotalEnergyConsumption", self._card, ctypes.byref(millijoules))
+        with _telling():
+            nvml.call(self._nvml, "nvmlDeviceGetTotalEnergyConsumption", self._card, ctypes.byref(millijoules))
         return [millijoules.value / 1e3]
 
     def since(self, earlier: list[float], later: list[float]) -> float:
         """Joules between."""
         return later[0] - earlier[0]
 
-    def _call(self, name: str, *arguments: Any) -> None:
-        code = getattr(self._nvml, name)(*arguments)
-        if code:
-            said = {3: "this card has no such counter", 4: "permission was refused", 6: "no such card"}
-            raise NoCounterError(f"{name} failed: {said.get(code, f'NVML error {code}')}")
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
+    """What NVML could not do, as a reason for readers."""
+    said = {3: "this card has no such counter", 4: "permission was refused", 6: "no such card"}
+    try:
+        yield
+    except nvml.NvmlError as error:
+        what = said.get(error.code, f"NVML error {error.code}")
+        raise NoCounterError(f"{error.function} failed: {what}") from error
+    except OSError as error:
+        raise NoCounterError(f"the NVIDIA driver's {nvml.LIBRARY} is not here") from error
 
 
 def _current_card() -> str:
     import torch
 
     with contextlib.suppress(AssertionError, RuntimeError, AttributeError):
-        found = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
-        return found if found.startswith("GPU-") else f"GPU-{found}"
+        return nvml.uuid_of(torch.cuda.current_device())
     raise NoCounterError("torch sees no GPU")

@@ -13,7 +13,6 @@ Example: ViT-B/16 at 224 px is 17.56 GMAC by all three; with fvcore's norms 17.5
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,7 @@ from vitbench.config import ResNetConfig, ViTConfig
 from vitbench.errors import UserError
 from vitbench.measure.closed_form import closed_form
 from vitbench.measure.fvcore_counter import by_fvcore
-from vitbench.measure.products import may_multiply
+from vitbench.measure.products import convolution_backward, may_multiply
 from vitbench.measure.weightless import Example, ModelLike, Shells, arguments, copied, module_of, one_element
 
 DISAGREEMENT = 0.001
@@ -130,13 +129,8 @@ def _disagreements(counts: Mapping[str, int], what: str) -> list[str]:
 def _convolution_backward(
     gradient: Sequence[int], image: Sequence[int], weight: Sequence[int], *rest: Any, **_: Any
 ) -> int:
-    """FLOPs of the gradients of image and weight, those asked for: each as many as of the forward pass.
-
-    torch 2.13's own formula takes the weight's as many times too often as there are groups.
-    """
-    transposed, asked_for = rest[4], rest[7]
-    places = math.prod((image if transposed else gradient)[2:])
-    return (bool(asked_for[0]) + bool(asked_for[1])) * 2 * image[0] * places * math.prod(weight)
+    """As torch's counter calls a formula: shapes, then the operation's other arguments."""
+    return convolution_backward(gradient, image, weight, transposed=rest[4], asked_for=rest[7])
 
 
 OURS = {torch.ops.aten.convolution_backward: _convolution_backward}

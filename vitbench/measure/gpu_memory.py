@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
+from vitbench.measure import nvml
 from vitbench.measure.real_step import RealStep
 
 _UNKNOWN = 2**64 - 1
 _TOO_SMALL = 7  # NVML_ERROR_INSUFFICIENT_SIZE
-LIBRARY = "libnvidia-ml.so.1"
+RUNNING = "nvmlDeviceGetComputeRunningProcesses_v3"
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,9 @@ def gpu_memory(step: RealStep, device: str) -> GpuMemory:
     torch.cuda.synchronize(device)
     peak = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
     try:
-        return GpuMemory(*peak, process=process_bytes(_uuid(device)))
+        return GpuMemory(*peak, process=process_bytes(nvml.uuid_of(device)))
     except (OSError, LookupError, AttributeError) as error:
         return GpuMemory(*peak, process=None, reason=f"{type(error).__name__}: {error}")
-
-
-def _uuid(device: str) -> str:
-    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
 
 class _Process(ctypes.Structure):
@@ -75,27 +72,22 @@ def process_bytes(uuid: str, library: Any = None) -> int:
         OSError: no NVML here, or one of its calls failed.
         LookupError: it lists no such process (in a container it knows other numbers), or not its memory.
     """
-    nvml = library or ctypes.CDLL(LIBRARY)
-    card, count = ctypes.c_void_p(), ctypes.c_uint(0)
-    _call(nvml.nvmlInit_v2())
+    driver, count = nvml.opened(library), ctypes.c_uint(0)
     try:
-        _call(nvml.nvmlDeviceGetHandleByUUID(uuid.encode(), ctypes.byref(card)))
-        code = nvml.nvmlDeviceGetComputeRunningProcesses_v3(card, ctypes.byref(count), None)
-        if code not in {0, _TOO_SMALL}:
-            _call(code)
+        card = nvml.card(driver, uuid)
+        try:
+            nvml.call(driver, RUNNING, card, ctypes.byref(count), None)
+        except nvml.NvmlError as error:
+            if error.code != _TOO_SMALL:
+                raise
         count.value += 8  # others may start meanwhile
         found = (_Process * count.value)()
-        _call(nvml.nvmlDeviceGetComputeRunningProcesses_v3(card, ctypes.byref(count), found))
+        nvml.call(driver, RUNNING, card, ctypes.byref(count), found)
         own = next((one.used for one in found[: count.value] if one.pid == os.getpid()), None)
     finally:
-        nvml.nvmlShutdown()
+        driver.nvmlShutdown()
     if own is None:
         raise LookupError(f"NVML lists no process {os.getpid()} on the GPU: in a container it knows other numbers")
     if own == _UNKNOWN:
         raise LookupError("NVML does not say how much memory a process holds here")
     return int(own)
-
-
-def _call(code: int) -> None:
-    if code:
-        raise OSError(f"NVML error {code}")

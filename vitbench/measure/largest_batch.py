@@ -16,6 +16,7 @@ from typing import Any
 
 from vitbench.config import MeasureConfig, ModelConfig, as_dict, from_dict
 from vitbench.errors import UserError
+from vitbench.measure.memory_room import free_memory
 from vitbench.threads import environment
 
 SHARE = 0.8
@@ -46,11 +47,9 @@ def available_bytes(device: str) -> int:
         import torch
 
         return int(torch.cuda.mem_get_info()[0])
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError) as error:
-        raise UserError("how much memory is available is not known on this system") from error
+    free = free_memory()
+    if free is None:
+        raise UserError("how much memory is available is not known on this system")
     try:
         own = [Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current")]
     except OSError:

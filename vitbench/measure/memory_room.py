@@ -15,10 +15,16 @@ def last_level_cache(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) ->
     return max(found, default=None)
 
 
-def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Bytes of memory that could be had; where nothing says it, as if there were 2 GiB."""
+def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes that a process could have without swapping; None where nothing says it."""
     try:
         line = next(line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return 2**31
+        return None
     return int(line.split()[1]) * 1024
+
+
+def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """The same; where nothing says it, as if there were 2 GiB."""
+    free = free_memory(meminfo)
+    return 2**31 if free is None else free

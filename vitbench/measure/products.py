@@ -1,8 +1,13 @@
-"""Which operations multiply matrices, by their names: a counter without a formula for one of these is incomplete."""
+"""Which operations multiply matrices, by their names: a counter without a formula for one of these is incomplete.
+
+And the one formula that both of our counters have to bring along.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 
 _PRODUCT = re.compile(
     r"(?:^|[_:.])(?:[a-z]*mm|mv|addmv|v?dot|[a-z]*matmul|[a-z]*gemm|q?linear|trilinear|einsum|rnn|encoder|"
@@ -35,3 +40,21 @@ def may_multiply(name: str) -> bool:
     namespace, found, _ = name.rpartition("::")
     foreign = bool(found) and namespace not in _OURS_TO_SEE
     return foreign or name.startswith(_HIDDEN) or bool(_PRODUCT.search(name))
+
+
+def convolution_backward(
+    gradient: Sequence[int], image: Sequence[int], weight: Sequence[int], *, transposed: bool, asked_for: Sequence[bool]
+) -> int:
+    """FLOPs of the gradients of image and weight, those asked for: each as many as of the forward pass.
+
+    torch 2.13's own formula takes the weight's as many times too often as there are groups.
+
+    Args:
+        gradient: shape of the output's gradient, (n, c_out, …).
+        image: shape of the input, (n, c_in, …).
+        weight: shape, (…, kernel).
+        transposed: whether the convolution is.
+        asked_for: whether the gradients of image and weight are; what follows does not count.
+    """
+    places = math.prod((image if transposed else gradient)[2:])
+    return (bool(asked_for[0]) + bool(asked_for[1])) * 2 * image[0] * places * math.prod(weight)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vitbench.config import MeasureConfig, ModelConfig, TrainConfig
+from vitbench.measure.memory_room import free_memory
 from vitbench.measure.peak_memory import held_by, labels_of, loss_of, scores_of
 from vitbench.measure.prepare import prepared
 from vitbench.train.optimizer import adamw
@@ -67,16 +67,7 @@ def real_step(config: ModelConfig, settings: MeasureConfig, *, device: str, trai
 
 def why_not_run(modelled: int) -> str | None:
     """Why a step of so many bytes is not tried on this machine; None where it fits."""
-    free = _available()
+    free = free_memory()
     if free is None or modelled <= SPARE * free:
         return None
     return f"it is modelled to need {modelled / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free"
-
-
-def _available() -> int | None:
-    """Bytes that new processes may have without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.report.writing import terminal_table, write
+    from vitbench.report.writing import terminal_table, write, write_and_show
 
-__all__ = ["terminal_table", "write"]
+__all__ = ["terminal_table", "write", "write_and_show"]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "writing": ("terminal_table", "write"),
+        "writing": ("terminal_table", "write", "write_and_show"),
     },
 )

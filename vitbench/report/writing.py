@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from vitbench import plots
 from vitbench.errors import UserError
@@ -11,7 +14,7 @@ from vitbench.report import grids, html, latex, libraries, markdown, page, pictu
 from vitbench.report.phrases import counted
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table, write_csv
-from vitbench.tables.study import read_study
+from vitbench.tables.study import Study, read_study
 
 FIGURES = "figures"
 
@@ -31,9 +34,42 @@ def write(*directories: str | Path, notice: Notice = warn, mixed: bool = False, 
     Raises:
         UserError: no records, folders that do not belong together, or a folder that cannot be written.
     """
+    return _written(_read(*directories, notice=notice, mixed=mixed), into)
+
+
+def write_and_show(directory: str | Path) -> tuple[list[str], list[list[str]]]:
+    """``write``, and the ``terminal_table`` of what was read for it.
+
+    Raises:
+        UserError: as ``write``.
+    """
+    found = _read(directory)
+    _written(found)
+    return _terminal(found)
+
+
+def terminal_table(*directories: str | Path) -> tuple[list[str], list[list[str]]]:
+    """The final table for a terminal: headings, and rows of plain text with intervals and verdicts."""
+    return _terminal(_read(*directories))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a folder says; reading and comparing take most of the time where there are many records."""
+
+    study: Study
+    compared: pd.DataFrame
+    tabulated: pd.DataFrame
+
+
+def _read(*directories: str | Path, notice: Notice = warn, mixed: bool = False) -> _Found:
     study = read_study(*directories, notice=notice, mixed=mixed)
     compared = comparisons(study)
-    tabulated = table(study, compared)
+    return _Found(study, compared, table(study, compared))
+
+
+def _written(found: _Found, into: str | Path | None = None) -> Path:
+    study, compared, tabulated = found.study, found.compared, found.tabulated
     folder = study.folders[0] if into is None else Path(into)
     try:
         (folder / FIGURES).mkdir(exist_ok=True)
@@ -55,11 +91,9 @@ def write(*directories: str | Path, notice: Notice = warn, mixed: bool = False, 
     return target
 
 
-def terminal_table(*directories: str | Path) -> tuple[list[str], list[list[str]]]:
-    """The final table for a terminal: headings, and rows of plain text with intervals and verdicts."""
-    study = read_study(*directories)
-    compared = comparisons(study)
-    tabulated, kept = table(study, compared), shown.in_tables(study)
+def _terminal(found: _Found) -> tuple[list[str], list[list[str]]]:
+    study, compared, tabulated = found.study, found.compared, found.tabulated
+    kept = shown.in_tables(study)
     if kept is None:
         return grids.terminal(tabulated, compared, baseline=study.baseline)
     heads, rows = grids.terminal(tabulated[tabulated["variant"].isin(kept)], compared, baseline=study.baseline)

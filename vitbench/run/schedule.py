@@ -13,7 +13,6 @@ from pathlib import Path
 from vitbench.ablation import Ablation
 from vitbench.errors import UserError
 from vitbench.records import RECORDS, read
-from vitbench.run import machine
 from vitbench.run.interrupt import Interrupted, Stop
 from vitbench.run.job import Job
 from vitbench.run.local import LocalExecutor
@@ -23,6 +22,7 @@ from vitbench.run.sweep import Sweep, job_of
 from vitbench.run.trial import KINDS, Kind
 from vitbench.run.trials import Survey, Trials
 from vitbench.run.writer import Writer, move_aside
+from vitbench.threads import cores
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def check_request(
     if seeds is not None and seeds < 1:
         raise UserError(f"--seeds {seeds} is too few: type 1 or more, and 6 or more for a verdict")
     if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs {jobs} is too few: type 1 or more, this machine has {machine.cores()} cores")
+        raise UserError(f"--jobs {jobs} is too few: type 1 or more, this machine has {cores()} cores")
     for option, seconds in (("--timeout", timeout_s), ("--budget", budget_s)):
         if seconds is not None and not seconds > 0:
             raise UserError(f"{option} {seconds:g} leaves no time: type a number of seconds above 0")
@@ -119,7 +119,7 @@ def plan(
         counting = [t for t in Trials(ablation, found, 1).measured() if t.kind == "cost"]
         macs = {
             row.name: result.value[0].values["macs"]
-            for index, result in own.map([job_of(t, timeout_s) for t in counting], machine.cores())
+            for index, result in own.map([job_of(t, timeout_s) for t in counting], cores())
             if result.status == "ok"
             for row in counting[index].rows(counting[index].variants[0])
         }
@@ -227,4 +227,4 @@ def _executor(given: LocalExecutor | None, ablation: Ablation, import_path: Path
 
 
 def _at_once(jobs: int | None, device: str) -> int:
-    return 1 if device == "cuda" else jobs or machine.cores()
+    return 1 if device == "cuda" else jobs or cores()

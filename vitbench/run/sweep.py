@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vitbench.records import Record, Status, now
-from vitbench.run import machine
 from vitbench.run.interrupt import Stop
 from vitbench.run.job import Job, Result
 from vitbench.run.local import LocalExecutor
@@ -26,6 +25,7 @@ from vitbench.run.timing import Barred, Timing
 from vitbench.run.trial import Trial
 from vitbench.run.trials import Trials
 from vitbench.run.writer import Writer
+from vitbench.threads import cores
 from vitbench.tuning import chosen, finished
 from vitbench.variant import ROLES
 
@@ -92,7 +92,7 @@ class Sweep:
         """
         trials = self.plan.trials
         try:
-            self._phase("costs", [t for t in trials if t.kind in MODELLED], machine.cores())
+            self._phase("costs", [t for t in trials if t.kind in MODELLED], cores())
             self._phase("ceilings", [t for t in trials if t.kind == "ceiling"], 1)
             start = time.monotonic()
             self._sessions([t for t in trials if t.alone])

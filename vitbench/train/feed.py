@@ -6,7 +6,6 @@ batch size nor where the images live changes what happens to an image, nor does 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 from vitbench.config import TrainConfig
 from vitbench.data.dataset import Dataset, Split
 from vitbench.data.stream import Stream
+from vitbench.threads import cores
 from vitbench.train import augment, erase, rand_augment
 from vitbench.train.boxes import cut_out, draw_boxes, mirrored
 from vitbench.train.mix import Mixer
@@ -173,4 +173,4 @@ def loaders(device: str) -> int:
     """Processes that decode a stream: one beside a training thread, as many as there are cores beside a GPU."""
     if torch.device(device).type == "cpu":
         return 1
-    return max(1, min(MOST_LOADERS, len(os.sched_getaffinity(0)) - 1))
+    return max(1, min(MOST_LOADERS, cores() - 1))

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from vitbench.measure.products import convolution_backward
+
 Shape: TypeAlias = Sequence[int]
 Formula: TypeAlias = Callable[[Sequence[Shape], Sequence[str]], int]
 
@@ -64,11 +66,8 @@ def _convolution(dims: Sequence[Shape], values: Sequence[str]) -> int:
 
 
 def _convolution_backward(dims: Sequence[Shape], values: Sequence[str]) -> int:
-    """The gradients of image and weight, those that were asked for: each as much as the forward pass."""
     gradient, image, weight = dims[:3]
-    transposed, mask = _value(values[7]), _value(values[10])
-    places = math.prod((image if transposed else gradient)[2:])
-    return (bool(mask[0]) + bool(mask[1])) * 2 * image[0] * places * math.prod(weight)
+    return convolution_backward(gradient, image, weight, transposed=_value(values[7]), asked_for=_value(values[10]))
 
 
 def _attention(first: int, times: int) -> Formula:
