@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
-from vitbench.records import Status
+from vitbench.records import Environment, Status
 
 On: TypeAlias = Callable[[str], None]
 """Called by a job with the name of what it turns to next, so that a crash can be laid at somebody's door. Costs a
@@ -57,6 +57,10 @@ class Job:
         timeout_s: how long it may take, or may stay at one thing if it calls ``on``.
         spawn: start a new interpreter (CUDA, allocator settings) instead of forking the server.
         env: environment variables for a spawned one.
+        cores: that it keeps busy; what an executor of several machines reserves for it.
+        gpus: likewise.
+        memory_bytes: that it is modelled to need; 0 where that is not known.
+        alone: it needs a whole machine to itself.
     """
 
     function: str
@@ -64,11 +68,19 @@ class Job:
     timeout_s: float | None = None
     spawn: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
+    cores: int = 1
+    gpus: float = 0.0
+    memory_bytes: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a job ended, whatever happened to it."""
+    """How a job ended, whatever happened to it.
+
+    ``lost``: not the job failed but what ran it, a worker or a machine; so it may be run again. ``environment``: of
+    the machine that ran it, where that was another one than the scheduler's (``machine.environment``).
+    """
 
     status: Status
     value: Any = None
@@ -78,6 +90,8 @@ class Result:
     on: str | None = None  # what it was busy with
     started: str = ""
     seconds: float = 0.0
+    lost: bool = False
+    environment: Environment | None = None
 
 
 def work(channel: int, board: int) -> None:

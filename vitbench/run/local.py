@@ -24,7 +24,7 @@ from vitbench.records import Status, now
 from vitbench.run.job import Board, Job, Result
 from vitbench.run.machine import KEEP_MEMORY
 from vitbench.run.server import MESSAGE, PRELOAD
-from vitbench.threads import environment
+from vitbench.threads import cores, environment
 
 TAIL = 4000
 """Bytes of a failed job's output that are kept."""
@@ -94,6 +94,11 @@ class LocalExecutor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def cores(self) -> int:
+        """Of this machine, as far as this process may use them."""
+        return cores()
 
     def __len__(self) -> int:
         """Jobs that run."""
@@ -166,18 +171,6 @@ class LocalExecutor:
             return
         run.late = True
         self._tell({"kill": key})
-
-    def map(self, jobs: Sequence[Job], at_once: int = 1) -> Iterator[tuple[int, Result]]:
-        """Runs the jobs, so many at once; yields each one's index and result as it ends."""
-        waiting = iter(enumerate(jobs))
-        indices: dict[int, int] = {}
-        while True:
-            for index, job in itertools.islice(waiting, at_once - len(indices)):
-                indices[self.submit(job)] = index
-            if not indices:
-                return
-            for key, result in self.wait():
-                yield indices.pop(key), result
 
     def _receive(self, run: _Running) -> None:
         """Takes one message; a pipe that closes or holds garbage says nothing, the wait status will."""

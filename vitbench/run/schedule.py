@@ -13,6 +13,7 @@ from pathlib import Path
 from vitbench.ablation import Ablation
 from vitbench.errors import UserError
 from vitbench.records import RECORDS, read
+from vitbench.run.executor import Executor, run_all
 from vitbench.run.interrupt import Interrupted, Stop
 from vitbench.run.job import Job
 from vitbench.run.local import LocalExecutor
@@ -61,7 +62,7 @@ def check_request(
             raise UserError(f"{option} {seconds:g} leaves no time: type a number of seconds above 0")
 
 
-def survey(executor: LocalExecutor, data: str, device: str = "cpu", sources: Sequence[str] = ()) -> Survey:
+def survey(executor: Executor, data: str, device: str = "cpu", sources: Sequence[str] = ()) -> Survey:
     """Describes the data set and finds the device, external models and checkpoints, in a worker.
 
     Args:
@@ -75,7 +76,7 @@ def survey(executor: LocalExecutor, data: str, device: str = "cpu", sources: Seq
     """
     wanted = {"data": data, "device": device, "sources": list(sources)}
     job = Job(function="vitbench.run.surveying:survey", payload=wanted, spawn=device != "cpu")
-    ((_, result),) = executor.map([job])
+    ((_, result),) = run_all(executor, [job])
     if result.status != "ok":
         raise UserError(result.reason or result.status)
     return Survey(**result.value)
@@ -92,7 +93,7 @@ def plan(
     timeout_s: float | None = None,
     kinds: Sequence[Kind] = KINDS,
     import_path: Path | None = None,
-    executor: LocalExecutor | None = None,
+    executor: Executor | None = None,
     surveyed: Survey | None = None,
 ) -> Plan:
     """What ``execute`` would run, with MACs and an estimate of the time; writes nothing.
@@ -119,11 +120,11 @@ def plan(
         counting = [t for t in Trials(ablation, found, 1).measured() if t.kind == "cost"]
         macs = {
             row.name: result.value[0].values["macs"]
-            for index, result in own.map([job_of(t, timeout_s) for t in counting], cores())
+            for index, result in run_all(own, [job_of(t, timeout_s) for t in counting], own.cores)
             if result.status == "ok"
             for row in counting[index].rows(counting[index].variants[0])
         }
-    estimate = Estimate(found.data["num_train"], _at_once(jobs, found.device), macs)
+    estimate = Estimate(found.data["num_train"], _at_once(jobs, found.device, own), macs)
     return dataclasses.replace(made, macs=macs, seconds=estimate.remaining(made.trials))
 
 
@@ -143,7 +144,7 @@ def execute(
     import_path: Path | None = None,
     watch: Observer | None = None,
     fresh: bool = False,
-    executor: LocalExecutor | None = None,
+    executor: Executor | None = None,
     surveyed: Survey | None = None,
 ) -> Outcome:
     """Runs what the folder does not hold yet.
@@ -196,7 +197,7 @@ def execute(
                 own,
                 watch,
                 stop,
-                at_once=_at_once(jobs, found.device),
+                at_once=_at_once(jobs, found.device, own),
                 timeout_s=timeout_s,
                 ends=math.inf if budget_s is None else start + budget_s,
             )
@@ -218,7 +219,7 @@ def execute(
 
 
 @contextmanager
-def _executor(given: LocalExecutor | None, ablation: Ablation, import_path: Path | None) -> Iterator[LocalExecutor]:
+def _executor(given: Executor | None, ablation: Ablation, import_path: Path | None) -> Iterator[Executor]:
     if given is not None:
         yield given
         return
@@ -226,5 +227,5 @@ def _executor(given: LocalExecutor | None, ablation: Ablation, import_path: Path
         yield own
 
 
-def _at_once(jobs: int | None, device: str) -> int:
-    return 1 if device == "cuda" else jobs or cores()
+def _at_once(jobs: int | None, device: str, executor: Executor) -> int:
+    return 1 if device == "cuda" else jobs or executor.cores

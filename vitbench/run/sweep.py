@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vitbench.records import Record, Status, now
+from vitbench.run.executor import Executor
 from vitbench.run.interrupt import Stop
 from vitbench.run.job import Job, Result
-from vitbench.run.local import LocalExecutor
 from vitbench.run.observer import Estimate, Observer, Progress, macs_of
 from vitbench.run.planning import Plan, Sorted, weights_of
 from vitbench.run.recorded import Recorded
@@ -25,7 +25,6 @@ from vitbench.run.timing import Barred, Timing
 from vitbench.run.trial import Trial
 from vitbench.run.trials import Trials
 from vitbench.run.writer import Writer
-from vitbench.threads import cores
 from vitbench.tuning import chosen, finished
 from vitbench.variant import ROLES
 
@@ -52,7 +51,7 @@ class Sweep:
 
     plan: Plan
     writer: Writer
-    executor: LocalExecutor
+    executor: Executor
     watch: Observer
     stop: Stop
     at_once: int
@@ -92,7 +91,7 @@ class Sweep:
         """
         trials = self.plan.trials
         try:
-            self._phase("costs", [t for t in trials if t.kind in MODELLED], cores())
+            self._phase("costs", [t for t in trials if t.kind in MODELLED], self.executor.cores)
             self._phase("ceilings", [t for t in trials if t.kind == "ceiling"], 1)
             start = time.monotonic()
             self._sessions([t for t in trials if t.alone])

@@ -9,13 +9,12 @@ from typing import TypeAlias
 
 from vitbench.ablation import Variant
 from vitbench.records import Record, now
+from vitbench.run.executor import Executor
 from vitbench.run.job import Job, Result
-from vitbench.run.local import LocalExecutor
 from vitbench.run.observer import Observer
 from vitbench.run.processes import cycles_of, joined
 from vitbench.run.recorder import Recorder
 from vitbench.run.trial import Trial
-from vitbench.threads import cores
 
 Barred: TypeAlias = dict[str, dict[str, Result]]
 """By kind: the variants that cannot be timed, and why."""
@@ -25,7 +24,7 @@ Barred: TypeAlias = dict[str, dict[str, Result]]
 class Timing:
     """Runs the sessions of a sweep; ``wait`` gives the next jobs to end, ``job_of`` the job that a trial is."""
 
-    executor: LocalExecutor
+    executor: Executor
     recorder: Recorder
     watch: Observer
     wait: Callable[[], list[tuple[int, Result]]]
@@ -38,7 +37,7 @@ class Timing:
         variants = {v.name: v for trial in trials for v in trial.variants}
         queue = list(variants.values())
         running: dict[int, Variant] = {}
-        at_once = cores() if self.device == "cpu" else 1
+        at_once = self.executor.cores if self.device == "cpu" else 1
         while queue or running:
             while queue and len(running) < at_once:
                 variant = queue.pop()

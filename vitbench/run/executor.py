@@ -1,0 +1,57 @@
+"""What runs jobs: on this machine (``local``), or on many."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Protocol, Self
+
+from vitbench.run.job import Job, Result
+
+
+class Executor(Protocol):
+    """Starts jobs and hands back their results, in the order in which they end."""
+
+    @property
+    def cores(self) -> int:
+        """How many trainings of one core each it can run at once."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __len__(self) -> int:
+        """Jobs that run, or wait for a place."""
+
+    def submit(self, job: Job) -> int:
+        """Starts the job; the key is that of its result."""
+
+    def wait(self, timeout: float | None = None, also: Sequence[int] = ()) -> list[tuple[int, Result]]:
+        """The jobs that have ended since the last call, with their keys; waits for something to happen.
+
+        Args:
+            timeout: in seconds; None: until something happens.
+            also: file descriptors that end the wait when they become readable.
+
+        Raises:
+            UserError: no job can run here any more; nothing that was recorded is lost.
+        """
+
+    def cancel(self) -> None:
+        """Ends every job; nobody hears of their results."""
+
+    def close(self) -> None:
+        """Ends every job, and what ran them."""
+
+
+def run_all(executor: Executor, jobs: Sequence[Job], at_once: int = 1) -> Iterator[tuple[int, Result]]:
+    """Runs the jobs, so many at once; yields each one's index and result as it ends."""
+    waiting = iter(enumerate(jobs))
+    indices: dict[int, int] = {}
+    while True:
+        for index, job in itertools.islice(waiting, at_once - len(indices)):
+            indices[executor.submit(job)] = index
+        if not indices:
+            return
+        for key, result in executor.wait():
+            yield indices.pop(key), result
