@@ -15,6 +15,7 @@ class Options:
 
     seeds: int = 6
     device: Literal["auto", "cpu"] = "auto"
+    only: Literal["memory", "counters"] | None = None
 
 
 def test_options_are_read():
@@ -27,7 +28,8 @@ def test_options_are_read():
         (["--seed", "3"], ["--seed", "did you mean --seeds?"]),
         (["--seeds", "x"], ["--seeds", "'x'"]),
         (["--seeds"], ["Missing value", "--seeds"]),
-        (["--device", "gpu"], ["'gpu'", "auto", "cpu"]),
+        (["--device", "gpu"], ["'gpu'", "one of auto, cpu."]),
+        (["--only", "flops"], ["'flops'", "one of counters, memory."]),
         (["extra"], ["extra"]),
     ],
 )

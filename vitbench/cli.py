@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, choices
 
 T = TypeVar("T")
 
@@ -53,10 +53,20 @@ def _one_sentence(box: str, prog: str) -> str:
         elif parts:
             parts[-1].append(line)
     sentences = [" ".join(" ".join(part).split()) for part in parts]
-    problem = next(filter(None, sentences), "the command line cannot be read").rstrip(".")
+    problem = _choices(next(filter(None, sentences), "the command line cannot be read").rstrip("."))
     meant = [re.findall(r"--[a-z-]+", part) for part in sentences if part.startswith("Perhaps you meant")]
     hint = f"; did you mean {' or '.join(dict.fromkeys(meant[0]))}?" if meant else "."
     return f"{problem}{hint} `{prog} --help` shows what exists."
+
+
+def _choices(problem: str) -> str:
+    """What may be typed in the place of a wrong word, in order; an option that need not be given has no word for it."""
+
+    def listed(found: re.Match[str]) -> str:
+        words = sorted(word for word in re.findall("'([^']*)'", found[1]) if word != "None")
+        return f"Expected one of {choices(words)}"
+
+    return re.sub(r"Expected one of \((.*)\)", listed, problem)
 
 
 def run(command: Callable[[], int]) -> int:

@@ -487,7 +487,7 @@ class TrainConfig(_Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureConfig(_Checked):
-    """How costs are measured (MEASUREMENT: latency, memory)."""
+    """How costs are measured: latency, training step, throughput, memory."""
 
     batch_size: int = 8
     dtype: Dtype = "float32"

@@ -21,7 +21,7 @@ from vitbench.models import build
 from vitbench.stats import detectable_effect
 
 SEVEN_MS = ViTConfig(img_size=32, patch_size=4, num_classes=10, embed_dim=192, depth=4, num_heads=3)
-"""MEASUREMENT's reference: about 7 ms a call on one core of a server."""
+"""For reference: about 7 ms a call on one core of a server."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 SLEEP_S = 2.0
@@ -89,7 +89,7 @@ def asleep(seconds: float) -> Window:
 
 
 def claims(comparisons: int, on: Progress) -> SelfCheck:
-    """Compares a tiny model with itself so many times (MEASUREMENT.md, target 1)."""
+    """Compares a tiny model with itself so many times (docs/why-believe-these-numbers.md, 1)."""
 
     def each(done: int, planned: int) -> None:
         on(done / planned, f"A/A comparison {done} of {planned}")

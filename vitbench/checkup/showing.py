@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "not available"
 TARGET = 0.10
-"""False claims, at most, of all comparisons (MEASUREMENT.md, target 1)."""
+"""False claims, at most, of all comparisons (docs/why-believe-these-numbers.md, 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)

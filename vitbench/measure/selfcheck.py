@@ -56,7 +56,9 @@ def false_claims(
     seed: int = 0,
     on_comparison: Callable[[int, int], None] | None = None,
 ) -> SelfCheck:
-    """Compares a tiny model with itself, again and again (MEASUREMENT.md, target 1: at most 10 claims in 100).
+    """Compares a tiny model with itself, again and again; at most 10 claims in 100 are expected.
+
+    docs/why-believe-these-numbers.md, row 1 of its last table.
 
     Args:
         comparisons: each a session of its own, with its own seed.
@@ -133,7 +135,9 @@ def detection(
     seed: int = 0,
     on_comparison: Callable[[int, int], None] | None = None,
 ) -> Detection:
-    """Looks for extra work of known size (MEASUREMENT.md, target 3: 19 of 20 at grade B or better, 10 s each).
+    """Looks for extra work of known size; 19 of 20 at grade B or better are expected, in 10 s each.
+
+    docs/why-believe-these-numbers.md, row 3 of its last table.
 
     Args:
         comparisons: each a session of its own.

@@ -1,4 +1,4 @@
-"""A timing session: all variants and an A/A control timed together, in blocks (MEASUREMENT.md, Latency).
+"""A timing session: all variants and an A/A control timed together, in blocks.
 
 Timed one after another, two copies of one model differ by over 3 % in most comparisons on a shared machine; and two
 copies in one process can really differ by tens of percent through where they lie in memory. So:

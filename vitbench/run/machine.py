@@ -1,4 +1,4 @@
-"""This machine and this code, as provenance (MEASUREMENT.md). What cannot be found out here is "not available"."""
+"""This machine and this code, as provenance. What cannot be found out here is "not available"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates with intervals and paired tests, as MEASUREMENT.md asks for them.
+"""Estimates with intervals and paired tests.
 
 The unit of analysis is a block of a timing session or a seed of a training run, never a single call: calls within a
 block share one placement in memory and are not independent. All intervals are Student's t on units. A unit that was

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from vitbench.stats.estimates import mean_interval
 
 NOMINAL = 0.965
-"""Level of an interval that was looked at several times; it covers at least 95 % (MEASUREMENT.md, target 4)."""
+"""Level of an interval that was looked at several times; covers 95 % at least: why-believe-these-numbers.md, row 4."""
 
 FIRST_LOOK, GROWTH = 12, 1.5
 

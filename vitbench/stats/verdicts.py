@@ -1,7 +1,7 @@
 """A family of comparisons against the baseline: Holm, intervals at the levels it tested, exactly one verdict each.
 
 Paired units, shape (units,): for timing one log-ratio variant ÷ baseline a block (``log_ratio_blocks``), for accuracy
-one difference variant − baseline a seed, as a fraction. The words are MEASUREMENT.md's, section Claims.
+one difference variant − baseline a seed, as a fraction.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must be alike before two records are subtracted (MEASUREMENT, Provenance), and what differs where it is not.
+"""What must be alike before two records are subtracted , and what differs where it is not.
 
 A latency: host, device, dtype, batch, threads, versions; a modelled memory: device type, dtype, batch, versions; an
 accuracy: device type, dtype, versions; a count: none of these. All of them: the method, which is the hand-raised
