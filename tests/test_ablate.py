@@ -54,7 +54,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture
-def copied(finished, here):
+def copied(finished, here, warm):
     """The finished run's folder where the command finds it."""
     shutil.copytree(finished[0] / "out", here / "results" / "tiny")
     return here / "results" / "tiny"
@@ -141,7 +141,7 @@ def test_a_torn_last_line_is_set_aside_and_measured_again(copied, capsys):
 
 
 @pytest.mark.slow
-def test_a_budget_ends_a_run_that_goes_on_later(here, capsys):
+def test_a_budget_ends_a_run_that_goes_on_later(here, warm, capsys):
     assert main(["tiny", "--budget", "0.01"]) == 0
     assert "0 trials measured, 1 skipped, 12 left" in capsys.readouterr().out
     assert (here / "results" / "tiny" / "report.html").is_file()
@@ -150,7 +150,7 @@ def test_a_budget_ends_a_run_that_goes_on_later(here, capsys):
 
 
 @pytest.mark.slow
-def test_a_dry_run_writes_nothing(here, capsys):
+def test_a_dry_run_writes_nothing(here, warm, capsys):
     assert main(["tiny", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "tiny: 2 variants, 2 seeds, 12 trials to run" in out
@@ -160,7 +160,7 @@ def test_a_dry_run_writes_nothing(here, capsys):
 
 
 @pytest.mark.slow
-def test_recipe_and_tries_are_the_command_lines(here, capsys):
+def test_recipe_and_tries_are_the_command_lines(here, warm, capsys):
     argv = ["tiny", "--recipe", "small", "--epochs", "3", "--tries", "4", "--set", "data.fraction=0.5", "--dry-run"]
     assert main(argv) == 0
     out = capsys.readouterr().out
@@ -221,7 +221,7 @@ def test_a_request_that_cannot_be_met_is_one_sentence(here, capsys, argv, words)
         (["tiny", "--results", "ablations/tiny.py"], ["ablations/tiny.py"]),
     ],
 )
-def test_what_only_a_worker_can_refuse_is_one_sentence_too(here, capsys, argv, words):
+def test_what_only_a_worker_can_refuse_is_one_sentence_too(here, warm, capsys, argv, words):
     line = refused(argv, capsys)
     assert all(word in line for word in words), line
 

@@ -14,6 +14,8 @@ class Options:
     """Does things."""
 
     seeds: int = 6
+    most: int | None = None
+    budget: float | None = None
     device: Literal["auto", "cpu"] = "auto"
     only: Literal["memory", "counters"] | None = None
 
@@ -26,7 +28,10 @@ def test_options_are_read():
     ("argv", "words"),
     [
         (["--seed", "3"], ["--seed", "did you mean --seeds?"]),
-        (["--seeds", "x"], ["--seeds", "'x'"]),
+        (["--seeds", "x"], ["--seeds takes a whole number, not 'x'."]),
+        (["--most", "1.5"], ["--most takes a whole number, not '1.5'."]),
+        (["--budget", "soon"], ["--budget takes a number, not 'soon'."]),
+        (["--most", "a'b"], ["--most"]),
         (["--seeds"], ["Missing value", "--seeds"]),
         (["--device", "gpu"], ["'gpu'", "one of auto, cpu."]),
         (["--only", "flops"], ["'flops'", "one of counters, memory."]),

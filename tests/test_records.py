@@ -1,5 +1,6 @@
 """Records: every field survives the file, every bit of damage is noticed, an id is what determines a measurement."""
 
+import array
 import contextlib
 import dataclasses
 import json
@@ -7,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitbench.errors import UserError
@@ -20,10 +21,12 @@ from vitbench.records import (
     digest,
     file_digest,
     identity,
+    line_reader,
     plain,
     read,
     read_environments,
 )
+from vitbench.run.writer import Writer
 
 NUMBERS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -78,6 +81,86 @@ def test_a_torn_line_is_noticed(record, data):
     line = record.line().encode()
     with pytest.raises(Exception, match=r"JSON|checksum"):
         Record.from_line(line[: data.draw(st.integers(0, len(line) - 1))])
+
+
+SAMPLES = st.fixed_dictionaries(
+    {
+        "correct": st.fixed_dictionaries(
+            {
+                "unit": TEXT,
+                "values": st.lists(st.integers(0, 9), max_size=80)
+                | st.lists(st.integers(-300, 300), max_size=80)
+                | st.lists(NUMBERS, min_size=30, max_size=40),
+            }
+        )
+    }
+)
+"""What a training measures: a digit an image, or something like it."""
+
+
+def verdict(line, reader=None):
+    """The record that a line wrote, or why it is none."""
+    try:
+        return Record.from_line(line, reader).line()
+    except DamagedError as damage:
+        return str(damage)
+
+
+@settings(max_examples=40)
+@given(st.lists(RECORDS | st.builds(dataclasses.replace, RECORDS, samples=SAMPLES), min_size=1, max_size=4), st.data())
+def test_read_together_or_alone_every_damage_gets_the_same_verdict(records, data):
+    """Bytes are changed, cut out, doubled and swapped, in lines that have much in common with those read before."""
+    reader = line_reader()
+    lines = [r.line().encode() + b"\n" for r in records]
+    for _ in range(4):
+        line = data.draw(st.sampled_from(lines))
+        start, end = sorted(data.draw(st.integers(0, len(line))) for _ in range(2))
+        other = data.draw(st.binary(max_size=3) | st.sampled_from([b"", b" ", line[start:end] * 2, *PIECES]))
+        for one in (line, line[:start] + other + line[end:]):
+            assert verdict(one, reader) == verdict(one)
+
+
+PIECES = [
+    b',"samples":{}',
+    b',"seed":1',
+    b'"values":[',
+    b"1,1",
+    b"01",
+    b"1.0",
+    b"\\u0031",
+    b"NaN",
+    b"}},",
+    b'"',
+    b"\xff",
+]
+
+
+@given(RECORDS, st.data())
+def test_a_field_spelled_otherwise_is_read_alike(record, data):
+    """Another order of the fields, spaces, escapes: the checksum holds, and both ways say so."""
+    body = json.loads(record.line())
+    names = data.draw(st.permutations(list(body)))
+    spelled = json.dumps({name: body[name] for name in names}, ensure_ascii=data.draw(st.booleans())).encode()
+    assert verdict(spelled, line_reader()) == verdict(spelled) == record.line()
+
+
+def test_without_samples_they_are_checked_and_left_out():
+    line = make_record(samples={"correct": {"unit": "0/1", "values": [1, 0] * 20}}).line().encode()
+    reader = line_reader(samples=False)
+    assert Record.from_line(line, reader) == make_record()
+    assert Record.from_line(b" " + line, reader) == make_record()
+    with pytest.raises(DamagedError, match="checksum"):
+        Record.from_line(line.replace(b"0,1,0", b"0,1,1", 1), reader)
+    with pytest.raises(DamagedError, match="checksum"):
+        Record.from_line(line.replace(b"0,1,0", b"0,1,1", 1), line_reader())
+
+
+def test_small_whole_numbers_are_held_as_bytes():
+    for values, small in (([1, 0] * 20, True), ([200, 7] * 20, True), ([1, 300] * 20, False), ([1, 0], False)):
+        line = make_record(samples={"correct": {"unit": "1", "values": values}}).line().encode()
+        found = Record.from_line(line, line_reader()).samples["correct"]["values"]
+        assert list(found) == values
+        assert isinstance(found, array.array) == small
 
 
 def test_the_fields_of_the_design_are_there():
@@ -234,9 +317,32 @@ NEWER = json.loads(make_record().line()) | {"schema": SCHEMA + 1, "colour": "blu
 def test_a_foreign_line_is_named_and_nothing_is_lost(tmp_path, line, message, last):
     folder = write_lines(tmp_path / "run", line_of(), line, *([] if last else [line_of()]))
     before = (folder / "records.jsonl").read_bytes()
-    with pytest.raises(UserError, match=rf"line 2 is .*{message}.*--results OTHER"):
+    with pytest.raises(UserError, match=rf"records.jsonl, line 2 is .*{message}.*, or name another folder$"):
         read(folder)
+    with pytest.raises(
+        UserError, match=rf"line 2 is .*{message}.*, or type --results OTHER to leave this folder alone$"
+    ):
+        Writer(folder)
     assert (folder / "records.jsonl").read_bytes() == before
+
+
+def test_of_a_newer_record_the_remedy_is_a_newer_program(tmp_path):
+    with pytest.raises(UserError, match=f"schema {SCHEMA + 1}.*: upgrade vitbench, or name"):
+        read(write_lines(tmp_path / "run", json.dumps(NEWER).encode() + b"\n"))
+
+
+def test_what_stands_where_records_should_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty is no results folder: it has no records\.jsonl; name another"):
+        read(tmp_path / "empty")
+    (tmp_path / "odd" / "records.jsonl").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"records\.jsonl is no file of records: move it away, or name another"):
+        read(tmp_path / "odd")
+    (tmp_path / "bytes").mkdir()
+    (tmp_path / "bytes" / "records.jsonl").write_bytes(bytes(range(256)) * 4)
+    with pytest.raises(UserError, match="line 1 is not valid JSON"):
+        read(tmp_path / "bytes")
+    assert read(write_lines(tmp_path / "nothing")) == []
 
 
 def test_a_missing_folder_is_answered_with_the_nearest(tmp_path):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -21,15 +21,13 @@ from vitbench.errors import UserError, choices
 
 if TYPE_CHECKING:
     from vitbench.run import Outcome, Plan
+    from vitbench.run.scalars import Scalars
     from vitbench.run.view import PlainView
 
 PROG = "python -m vitbench.ablate"
 
 LOG_WIDTH = 132
 PUBLISHED_PROCESSES = 3
-
-NEEDS = {"teacher": "taught by", "init_from": "starts from"}
-"""What a row has of another one, by role."""
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
 
@@ -59,6 +57,11 @@ class Options:
     """A published training recipe instead: small, cifar, deit, simple_vit, resnet."""
     tries: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Tune learning rate and weight decay on the validation split, so many tries for every family; 0: do not."""
+    design: Annotated[str | None, cli.option("DESIGN", "the ablation's")] = None
+    """Which combinations of its axes are rows: one_at_a_time, grid, leave_one_out (the baseline is the full recipe),
+    add_one_in (it is the bare one), or random with --sample."""
+    sample: Annotated[int | None, cli.option("N", "the ablation's")] = None
+    """Rows drawn at random from the grid, the baseline among them; more keep the fewer."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], cli.option("FIELD=VALUE", "none; repeatable")] = ()
     """Change a setting of the baseline: --set depth=6 --set train.lr=0.001."""
     device: str = "auto"
@@ -75,13 +78,22 @@ class Options:
     """Begin no trial later; report what is there. The same command goes on."""
     results: Annotated[Path | None, cli.option("DIR", "results/NAME")] = None
     """Folder of this run."""
+    executor: Literal["local", "ray"] = "local"
+    """Where trials run: on this machine, or as tasks of Ray (pip install vitbench[ray])."""
+    ray_address: Annotated[str | None, cli.option("HOST:PORT", "RAY_ADDRESS, else this machine's own")] = None
+    """Head node of a Ray cluster that this machine is part of; auto finds it."""
     fresh: Flag = False
     """Move an existing folder aside and start over."""
+    wait: Flag = False
+    """If another process is writing the folder, wait until it has ended."""
+    tensorboard: Flag = False
+    """Write curves and accuracies for TensorBoard too, into DIR/tensorboard (pip install vitbench[trace])."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all measured, 1 with failed trials, 2 a request that cannot be met, 130 interrupted."""
-    return cli.run(lambda: ablate(cli.parse(Options, argv, prog=PROG), argv))
+    with cli.outliving_readers():
+        return cli.run(lambda: ablate(cli.parse(Options, argv, prog=PROG), argv))
 
 
 def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
@@ -96,19 +108,26 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
         names = choices(listing.name for listing in discovery.listings())
         raise UserError(f"which ablation? {names} exist: type {PROG} pos_embed")
     loaded = discovery.load(options.name)
-    declared = dataclasses.replace(loaded.ablation, **trained_by(options, loaded.ablation))
+    retrained = trained_by(options, loaded.ablation)
+    declared = dataclasses.replace(loaded.ablation, **retrained) if retrained else loaded.ablation
+    declared = designed_by(options, declared)
     settings = asked_for(options)
     shaped = {name: value for name, value in settings.items() if "." not in name}  # what must suit the images
     ablation = declared.with_settings({n: v for n, v in settings.items() if n not in shaped or not options.data})
     directory = options.results or Path("results") / loaded.name
 
     from vitbench.run import check_request, execute, plan, survey
-    from vitbench.run.local import LocalExecutor
+    from vitbench.run.executor import Place
+    from vitbench.run.observer import Observers
 
     check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout, budget_s=options.budget)
     view = view_of_run()
-    executor = LocalExecutor(threads=ablation.measure.threads, import_path=loaded.path.resolve().parent)
-    with contextlib.closing(view), executor:
+    if lost := len(loaded.ablation.claims) - len(declared.claims):
+        view.note(f"claims about rows that this design does not have are left out: {lost}")
+    scalars = scalars_of(directory, view) if options.tensorboard else None
+    place = Place(executor=options.executor, address=options.ray_address)
+    folder = loaded.path.resolve().parent
+    with contextlib.closing(view), place.open(threads=ablation.measure.threads, import_path=folder) as executor:
         surveyed = survey(executor, options.data or ablation.data, options.device, ablation.sources)
         if options.data is not None:
             shape = {name: surveyed.data[name] for name in DATA_FIELDS}
@@ -118,6 +137,7 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
             "seeds": options.seeds,
             "jobs": options.jobs,
             "timeout_s": options.timeout,
+            "shared": None if options.fresh else directory.parent,
             "executor": executor,
             "surveyed": surveyed,
         }
@@ -130,15 +150,19 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
                 budget_s=options.budget,
                 command=shlex.join([*PROG.split(), *(sys.argv[1:] if argv is None else argv)]),
                 summary=loaded.summary,
-                watch=view,
+                watch=view if scalars is None else Observers(view, scalars),
                 fresh=options.fresh,
+                wait=options.wait,
                 **common,
             )
     if options.dry_run:
         return show_plan(planned)
-    if outcome.interrupted:
+    if scalars is not None:
+        scalars.catch_up()  # with what was recorded for one variant and is true of another one
+    if outcome.stopped:
         raise KeyboardInterrupt
-    return show_results(directory, outcome)
+    status = show_results(directory, outcome)
+    return cli.INTERRUPTED if outcome.interrupted else status
 
 
 def trained_by(options: Options, ablation: Ablation) -> dict[str, Any]:
@@ -154,6 +178,15 @@ def trained_by(options: Options, ablation: Ablation) -> dict[str, Any]:
         tuning = ablation.tuning or Tuning(tries=1)
         found["tuning"] = dataclasses.replace(tuning, tries=options.tries) if options.tries else None
     return found
+
+
+def designed_by(options: Options, ablation: Ablation) -> Ablation:
+    """The ablation with the rows that the command line asks for."""
+    if options.design is None and options.sample is None:
+        return ablation
+    design: Any = options.design or "random"
+    sample = ablation.sample if options.sample is None and design == "random" else options.sample
+    return ablation.with_design(design, sample)
 
 
 def asked_for(options: Options) -> dict[str, Any]:
@@ -188,29 +221,10 @@ def show_list() -> int:
 def show_plan(made: Plan) -> int:
     """What would be run, and for how long."""
     from rich.console import Console
-    from rich.table import Table
 
-    from vitbench.run.view import duration, opening
+    from vitbench.run.preview import show
 
-    console = Console()
-    console.print(opening(made), highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("variant")
-    table.add_column("MACs per image", justify="right")
-    table.add_column("training images", justify="right")
-    table.add_column("")
-    data = made.survey.data
-    for variant in made.variants:
-        macs = made.macs.get(variant.name)
-        images = variant.images(data["num_train"], data["num_classes"])
-        remark = "baseline" if variant.is_baseline else f"skipped: {variant.reason}" if variant.reason else ""
-        remark = remark or ", ".join(f"{NEEDS[role]} {name}" for role, name in variant.needs.items())
-        table.add_row(variant.name, "" if macs is None else f"{macs:,}", f"{images:,}", remark)
-    console.print(table)
-    for kind, number in made.counts.items():
-        console.print(f"{number:4d} × {kind}", highlight=False)
-    if made.seconds is not None:
-        console.print(f"about {duration(made.seconds)} on this machine", highlight=False)
+    show(made, Console())
     return 0
 
 
@@ -239,6 +253,14 @@ def show_results(directory: Path, outcome: Outcome) -> int:
     for line in (spent(outcome, reporting_s=time.monotonic() - start), f"report: {directory / 'report.html'}"):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 1 if outcome.failed else 0
+
+
+def scalars_of(directory: Path, view: PlainView) -> Scalars:
+    """What writes TensorBoard's files; raises UserError where it cannot."""
+    from vitbench.run.scalars import Scalars, check_tensorboard
+
+    check_tensorboard()
+    return Scalars(directory, view.note)
 
 
 def view_of_run() -> PlainView:

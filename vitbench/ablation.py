@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 from vitbench.claim import METRICS, Claim
+from vitbench.collector import without_collector
 from vitbench.config import (
     DataConfig,
     ExternalConfig,
@@ -19,8 +22,11 @@ from vitbench.config import (
     fit,
     with_values,
 )
-from vitbench.errors import ConfigError, ImpossibleConfigError, UserError, choices, unknown
-from vitbench.expansion import DATA_FIELDS, check_needs, expanded, impossible_needs
+from vitbench.designs import Design
+from vitbench.errors import ConfigError, ImpossibleConfigError, choices, unknown
+from vitbench.expansion import DATA_FIELDS, GROUPS, expanded
+from vitbench.lookup import find
+from vitbench.setting import parse_setting
 from vitbench.variant import Variant, family, format_value, model_name
 
 __all__ = [
@@ -36,12 +42,7 @@ __all__ = [
     "parse_setting",
 ]
 
-Design: TypeAlias = Literal["one_at_a_time", "grid"]
-
 SESSION_FIELDS = ("threads", "blocks", "cycles", "warmup_s")
-
-GROUPS = {"": "baseline", "train": "train", "measure": "measure", "data": "data_settings"}
-"""What stands before the dot of a setting → the ablation's field that holds it."""
 
 TUNED = ("train.lr", "train.weight_decay")
 
@@ -50,10 +51,22 @@ TUNED = ("train.lr", "train.weight_decay")
 class Ablation:
     """A question about a design choice, as a declaration; a file in ``ablations/`` holds one as ``ABLATION``.
 
-    Several axes give one-at-a-time variants around the baseline, or with ``design="grid"`` every combination. An axis
-    is a field of the baseline's config, or ``train.FIELD``, ``measure.FIELD`` or ``data.FIELD``. ``combined`` adds rows
-    that change several settings at once: name → setting → value. ``references`` add rows of other models, fitted to
-    the data; along axes of training and data they vary too. ``tuning`` gives every family the same number of tries.
+    An axis is a field of the baseline's config, or ``train.FIELD``, ``measure.FIELD`` or ``data.FIELD``. Several of
+    them make rows by ``design``, after the baseline, which is always the first:
+
+    - ``one_at_a_time``: each value alone, all else the baseline's.
+    - ``grid``: every combination.
+    - ``leave_one_out``: the baseline is the full recipe, and an axis has one other value, which stands for "without".
+      Each component is left out alone, and in the last row all of them: what the parts lose one by one can be held
+      against what they lose together. A component that the recipe does not have has no row.
+    - ``add_one_in``: the baseline is the bare recipe, and an axis has one other value, which stands for "with". Each
+      component is put in alone, and in the last row all of them.
+    - ``random``: ``sample`` cells of the grid, the baseline among them, drawn uniformly without replacement from
+      ``sample_seed``. A larger sample begins with the smaller one, and a grid of any size will do.
+
+    ``combined`` adds rows that change several settings at once: name → setting → value. ``references`` add rows of
+    other models, fitted to the data; along axes of training and data they vary too, as far as the other rows do.
+    ``tuning`` gives every family the same number of tries.
 
     A recipe's ``teacher="variant:NAME"`` or ``init_from="variant:NAME"`` is another row, trained first with the same
     seed; a reference that teaches is not taught.
@@ -69,6 +82,8 @@ class Ablation:
     data: str = "digits"
     data_settings: DataConfig = field(default_factory=DataConfig)
     design: Design = "one_at_a_time"
+    sample: int | None = None  # of design="random": rows, the baseline among them
+    sample_seed: int = 0
     claims: tuple[Claim, ...] = ()
     references: tuple[ModelConfig, ...] | Mapping[str, ModelConfig] = ()
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -84,20 +99,26 @@ class Ablation:
             raise ConfigError("question='' says nothing: write the question that the ablation answers")
         if self.design not in get_args(Design):
             raise ConfigError(unknown("design", self.design, get_args(Design)))
+        self._check_sample()
         if self.seeds < 1:
             raise ConfigError(f"seeds={self.seeds} is too few: it takes 1 or more, and 6 for a verdict")
         for axis, values in self.axes.items():
             self._check_axis(axis, values)
         for settings in self.combined.values():
             self._check_settings(settings)
-        rows = expanded(self)
-        names = [row.name for row in rows]
-        for name in names:
-            if names.count(name) > 1:
-                raise ConfigError(f"two variants are called {name!r}: give references=… names of their own")
-        check_needs(rows)
+        _ = self._rows  # expands, which checks every row
         for claim in self.claims:
             self._check_claim(claim)
+
+    def _check_sample(self) -> None:
+        if self.design == "random" and self.sample is None:
+            raise ConfigError(
+                "design='random' does not say how many rows to draw: write sample=100, or type --sample 100"
+            )
+        if self.design != "random" and self.sample is not None:
+            raise ConfigError(f"sample={self.sample} belongs to design='random', not to design={self.design!r}")
+        if self.sample is not None and self.sample < 2:
+            raise ConfigError(f"sample={self.sample} is too few: it takes 2 or more, the baseline among them")
 
     def _check_axis(self, axis: str, values: object) -> None:
         if not isinstance(values, tuple) or not values:
@@ -160,7 +181,26 @@ class Ablation:
         for name in settings:
             if name in DATA_FIELDS:
                 raise ConfigError(f"{name} is the data set's: choose another data set with --data NAME")
-        return dataclasses.replace(self.cell(settings))
+        return dataclasses.replace(self.cell(settings)) if settings else self
+
+    def with_design(self, design: Design, sample: int | None = None) -> Ablation:
+        """The ablation with other rows; claims about rows that are not among them are left out.
+
+        Raises:
+            ConfigError: no such design, or not with these axes or this sample.
+        """
+        made = dataclasses.replace(self, design=design, sample=sample, claims=())
+        claims = made.answerable(self.claims)
+        return dataclasses.replace(made, claims=claims) if claims else made
+
+    def answerable(self, claims: Iterable[Claim]) -> tuple[Claim, ...]:
+        """Those of the claims that speak of rows and axes which are there."""
+        found = []
+        for claim in claims:
+            with contextlib.suppress(ConfigError):
+                self._check_claim(claim)
+                found.append(claim)
+        return tuple(found)
 
     def on_data(
         self, data: str, *, img_size: Size, in_chans: int, num_classes: int, settings: Mapping[str, Any] | None = None
@@ -197,12 +237,12 @@ class Ablation:
 
     def variants(self) -> list[Variant]:
         """Every row of the table, the baseline first; an impossible cell has no model but a reason."""
-        rows = expanded(self)
-        by_name = {row.name: row for row in rows}
-        for row in rows:
-            if row.model is not None and (reason := impossible_needs(row, by_name)):
-                by_name[row.name] = dataclasses.replace(row, model=None, reason=reason)
-        return list(by_name.values())
+        return list(self._rows.values())
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, Variant]:
+        with without_collector():
+            return expanded(self)  # once, since a grid may have a hundred thousand
 
     def variant(self, wanted: Any) -> Variant:
         """The variant of that name; or the only one that changes an axis to that value; or the baseline that has it.
@@ -213,42 +253,7 @@ class Ablation:
         Raises:
             ConfigError: there is none, or more than one.
         """
-        rows = self.variants()
-        own = [v for v in rows if not v.is_reference and v.name not in self.combined]
-        changed = [v for v in own if any(v.axes[axis] == wanted != self.value_of(axis) for axis in self.axes)]
-        at_base = [v for v in rows[:1] if wanted in [v.axes[axis] for axis in self.axes]]
-        said = [v for v in rows if v.name not in self.combined and self._is_said(v, str(wanted))]
-        found = [v for v in rows if v.name == wanted] or said or changed or at_base
-        if len(found) != 1:
-            names = [v.name for v in rows]
-            raise ConfigError(
-                unknown("variant", wanted, names)
-                if not found
-                else f"variant {wanted!r} could be {choices(v.name for v in found)}: write the whole name"
-            )
-        return found[0]
-
-    def _is_said(self, row: Variant, wanted: str) -> bool:
-        """Whether ``wanted`` spells out a row's settings: ``depth=4``, of a reference ``NAME,train.lr=0.001``."""
-        parts = wanted.split(",")
-        reference = None if "=" in parts[0] else parts.pop(0)
-        said = {axis: value for axis, _, value in (part.partition("=") for part in parts)}
-        same = all(format_value(v) == said.get(axis, format_value(self.value_of(axis))) for axis, v in row.axes.items())
-        return bool(said) and row.reference == reference and said.keys() <= row.axes.keys() and same
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """``"depth=6"`` → ``("depth", 6)``: numbers, True, False, None and (tuples) are read as such, else it is a word.
-
-    Raises:
-        UserError: there is no ``=``, or nothing before it.
-    """
-    import ast
-
-    name, equals, word = text.partition("=")
-    if not equals or not name.strip() or not word.strip():
-        raise UserError(f"--set {text!r} sets nothing: write --set depth=6, or --set train.lr=0.001")
-    try:
-        return name.strip(), ast.literal_eval(word.strip())
-    except (ValueError, SyntaxError):
-        return name.strip(), word.strip()
+        if isinstance(wanted, str) and wanted in self._rows:
+            return self._rows[wanted]
+        rows = {name: row for name, row in self._rows.items() if name not in self.combined}
+        return find(rows, wanted, self.axes)

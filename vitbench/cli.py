@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from vitbench.errors import UserError, choices
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 T = TypeVar("T")
 
@@ -53,7 +58,7 @@ def _one_sentence(box: str, prog: str) -> str:
         elif parts:
             parts[-1].append(line)
     sentences = [" ".join(" ".join(part).split()) for part in parts]
-    problem = _choices(next(filter(None, sentences), "the command line cannot be read").rstrip("."))
+    problem = _number(_choices(next(filter(None, sentences), "the command line cannot be read").rstrip(".")))
     meant = [re.findall(r"--[a-z-]+", part) for part in sentences if part.startswith("Perhaps you meant")]
     hint = f"; did you mean {' or '.join(dict.fromkeys(meant[0]))}?" if meant else "."
     return f"{problem}{hint} `{prog} --help` shows what exists."
@@ -69,10 +74,19 @@ def _choices(problem: str) -> str:
     return re.sub(r"Expected one of \((.*)\)", listed, problem)
 
 
+def _number(problem: str) -> str:
+    """That a word is no number, without the words of Python's conversions."""
+    found = re.match(r"Error parsing (\S+): .*(INT|FLOAT|int\(\)|to float).*?'([\w.+ -]*)'(?=[^']*$)", problem)
+    if not found:
+        return problem
+    return f"{found[1]} takes a {'whole ' if found[2].upper().startswith('INT') else ''}number, not {found[3]!r}"
+
+
 def run(command: Callable[[], int]) -> int:
     """The command's exit status; mistakes and interruptions become a message, never a traceback."""
     try:
-        return command()
+        with _plain_warnings():
+            return command()
     except UserError as error:
         print(f"vitbench: {error}", file=sys.stderr)
         return MISTAKE
@@ -82,6 +96,63 @@ def run(command: Callable[[], int]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has left; Python would complain once more on exit
         return 0
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Our own warnings as a line of words; those of libraries as Python shows them."""
+    before = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *rest: Any, **kept: Any) -> None:
+        if category is UserWarning:
+            print(f"note: {message}", file=sys.stderr)
+        else:
+            before(message, category, *rest, **kept)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+class _Forgiving(io.FileIO):
+    """A descriptor that is written to; once nobody can read what is written, it leads nowhere."""
+
+    def write(self, data: Buffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return memoryview(data).nbytes
+
+
+@contextlib.contextmanager
+def outliving_readers() -> Iterator[None]:
+    """For commands whose work matters more than what they print, and goes on when nobody reads that any more.
+
+    A closed terminal, a pipe whose reader has left (``| head``) and a log file on a full disk are then no errors.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_forgiving, before)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = before
+
+
+def _forgiving(stream: TextIO) -> TextIO:
+    try:
+        raw = _Forgiving(stream.fileno(), "w", closefd=False)
+    except (OSError, ValueError, AttributeError):  # there is no descriptor behind it
+        return stream
+    with contextlib.suppress(OSError):
+        stream.flush()
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True)
 
 
 def import_from_here() -> None:

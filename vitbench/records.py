@@ -6,27 +6,24 @@ A folder holds ``records.jsonl`` (the truth), ``environments.jsonl`` (each machi
 
 from __future__ import annotations
 
-import array
-import contextlib
 import dataclasses
 import datetime as dt
 import functools
-import gc
 import hashlib
-import itertools
 import json
 import math
-import sys
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
+from vitbench.collector import without_collector
 from vitbench.config import essence
 from vitbench.errors import UserError, unknown
+from vitbench.lines import Reader, checksum, dumps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,21 +45,12 @@ FAILURES: tuple[Status, ...] = ("failed", "oom", "timeout", "diverged")
 RECORDS, TORN, ENVIRONMENTS = "records.jsonl", "records.torn.jsonl", "environments.jsonl"
 ARTIFACTS = "artifacts"
 
-LATER = ("digests",)
+LATER = ("digests", "source")
 """Fields that records of an earlier version do not have."""
 
-ALIKE = ("axes", "code", "config", "settings")
-"""Fields that many records of a folder have in common: read together, equal ones are one object."""
+OWN = ("id", "values", "started", "seconds", "artifacts", "digests")
+"""Fields that hardly two records have in common; of the others, read together, equal ones are one object."""
 
-SHORT = 20_000
-"""Bytes up to which such a field is worth remembering."""
-
-WORDS = ("ablation", "kind", "variant", "status", "environment")
-
-LONG = 32
-"""Values from which on a list of whole numbers under 256 is held as bytes."""
-
-Alike: TypeAlias = dict[bytes, tuple[Any, str] | None]
 Notice: TypeAlias = Callable[[str], None]
 
 
@@ -86,17 +74,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy's scalars and arrays, without importing numpy
         return plain(value.tolist())
     raise TypeError(f"a record cannot hold {type(value).__name__}: {value!r}")
-
-
-def dumps(value: Any, *, sort: bool = False) -> str:
-    return _ENCODERS[sort].encode(value)
-
-
-_ENCODERS = [
-    json.JSONEncoder(sort_keys=sort, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    for sort in (False, True)
-]
-"""``json.dumps`` makes a new one at each call."""
 
 
 def digest(value: Any, length: int = 20) -> str:
@@ -155,6 +132,10 @@ class DamagedError(Exception):
     """A line that is no record of ours; the message completes "line 7 is …"."""
 
 
+class NewerError(DamagedError):
+    """A record of a schema that is still unknown here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One measurement of one variant (DESIGN, ``records.jsonl``). Holds raw samples, never a mean alone."""
@@ -179,6 +160,7 @@ class Record:
     session: str | None = None
     artifacts: list[str] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)  # artifact → ``file_digest``; of none in older records
+    source: str = ""  # the folder that it was taken over from, as it stands beside this one; "": measured here
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -194,44 +176,59 @@ class Record:
 
     @property
     def checksum(self) -> str:
-        return _checksum(plain(_fields(self)))
+        return checksum(plain(_fields(self)))
 
     def line(self) -> str:
         """The record as one line of JSON, its checksum last, without the newline."""
         body = plain(_fields(self))
-        return dumps({**body, "checksum": _checksum(body)})
+        return dumps({**body, "checksum": checksum(body)})
 
     @classmethod
-    def from_line(cls, line: bytes, alike: Alike | None = None) -> Self:
+    def from_line(cls, line: bytes, reader: Reader | None = None) -> Self:
         """The record that ``line`` wrote.
 
         Args:
             line: as ``line()`` gave it, in UTF-8.
-            alike: what was met of the fields ``ALIKE``, for records that are read together: it is read once.
+            reader: of records that are read together (``line_reader``): faster, and in less memory.
 
         Raises:
             DamagedError: it is no record, of a newer schema, or not what was written.
         """
-        line, known = (line, {}) if alike is None else _without_known(line, alike)
+        body = None if reader is None else reader.read(line)
+        if body is None or body["schema"] != SCHEMA:
+            body = _carefully(line)
+            body["samples"] = body["samples"] if reader is None else reader.kept(body["samples"])
         try:
-            body = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DamagedError("not valid JSON") from error
-        if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
-            raise DamagedError("JSON, but no record of vitbench")
-        if body["schema"] > SCHEMA:
-            raise DamagedError(f"of a newer vitbench (schema {body['schema']}; this one reads up to {SCHEMA})")
-        checksum = body.pop("checksum", None)
-        body |= {name: value for name, (value, _) in known.items()}
-        if {*body, *LATER} != _names():
-            raise DamagedError("JSON, but no record of vitbench")
-        try:
-            matches = checksum == _checksum(body, {name: text for name, (_, text) in known.items()})
-        except ValueError:  # NaN or infinity, which no record of ours holds
-            matches = False
-        if not matches:
-            raise DamagedError("not what was written: its checksum does not match")
-        return cls(**(body if alike is None else _compact(body)))
+            return cls(**body)
+        except ValueError as error:
+            raise DamagedError(f"no record of this vitbench: {error}") from error
+
+
+def line_reader(*, samples: bool = True) -> Reader:
+    """What ``Record.from_line`` takes to read many lines; without ``samples`` it checks them and leaves them out."""
+    return Reader([f.name for f in dataclasses.fields(Record)], LATER, OWN, samples=samples)
+
+
+def _carefully(line: bytes) -> dict[str, Any]:
+    """The fields of a line, or what is wrong with it."""
+    try:
+        body = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError("not valid JSON") from error
+    if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
+        raise DamagedError("JSON, but no record of vitbench")
+    if body["schema"] > SCHEMA:
+        raise NewerError(f"of a newer vitbench (schema {body['schema']}; this one reads up to {SCHEMA})")
+    given = body.pop("checksum", None)
+    if {*body, *LATER} != _names():
+        raise DamagedError("JSON, but no record of vitbench")
+    try:
+        matches = given == checksum(body)
+    except ValueError:  # NaN or infinity, which no record of ours holds
+        matches = False
+    if not matches:
+        raise DamagedError("not what was written: its checksum does not match")
+    return body
 
 
 @functools.cache
@@ -243,66 +240,6 @@ def _fields(record: Record) -> dict[str, Any]:
     """What a line holds: a field that came later only where it says something; older records stay as they are."""
     found = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     return {name: value for name, value in found.items() if value or name not in LATER}
-
-
-@functools.cache
-def _marks() -> dict[str, tuple[bytes, bytes]]:
-    """Field of ``ALIKE`` → how it begins in a line, and how the next one does."""
-    marks = {f.name: f',"{f.name}":'.encode() for f in dataclasses.fields(Record)}
-    order = list(marks)
-    return {name: (marks[name], marks[order[order.index(name) + 1]]) for name in ALIKE}
-
-
-def _without_known(line: bytes, alike: Alike) -> tuple[bytes, dict[str, tuple[Any, str]]]:
-    """The line without those fields of ``ALIKE`` that stood in an earlier line too, and these: value, sorted text.
-
-    A quotation mark inside a string is escaped, so that no string can look like a field's beginning. What is not whole
-    between the two marks stays in the line.
-    """
-    known: dict[str, tuple[Any, str]] = {}
-    for name, (opening, closing) in _marks().items():
-        start = line.find(opening)
-        end = line.find(closing, start)
-        if not 0 <= start < end <= start + SHORT:
-            continue
-        part = line[start:end]
-        if part not in alike:
-            alike[part] = _part(name, part)
-        if (found := alike[part]) is not None:
-            known[name] = found
-            line = line[:start] + line[end:]
-    return line, known
-
-
-def _part(name: str, part: bytes) -> tuple[Any, str] | None:
-    """The value of a field and its text with sorted keys; None where that is not what the part is."""
-    try:
-        found = json.loads(b"{" + part[1:] + b"}")
-        return (found[name], dumps(found[name], sort=True)) if list(found) == [name] else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _compact(body: dict[str, Any]) -> dict[str, Any]:
-    """The fields in less memory: equal words are one object, small whole numbers a byte each, not eight."""
-    body |= {name: sys.intern(body[name]) for name in WORDS if type(body[name]) is str}
-    for sample in body["samples"].values() if isinstance(body["samples"], dict) else ():
-        values = sample.get("values") if isinstance(sample, dict) else None
-        if isinstance(values, list) and len(values) >= LONG and set(map(type, values)) == {int}:
-            with contextlib.suppress(OverflowError):  # not small
-                sample["values"] = array.array("B", values)
-    return body
-
-
-def _checksum(body: Mapping[str, Any], texts: Mapping[str, str] = types.MappingProxyType({})) -> str:
-    """Of the body's text with its keys sorted; ``texts``: what is known of it, field by field."""
-    parts: list[str] = []
-    for known, names in itertools.groupby(sorted(body), texts.__contains__):
-        if known:
-            parts += [f'"{name}":{texts[name]}' for name in names]
-        else:
-            parts.append(dumps({name: body[name] for name in names}, sort=True)[1:-1])
-    return hashlib.sha256(f"{{{','.join(parts)}}}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -319,29 +256,39 @@ class Environment:
 @dataclass(frozen=True)
 class Scan:
     records: list[Record]
+    starts: list[int]  # of each of them, in bytes
     whole: int  # bytes up to the last record that counts
     torn: bytes  # what follows
     notice: str | None  # about it
 
 
-def scan(path: Path) -> Scan:
-    """Reads the file up to what a crash may have torn: the last line, or a session that did not arrive whole."""
+def scan(path: Path, *, samples: bool = True, otherwise: str = "name another folder") -> Scan:
+    """Reads the file up to what a crash may have torn: the last line, or a session that did not arrive whole.
+
+    Args:
+        path: of the file.
+        samples: whether the records keep theirs.
+        otherwise: what a user can do who wants nothing of a file with a bad line.
+
+    Raises:
+        UserError: a line in it is foreign, damaged or from a newer schema.
+    """
     records: list[Record] = []
     ends = [0]
     torn = b""
-    alike: Alike = {}
-    with path.open("rb") as file, _without_collector():
+    reader = line_reader(samples=samples)
+    with path.open("rb") as file, without_collector():
         for number, line in enumerate(file, 1):
             try:
-                record = Record.from_line(line, alike)
+                record = Record.from_line(line, reader)
             except DamagedError as damage:
                 torn_here = not line.endswith(b"\n") or b"\0" in line  # NUL: blocks that never reached the disk
                 if torn_here and not file.read(1):
                     torn = line
                     break
+                mend = "upgrade vitbench" if isinstance(damage, NewerError) else "mend or remove that line"
                 raise UserError(
-                    f"{path}, line {number} is {damage}; nothing was changed: "
-                    "mend or remove that line, or type --results OTHER to leave this folder alone"
+                    f"{path}, line {number} is {damage}; nothing was changed: {mend}, or {otherwise}"
                 ) from None
             records.append(record)
             ends.append(ends[-1] + len(line))
@@ -358,19 +305,7 @@ def scan(path: Path) -> Scan:
         with path.open("rb") as file:
             file.seek(whole)
             torn = file.read()
-    return Scan(records, whole, torn, notice)
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Records have no cycles: looking for some among a hundred thousand, again and again, takes a fifth of the time."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
+    return Scan(records, ends[: len(records)], whole, torn, notice)
 
 
 def warn(text: str) -> None:
@@ -388,19 +323,25 @@ def read(directory: str | Path, notice: Notice = warn) -> list[Record]:
         UserError: the folder has no records, or a line in it is foreign, damaged or from a newer schema.
     """
     path = Path(directory) / RECORDS
-    if not path.is_file():
-        beside = sorted(p.parent.name for p in path.parent.parent.glob(f"*/{RECORDS}"))
-        raise UserError(
-            f"{unknown('results folder', path.parent.name, beside)} in {path.parent.parent}; "
-            "python -m vitbench.ablate NAME makes one"
-        )
     try:
+        if not path.is_file():
+            raise _no_records(path)
         found = scan(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}: change that, or name another folder") from error
     if found.notice:
         notice(found.notice)
     return found.records
+
+
+def _no_records(path: Path) -> UserError:
+    folder, make = path.parent, "python -m vitbench.ablate NAME makes one"
+    if path.exists():
+        return UserError(f"{path} is no file of records: move it away, or name another folder; {make}")
+    if folder.is_dir():
+        return UserError(f"{folder} is no results folder: it has no {RECORDS}; name another folder; {make}")
+    beside = sorted(p.parent.name for p in folder.parent.glob(f"*/{RECORDS}"))
+    return UserError(f"{unknown('results folder', folder.name, beside)} in {folder.parent}; {make}")
 
 
 def read_environments(directory: str | Path) -> dict[str, dict[str, Any]]:
@@ -431,5 +372,5 @@ def load_arrays(directory: str | Path, name: str) -> dict[str, np.ndarray]:
     """The arrays of one artifact, by name."""
     import numpy as np
 
-    with np.load(Path(directory) / ARTIFACTS / name) as arrays:
+    with (Path(directory) / ARTIFACTS / name).open("rb") as file, np.load(file) as arrays:
         return dict(arrays)

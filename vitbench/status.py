@@ -89,7 +89,7 @@ def status(options: Options, *, sleep: Callable[[float], None] = time.sleep) -> 
 def check_folder(folder: Path) -> None:
     """Raises UserError where the folder is none that a sweep has written or is about to."""
     from vitbench.records import RECORDS
-    from vitbench.run.writer import LOCK
+    from vitbench.run.lock import LOCK
 
     if (folder / RECORDS).is_file() or (folder / LOCK).is_file():
         return

@@ -45,6 +45,11 @@ class Variant:
         return self.reference is not None
 
     @property
+    def borrows(self) -> bool:
+        """Whether its training starts from a trained model, or learns from one: another row's, or a file's."""
+        return bool(self.train.teacher or self.train.init_from)
+
+    @property
     def needs(self) -> dict[str, str]:
         """The rows whose trained models this one needs, each behind its role: ``teacher``, ``init_from``."""
         return {role: name.removeprefix(OTHER_ROW) for role, name in self._named.items() if name.startswith(OTHER_ROW)}
@@ -56,7 +61,7 @@ class Variant:
 
     @property
     def _named(self) -> dict[str, str]:
-        return {role: name for role in ROLES if (name := getattr(self.train, role)) is not None}
+        return {role: name for role in ROLES if (name := getattr(self.train, role))} if self.borrows else {}
 
     def images(self, whole: int, num_classes: int) -> int:
         """Training images that it sees, of so many; of classes of unequal size an estimate."""

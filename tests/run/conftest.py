@@ -104,12 +104,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sweep_of():
     """Ablation over functions of that module; the first one is the baseline."""
 
-    def make(*functions, **changes):
-        sources = tuple(f"faults:{function}" for function in functions)
+    def make(*functions, module="faults", **changes):
+        sources = tuple(f"{module}:{function}" for function in functions)
         return Ablation(
             question="What survives?",
             baseline=ExternalConfig(sources[0], img_size=8, in_chans=1, num_classes=10),

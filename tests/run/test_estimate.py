@@ -6,6 +6,7 @@ import pytest
 
 from vitbench.ablation import Ablation
 from vitbench.config import TrainConfig, ViTConfig
+from vitbench.run.blocks import Blocks, block_of
 from vitbench.run.observer import Estimate
 from vitbench.run.trial import KINDS, Trial
 
@@ -22,17 +23,19 @@ def trials(kind, count=1):
 def test_what_was_observed_is_expected_again(kind):
     estimate = Estimate(1077, jobs=1)
     (first, *rest) = trials(kind, 5)
+    waiting = Blocks([block_of(rest)])
     assert 0 < estimate.seconds(first) < 600
     estimate.observe(first, 12.5)
-    assert estimate.remaining(rest) == pytest.approx(4 * 12.5)
-    assert estimate.remaining(rest, {first: 10.0}) == pytest.approx(4 * 12.5 + 2.5)
-    assert estimate.remaining([], {first: 100.0}) == 0
+    assert estimate.remaining(estimate.guesses(waiting)) == pytest.approx(4 * 12.5)
+    assert estimate.remaining(estimate.guesses(waiting), {first: 10.0}) == pytest.approx(4 * 12.5 + 2.5)
+    assert estimate.remaining({}, {first: 100.0}) == 0
 
 
 def test_jobs_share_what_goes_side_by_side():
     estimates = [Estimate(1077, jobs) for jobs in (1, 2)]
     for kind in KINDS:
-        one, two = (estimate.remaining(trials(kind, 4)) for estimate in estimates)
+        waiting = Blocks([block_of(trials(kind, 4))])
+        one, two = (estimate.remaining(estimate.guesses(waiting)) for estimate in estimates)
         assert one == pytest.approx(two if trials(kind)[0].alone else 2 * two)
 
 

@@ -14,7 +14,7 @@ import pytest
 from vitbench.errors import UserError
 from vitbench.run.executor import run_all
 from vitbench.run.job import Job
-from vitbench.run.local import LocalExecutor
+from vitbench.run.local import RESTARTS, LocalExecutor
 
 JOBS = """
 import ctypes, os, signal, subprocess, sys, time
@@ -49,7 +49,13 @@ def segfaults(payload, on):
     ctypes.string_at(0)
 
 def killed(payload, on):
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), payload)
+
+def notes(payload, on):
+    open(payload, "w").close()
+    while not os.path.exists(os.path.join(os.path.dirname(payload), "go")):
+        time.sleep(0.02)
+    return "noted"
 
 def memory(payload, on):
     return bytearray(1 << 60)
@@ -69,7 +75,7 @@ def hangs_with_a_child(payload, on):
 
 def many_turns(payload, on):
     for number in range(6):
-        on(str(number)); time.sleep(0.2)
+        on(str(number)); time.sleep(0.5)
     return "done"
 
 def shouts(payload, on):
@@ -93,7 +99,7 @@ def alive(pid):
         return False
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -143,7 +149,7 @@ def test_every_end_has_a_status_and_a_reason(executor, name, status, reason):
 
 
 def test_a_kill_from_outside_is_not_called_want_of_memory_where_the_kernel_can_tell(executor):
-    result = outcome(executor, "killed")
+    result = outcome(executor, "killed", int(signal.SIGKILL))
     counted = "oom_kill " in Path("/proc/vmstat").read_text()
     assert result.status == ("failed" if counted else "oom")
     assert "signal 9 (SIGKILL)" in result.reason
@@ -174,12 +180,12 @@ def test_a_hang_is_ended_with_all_it_started(executor, tmp_path):
     assert (result.status, result.reason) == ("timeout", "no result within 0.3 s: stopped")
     assert result.seconds < 10
     note = tmp_path / "pid"
-    assert outcome(executor, "hangs_with_a_child", str(note), timeout_s=1.0).status == "timeout"
+    assert outcome(executor, "hangs_with_a_child", str(note), timeout_s=3.0).status == "timeout"
     until(lambda: not alive(int(note.read_text())))
 
 
 def test_turning_to_something_else_is_a_sign_of_life(executor):
-    result = outcome(executor, "many_turns", timeout_s=0.6)
+    result = outcome(executor, "many_turns", timeout_s=2.0)
     assert (result.status, result.value, result.on) == ("ok", "done", "5")
 
 
@@ -245,17 +251,100 @@ def test_a_server_that_cannot_start_says_why():
         executor.submit(job("good"))
 
 
-def test_a_killed_server_takes_its_jobs_along(jobs_folder):
+def kill_server(executor):
+    """Kills the fork server, when the jobs that were submitted have their processes; returns these."""
+    server = executor._server.pid
+    children = Path(f"/proc/{server}/task/{server}/children")
+    until(lambda: len(children.read_text().split()) == len(executor))
+    pids = [int(pid) for pid in children.read_text().split()]
+    os.kill(server, signal.SIGKILL)
+    until(lambda: not alive(server))
+    return pids
+
+
+@pytest.fixture
+def mortal(jobs_folder):
+    """An executor whose server may be killed."""
     with LocalExecutor(import_path=jobs_folder, preload=["vitbench.run.job"]) as executor:
-        pid = outcome(executor, "who", []).value[0]
-        executor.submit(job("hangs"))
-        children = Path(f"/proc/{executor._server.pid}/task/{executor._server.pid}/children")
-        until(lambda: children.read_text().split())
-        pid = int(children.read_text().split()[0])
-        executor._server.kill()
-        until(lambda: not alive(pid))
-        with pytest.raises(UserError, match="the same command goes on"):
-            list(iter(executor.wait, None))  # until it has noticed
+        yield executor
+
+
+def test_jobs_of_a_killed_server_are_lost_and_another_server_serves(mortal):
+    assert outcome(mortal, "good", 1).value == 1
+    keys = {mortal.submit(job("hangs")) for _ in range(2)}
+    pids = kill_server(mortal)
+    ended = dict(mortal.wait())
+    assert ended.keys() == keys
+    for result in ended.values():
+        assert (result.status, result.lost) == ("failed", True)
+        assert result.reason == "the worker server was killed by signal 9 (SIGKILL)"
+    until(lambda: not any(map(alive, pids)))
+    assert outcome(mortal, "good", 2).value == 2
+
+
+def test_a_server_killed_between_two_jobs_is_replaced_unnoticed(mortal):
+    assert outcome(mortal, "good", 1).value == 1
+    kill_server(mortal)
+    assert outcome(mortal, "good", 2).value == 2
+
+
+def test_a_result_that_was_sent_before_the_server_died_counts(mortal, tmp_path):
+    mortal.submit(job("notes", str(tmp_path / "note")))
+    until((tmp_path / "note").exists)
+    os.kill(mortal._server.pid, signal.SIGSTOP)  # it cannot tell of the end any more
+    (tmp_path / "go").touch()
+    (run,) = mortal._running.values()
+    until(run.connection.poll)
+    os.kill(mortal._server.pid, signal.SIGKILL)
+    ((_, result),) = mortal.wait() or mortal.wait()
+    assert (result.status, result.value, result.lost) == ("ok", "noted", False)
+
+
+def test_a_server_that_dies_again_and_again_is_given_up(mortal):
+    for _ in range(RESTARTS):
+        mortal.submit(job("hangs"))
+        kill_server(mortal)
+        assert [result.lost for _, result in mortal.wait()] == [True]
+    mortal.submit(job("hangs"))
+    kill_server(mortal)
+    with pytest.raises(UserError, match=rf"SIGKILL\), {RESTARTS + 1} times in a row; .* the same command goes on"):
+        mortal.wait()
+
+
+def test_an_end_of_its_own_in_between_sets_the_count_back(mortal):
+    for _ in range(RESTARTS + 2):
+        mortal.submit(job("hangs"))
+        kill_server(mortal)
+        assert [result.lost for _, result in mortal.wait()] == [True]
+        assert outcome(mortal, "raises").reason == "ValueError: no such luck"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_somebody_kills_is_lost(executor, number):
+    result = outcome(executor, "killed", int(number))
+    assert f"killed by signal {int(number)} ({number.name})" in result.reason
+    counted = "oom_kill " in Path("/proc/vmstat").read_text()
+    assert result.lost == (counted or number == signal.SIGTERM)
+
+
+def test_a_process_that_the_kernel_refuses_is_a_lost_job(mortal):
+    assert outcome(mortal, "good", 1).value == 1
+    group = Path(f"/sys/fs/cgroup/pids/vitbench-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "cgroup.procs").write_text(str(mortal._server.pid))
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        (group / "pids.max").write_text("1")
+        result = outcome(mortal, "good", 2)
+        assert (result.status, result.lost) == ("failed", True)
+        assert result.reason == "no process could be started: Resource temporarily unavailable"
+        (group / "pids.max").write_text("max")
+        assert outcome(mortal, "good", 3).value == 3
+    finally:
+        mortal.close()
+        group.rmdir()
 
 
 def test_nothing_survives_a_killed_scheduler(jobs_folder):

@@ -4,12 +4,9 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,41 +115,6 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
     assert (results / "records.jsonl").read_bytes().startswith(before)
 
 
-def test_faults_do_not_stop_the_others(folder, sweep_of, shared):
-    bad = {
-        "raises": ("failed", "IndexError"),
-        "leaves": ("failed", "exit status 7"),
-        "segfaults": ("failed", "SIGSEGV"),
-        "exhausts": ("oom", "MemoryError"),
-        "diverges": ("diverged", "not finite"),
-    }
-    ablation, log = sweep_of("good", *bad, "sociable", seeds=1), Log()
-    run = {"name": "bad", "directory": folder / "results", "executor": shared, "kinds": QUICK}
-    outcome = execute(ablation, watch=log, **run)
-    records = read(folder / "results", never)
-    for kind in ("latency", "train_step", "accuracy"):
-        rows = {r.variant.removeprefix("source=faults:"): r for r in records if r.kind == kind}
-        assert len(rows) == 7
-        for name, row in rows.items():
-            status, reason = bad.get(name, ("ok", ""))
-            if name == "diverges" and kind != "accuracy":
-                status, reason = "failed", "NaN or infinity"
-            if name == "exhausts" and kind != "accuracy":
-                status, reason = "oom", "MemoryError"
-            assert (row.status, reason in (row.reason or "")) == (status, True), row.reason
-    crash = next(r for r in records if r.kind == "accuracy" and r.variant.endswith("leaves"))
-    assert crash.values["output"] == "leaving now\n"
-    thrown = next(r for r in records if r.kind == "accuracy" and r.variant.endswith("raises"))
-    assert "faults.py" in thrown.values["traceback"]
-    assert outcome.failed == sum(r.failed for r in records)
-    assert any("left out of latency" in note for note in log.notes)
-
-    before = (folder / "results" / "records.jsonl").read_bytes()
-    again = execute(ablation, **run)
-    assert (again.done, again.failed) == (0, outcome.failed)
-    assert (folder / "results" / "records.jsonl").read_bytes() == before
-
-
 def test_whoever_ends_a_session_is_left_out_of_the_next(folder, sweep_of, shared):
     run = {"name": "m", "directory": folder / "results", "executor": shared, "kinds": ("latency",)}
     outcome = execute(sweep_of("sociable", "moody", "good"), **run)
@@ -240,114 +202,68 @@ def test_whoever_edits_a_model_gets_new_numbers(folder, sweep_of):
     assert [r.values["params"] for r in found] == [650, 640]
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from vitbench.ablation import Ablation
-from vitbench.config import ExternalConfig, MeasureConfig, TrainConfig
-from vitbench.run import execute
+class Told(Log):
+    """Sends signals to its own process when so many trials have ended."""
 
-folder = Path(sys.argv[1])
-ablation = Ablation(
-    question="What survives?", seeds=int(sys.argv[2]),
-    baseline=ExternalConfig("faults:good", img_size=8, in_chans=1, num_classes=10),
-    axes={"source": ("faults:good", "faults:sociable")},
-    train=TrainConfig(epochs=2), measure=MeasureConfig(blocks=2, cycles=1, warmup_s=0.0),
-)
-outcome = execute(ablation, name="k", directory=folder / "results", import_path=folder,
-                  kinds=("cost", "latency", "train_step", "accuracy"), command="c")
-assert "torch" not in sys.modules  # the scheduler's side of the fork never loads it
-sys.exit(130 if outcome.interrupted else 0)
-"""
+    def __init__(self, after, *numbers):
+        super().__init__()
+        self.after, self.numbers = after, numbers
+
+    def finished(self, trial, records):
+        super().finished(trial, records)
+        if len(self.finished_labels) == self.after:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
 
 
-def start_run(folder, seeds):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(seeds)], start_new_session=True)
-
-
-def lines_of(folder):
-    path = folder / "results" / "records.jsonl"
-    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-
-
-def processes_of(folder):
-    """Every process that belongs to a run in this folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if str(folder).encode() in entry.read_bytes():
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on_and_repeats_nothing(folder):
-    seeds, rng = 5, np.random.default_rng(0)
-    expected = 1 + 2 + 3 + 3 + 2 * seeds
-    kept = []
-    for target in (0, 4, 9, 13):
-        with start_run(folder, seeds) as run:
-            end = time.monotonic() + 60
-            while len(lines_of(folder)) < max(target, len(kept)) and time.monotonic() < end and run.poll() is None:
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.1))
-            for pid in processes_of(folder):  # the scheduler and its server, whose jobs the kernel ends
-                os.kill(pid, signal.SIGKILL)
-        assert lines_of(folder)[: len(kept)] == kept
-        kept = lines_of(folder)
-    with start_run(folder, seeds) as run:
-        assert run.wait(timeout=120) == 0
-    lines = lines_of(folder)
-    assert lines[: len(kept)] == kept
-    records = read(folder / "results", never)
-    assert len(records) == expected
-    assert len({r.id for r in records}) == expected
-    assert all(r.ok for r in records)
-    for _ in range(100):
-        if not processes_of(folder):
-            break
-        time.sleep(0.05)
-    assert processes_of(folder) == []
-
-
-@pytest.mark.slow
-def test_interrupted_and_resumed_gives_the_same_accuracies(folder):
-    other = folder / "whole"
-    other.mkdir()
-    (other / "faults.py").write_text((folder / "faults.py").read_text())
-    with start_run(folder, 3) as run:
-        while len(lines_of(folder)) < 11:
-            time.sleep(0.01)
-        run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=20) == 130
-    assert 11 <= len(read(folder / "results", never)) < 15
-    with start_run(folder, 3) as resumed, start_run(other, 3) as whole:
-        assert resumed.wait(timeout=60) == whole.wait(timeout=60) == 0
-
-    def accuracies(place):
-        rows = [r for r in read(place / "results", never) if r.kind == "accuracy"]
-        return sorted((r.variant, r.seed, r.values["accuracy"], r.values["train_loss"]) for r in rows)
-
-    assert len(accuracies(folder)) == 6
-    assert accuracies(folder) == accuracies(other)
-
-
-def test_ctrl_c_stops_between_records(folder, sweep_of, shared):
-    class Impatient(Log):
-        def finished(self, trial, records):
-            super().finished(trial, records)
-            if trial.kind == "cost":
-                os.kill(os.getpid(), signal.SIGINT)
-
-    log, before = Impatient(), signal.getsignal(signal.SIGINT)
-    outcome = execute(sweep_of("good", seeds=4), name="c", directory=folder / "r", executor=shared, watch=log)
-    assert outcome.interrupted
-    assert len(log.finished_labels) >= 1
+def test_ctrl_c_once_begins_nothing_more_and_finishes_what_runs(folder, sweep_of, shared):
+    log, before = Told(3, signal.SIGINT), signal.getsignal(signal.SIGINT)
+    run = {"name": "c", "directory": folder / "r", "executor": shared, "kinds": ("cost", "accuracy")}
+    outcome = execute(sweep_of("good", seeds=6), watch=log, jobs=2, **run)
+    assert (outcome.interrupted, outcome.stopped) == (True, False)
     assert signal.getsignal(signal.SIGINT) is before
-    assert outcome.done < 10
+    assert sorted(log.finished_labels) == sorted(log.started_labels)
+    assert outcome.done == len(log.finished_labels) == 7 - outcome.left
+    assert 3 <= outcome.done <= 4
     assert len(read(folder / "r", never)) == 1 + outcome.done
+    assert log.notes in ([], ["finishing 1 running trial; press Ctrl-C again to stop now"])
+    assert execute(sweep_of("good", seeds=6), **run).done == outcome.left
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGHUP,)])
+def test_ctrl_c_twice_a_scheduler_and_a_closed_terminal_end_what_runs(folder, sweep_of, shared, numbers):
+    log, before = Told(3, *numbers), [signal.getsignal(number) for number in numbers]
+    run = {"name": "c", "directory": folder / "r", "executor": shared, "kinds": ("cost", "accuracy")}
+    outcome = execute(sweep_of("good", seeds=6), watch=log, jobs=2, **run)
+    assert (outcome.interrupted, outcome.stopped) == (True, True)
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert outcome.done == len(log.finished_labels) == 3
+    assert len(shared) == 0
+    assert len(read(folder / "r", never)) == 1 + outcome.done
+    assert execute(sweep_of("good", seeds=6), **run).done == 4
+
+
+def test_one_that_waits_has_its_turn(folder, sweep_of, shared):
+    log, outcomes = Log(), []
+    run = {"name": "w", "directory": folder / "r", "executor": shared, "kinds": ("cost",), "watch": log}
+
+    def target():
+        outcomes.append(execute(sweep_of("good"), wait=True, **run))
+
+    thread = threading.Thread(target=target)
+    with Writer(folder / "r"):
+        with pytest.raises(UserError, match="type --wait to wait for it"):
+            execute(sweep_of("good"), **run)
+        thread.start()
+        while not log.notes:
+            time.sleep(0.01)
+        time.sleep(0.6)  # it has looked again
+        assert not outcomes
+    thread.join()
+    assert outcomes[0].done == 1
+    (note,) = log.notes
+    assert f"is being written by process {os.getpid()} on " in note
+    assert note.endswith(": waiting until it has ended")
 
 
 def test_a_run_in_a_thread_and_with_a_server_of_its_own(folder, sweep_of):

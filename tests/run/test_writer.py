@@ -11,7 +11,8 @@ import pytest
 
 from vitbench.errors import UserError
 from vitbench.records import Environment, Record, load_arrays, read, read_environments
-from vitbench.run.writer import Writer, move_aside
+from vitbench.run.lock import move_aside
+from vitbench.run.writer import Writer
 
 
 def make_record(name="a", **changes):
@@ -87,7 +88,7 @@ def test_a_foreign_line_stops_the_writer_and_stays(tmp_path):
 def test_the_second_is_told_who_holds_the_folder(tmp_path):
     with (
         Writer(tmp_path),
-        pytest.raises(UserError, match=rf"process {os.getpid()} on .* since 20.*type --results OTHER"),
+        pytest.raises(UserError, match=rf"process {os.getpid()} on .* since 20.*--results OTHER"),
     ):
         Writer(tmp_path)
     Writer(tmp_path).close()

@@ -21,7 +21,8 @@ import numpy as np
 
 from tests.report.made import ENVIRONMENT, MIB
 from vitbench.config import MeasureConfig, TrainConfig, ViTConfig, as_dict
-from vitbench.records import SCHEMA, Environment, _checksum, digest, dumps, file_digest, plain
+from vitbench.lines import checksum, dumps
+from vitbench.records import SCHEMA, Environment, digest, file_digest, plain
 from vitbench.variant import format_axes
 
 SEEDS = 6
@@ -116,7 +117,7 @@ def line(**fields: Any) -> str:
         **fields,
     }  # fmt: skip
     body["id"] = digest([body["kind"], body["variant"], body["seed"]])
-    return dumps({**body, "checksum": _checksum(body)}) + "\n"
+    return dumps({**body, "checksum": checksum(body)}) + "\n"
 
 
 def _variants() -> Iterator[dict[str, Any]]:

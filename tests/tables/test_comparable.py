@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from tests.report.made import ENVIRONMENT, MIB, SETTINGS, Made, claim
 from vitbench import report, tables
 from vitbench.errors import UserError
+from vitbench.likeness import sentence, unlike
 from vitbench.records import Record
 from vitbench.report.__main__ import main
 from vitbench.report.claims import judge
-from vitbench.tables.comparable import sentence, unlike, why_not_subtracted
+from vitbench.tables.comparable import why_not_subtracted
 from vitbench.tables.matched import matched
 
 PAIR = [{"name": "a"}, {"name": "b"}]

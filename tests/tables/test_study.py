@@ -78,7 +78,7 @@ def test_nothing_there_is_said_in_one_sentence(tmp_path):
     with pytest.raises(UserError, match="no results folder was named"):
         tables.read_study()
     (tmp_path / "records.jsonl").write_text("")
-    with pytest.raises(UserError, match="no plan"):
+    with pytest.raises(UserError, match="holds no records yet: run"):
         tables.load(tmp_path)
 
 

@@ -28,6 +28,7 @@ from vitbench.models.inspect import (
     position_embedding_similarity,
 )
 from vitbench.models.weights import save_weights
+from vitbench.train.checkpoint import TrainingCheckpoint
 from vitbench.train.feed import Normalise
 from vitbench.train.loop import Epoch, train
 from vitbench.train.teachers import load_teacher
@@ -62,8 +63,12 @@ def measure(
     teacher_weights: Path | None = None,
     teacher_config: ModelConfig | None = None,
     save_weights_to: Path | None = None,
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> Accuracy:
     """Trains once and tests once.
+
+    Of a training that went on from a checkpoint, ``train_seconds``, ``total_seconds`` and ``wait_share`` are over all
+    its pieces, and ``resumed`` is how often it did; ``started_over`` says why a checkpoint that was there is not used.
 
     Args:
         model_config: what is trained.
@@ -75,6 +80,7 @@ def measure(
         teacher_weights: the file of a teacher that was trained just before (``teacher=variant:NAME``).
         teacher_config: of that file's model, where the file does not hold it.
         save_weights_to: a safetensors file for the trained weights, which may teach others.
+        checkpoint: where a long training leaves its state, and finds it.
 
     Raises:
         Diverged: the loss became infinite or not a number.
@@ -84,8 +90,17 @@ def measure(
     teacher = None
     if train_config.teacher is not None:
         teacher = load_teacher(train_config.teacher, dataset.spec, weights=teacher_weights, config=teacher_config)
-    result = train(model_config, train_config, dataset, seed=seed, device=device, on_epoch=on_epoch, teacher=teacher)
-    total_seconds = time.perf_counter() - start
+    result = train(
+        model_config,
+        train_config,
+        dataset,
+        seed=seed,
+        device=device,
+        on_epoch=on_epoch,
+        teacher=teacher,
+        checkpoint=checkpoint,
+    )
+    total_seconds = time.perf_counter() - start if checkpoint is None else checkpoint.total_seconds
     if save_weights_to is not None:
         save_weights(result.model, save_weights_to)
     last = result.curve[-1]
@@ -103,6 +118,7 @@ def measure(
             # of the training time: loading, decoding, augmenting
             "wait_share": last.wait_s / last.seconds if last.epoch else None,
             **({} if result.loaded is None else {"init": str(result.loaded).splitlines()}),
+            **({} if checkpoint is None else checkpoint.told()),
         },
         samples={"correct": {"unit": "0/1 per test image", "values": result.correct.astype(int).tolist()}},
         arrays={

@@ -6,18 +6,21 @@ attention, learned positions, a class token or the mean, no dropout. T tokens in
 Inference peaks in a block's MLP, at its second map. Alive are the tokens that entered the block, those with
 attention's output added, what the norm made of them, what the second map puts out (4·T·D) and the hidden layer (T·M;
 the activation works in place); or, where that is narrow, in attention: input, norm, q k v, what the heads put out and
-its projection (7·T·D).
+its projection (7·T·D); or, where classes are many, at the scores.
 
 A training step keeps of each block, for its backward pass, the input, two norms' outputs, q k v, attention's output
 and the sum after it (8·T·D), the MLP before and after its activation (2·T·M), the norms' statistics (4·T) and a number
 a row of scores (H·T): Korthikanti et al. (2022, eq. 1) without the scores, which fused attention never stores, and
-without dropout's masks. It peaks at the backward pass of the last block's second map, when the gradients of block
-output and hidden layer are there (T·D + T·M) and of weights those of head, last norm and that map. With few tokens and
-large weights the gradients of the blocks below outweigh what they release, and with an MLP narrower than 2·D the last
-norm weighs more: it peaks elsewhere, and there is no formula here.
+without dropout's masks. From there the backward pass frees what it has used and adds gradients of weights. Published
+models at large batches peak at the backward pass of the last block's second map, when the gradients of block output
+and hidden layer are there (T·D + T·M) and of weights those of head, last norm and that map. With few tokens and large
+weights it is the end of the step, when all gradients are there; with a narrow MLP, many classes or few channels it is
+one of the moments between, each of which has its line below.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from vitbench.config import ViTConfig, as_pair
 from vitbench.measure.peak_memory import MemoryPeak
@@ -31,29 +34,75 @@ _FREE = frozenset(_SIZES | {"pool", "init", "pos_embed_std", "norm_eps", "qkv_bi
 
 
 def closed_form(config: object, batch_size: int, *, training: bool) -> MemoryPeak | None:
-    """The peak in float32, or None where there is no formula for such a model or step."""
-    if not isinstance(config, ViTConfig) or not _plain(config):
+    """The peak in float32; None where the model is not plain, or to be trained without classes."""
+    if not isinstance(config, ViTConfig) or not _plain(config) or (training and not config.num_classes):
         return None
-    images = batch_size * config.in_chans * _product(config.img_size)
     weights = parameters(config)
-    tokens = batch_size * (config.num_patches + config.num_prefix_tokens)
-    width, hidden = config.embed_dim, config.mlp_dim
-    rows = tokens * config.num_heads
     if not training:
-        inside = tokens * max(4 * width + hidden, 7 * width)
-        return _peak(parameters=weights, activations=images + inside)
-    kept = tokens * (8 * width + 2 * hidden + 4) + rows
-    in_a_block = 4 * width**2 + 2 * width * hidden + (8 + config.qkv_bias * 3 - 1) * width + hidden
-    if kept < in_a_block or hidden < 2 * width:
-        return None
-    head = (width + 1) * config.num_classes
+        return _peak(parameters=weights, activations=_inference(config, batch_size))
+    activations, gradients, workspace = max(_training(config, batch_size), key=sum)
     return _peak(
         parameters=weights,
-        gradients=head + 2 * width + width * hidden + width,
+        gradients=gradients,
         optimizer=2 * weights + tensors(config),
-        activations=images + config.depth * kept + 2 * batch_size + 1,  # labels of eight bytes, the loss
-        workspace=tokens * (width + hidden) + 1,
+        activations=activations,
+        workspace=workspace,
     )
+
+
+def _inference(config: ViTConfig, batch_size: int) -> int:
+    """Elements of the activations at their peak."""
+    tokens, width = _tokens(config, batch_size), config.embed_dim
+    in_a_block = tokens * max(4 * width + config.mlp_dim, 7 * width)
+    at_the_head = tokens * width + batch_size * (width + config.num_classes)
+    return batch_size * _image(config) + max(in_a_block, at_the_head)
+
+
+def _training(config: ViTConfig, batch_size: int) -> Iterator[tuple[int, int, int]]:
+    """(activations, gradients, workspace) in elements, in order, at every moment that can be the peak of a step."""
+    tokens, width, hidden = _tokens(config, batch_size), config.embed_dim, config.mlp_dim
+    stream, inside, pooled, scores = (
+        tokens * width,
+        tokens * hidden,
+        batch_size * width,
+        batch_size * config.num_classes,
+    )
+    normed = batch_size if config.pool == "cls" else tokens  # rows of the last norm
+    block = 8 * stream + 2 * inside + 4 * tokens + tokens * config.num_heads
+    kept = batch_size * (_image(config) + 2) + config.depth * block  # a label has eight bytes
+    yield kept + 2 * stream, 0, 0  # the last block's output
+
+    kept += 1  # the loss, and in all that follows its gradient
+    head = stream + 2 * normed
+    yield kept + head + pooled + scores, 0, 1 + 2 * scores  # softmax
+    gradients = (width + 1) * config.num_classes
+    yield kept + head + pooled, gradients, 1 + scores + pooled  # classifier
+    gradients += 2 * width
+    yield kept + head, gradients, 1 + 2 * normed * width  # last norm
+    if config.pool == "cls":
+        yield kept, gradients, 1 + pooled + stream  # the class token's place among the others
+
+    for _ in range(config.depth):
+        gradients += width * hidden + width
+        yield kept, gradients, 1 + stream + inside  # the MLP's second map
+        kept -= 2 * inside
+        gradients += width * hidden + hidden
+        yield kept, gradients, 1 + 2 * stream + inside  # its first map
+        kept -= stream
+        gradients += 2 * width
+        yield kept, gradients, 1 + 3 * stream  # its norm
+        kept -= stream + 2 * tokens
+        gradients += width**2 + width
+        yield kept, gradients, 1 + 5 * stream  # attention
+        kept -= 4 * stream + tokens * config.num_heads
+        gradients += 3 * width**2 + 3 * width * config.qkv_bias
+        yield kept, gradients, 1 + 5 * stream  # q k v
+        kept -= 2 * stream + 2 * tokens
+        gradients += 2 * width
+    if batch_size == 1 and config.pool == "cls":  # the class token's gradient is a view of the whole stream's
+        yield kept, parameters(config) - width + stream, 1
+    else:
+        yield kept, parameters(config), 1 + stream  # patches
 
 
 def parameters(config: ViTConfig) -> int:
@@ -75,6 +124,14 @@ def _plain(config: ViTConfig) -> bool:
     usual = ViTConfig()
     others = (name for name in usual.__dataclass_fields__ if name not in _FREE)
     return config.pool in {"cls", "mean"} and all(getattr(config, name) == getattr(usual, name) for name in others)
+
+
+def _tokens(config: ViTConfig, batch_size: int) -> int:
+    return batch_size * (config.num_patches + config.num_prefix_tokens)
+
+
+def _image(config: ViTConfig) -> int:
+    return config.in_chans * _product(config.img_size)
 
 
 def _product(sides: int | tuple[int, int]) -> int:

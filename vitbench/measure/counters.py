@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitbench.config import ModelConfig, ViTConfig, with_values
+from vitbench.config import ExternalConfig, ModelConfig, ViTConfig, with_values
 from vitbench.measure.closed_form import closed_form
 from vitbench.measure.flops import count
 from vitbench.measure.fvcore_counter import as_it_comes
@@ -73,7 +73,7 @@ def dropped(config: ModelConfig) -> dict[str, int | None]:
     module = module_of(config)
     inputs = arguments(config, None, 1, "cpu")
     found: dict[str, int | None] = dict.fromkeys(("macs", "attention_macs", *(f"{way}_macs" for way in WAYS)))
-    found["macs"] = count(config).macs
+    found["macs"] = count(config).macs if isinstance(config, ExternalConfig) else closed_form(config).macs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found["fvcore_macs"] = as_it_comes(copied(module, one_element).eval(), inputs)

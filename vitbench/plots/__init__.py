@@ -12,6 +12,7 @@ from vitbench.lazy import lazy
 if TYPE_CHECKING:
     from vitbench.plots.curves import data_sizes, progress, reach
     from vitbench.plots.drawing import save
+    from vitbench.plots.effects import interactions, main_effects
     from vitbench.plots.families import fronts, tuned
     from vitbench.plots.figures import (
         accuracy,
@@ -32,8 +33,10 @@ __all__ = [
     "differences",
     "fronts",
     "groups",
+    "interactions",
     "latency_ratios",
     "learning_curves",
+    "main_effects",
     "position_similarity",
     "progress",
     "reach",
@@ -48,6 +51,7 @@ __getattr__, __dir__ = lazy(
     {
         "curves": ("data_sizes", "progress", "reach"),
         "drawing": ("save",),
+        "effects": ("interactions", "main_effects"),
         "families": ("fronts", "tuned"),
         "figures": (
             "accuracy",

@@ -53,16 +53,20 @@ def with_interval(number: str, interval: str) -> str:
 
 def _compared(rows: Sequence[Row], opening: str, baseline: Phrase) -> Phrase:
     """All verdicts of one metric, grouped by kind, in one sentence."""
+    return (opening, "against the baseline", *baseline, ", ", *listed(clauses(rows), last="; ", between="; "))
+
+
+def clauses(rows: Sequence[Row], what: str = "variants") -> list[Phrase]:
+    """Verdicts grouped by kind, a clause a group; ``what`` the rows are. Those that were not measured have none."""
     groups = {kind: [row for row in rows if row["kind"] == kind] for kind in dict.fromkeys(r["kind"] for r in rows)}
     order = ("better", "faster", "worse", "slower", "equivalent", "none", "untested", "inconclusive", "exploratory")
-    clauses = [clause for kind in order if (group := groups.get(kind)) and (clause := _clause(kind, group, len(rows)))]
-    against: Phrase = ("against the baseline", *baseline, ", ")
+    found = [_clause(kind, group, len(rows), what) for kind in order if (group := groups.get(kind))]
     if "invalid" in groups:
-        clauses.append(("no verdict holds: the A/A control found the baseline different from its own clone",))
-    return (opening, *against, *listed(clauses, last="; ", between="; "))
+        found.append(("no verdict holds: the A/A control found the baseline different from its own clone",))
+    return found
 
 
-def _clause(kind: str, rows: Sequence[Row], total: int) -> Phrase:
+def _clause(kind: str, rows: Sequence[Row], total: int, what: str) -> Phrase:
     """One group of equal verdicts in words."""
     who = names(row["variant"] for row in rows)
     few = len(rows) <= NAMED - (total > CROWD)
@@ -71,25 +75,26 @@ def _clause(kind: str, rows: Sequence[Row], total: int) -> Phrase:
             return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
         least, *_, most = sorted(rows, key=lambda row: abs(row["value"] - (0 if "accuracy" in row["metric"] else 1)))
         ends = (": least ", Name(least["variant"]), _by(least), ", most ", Name(most["variant"]), _by(most))
-        return (f"{len(rows)} of {total} variants are {kind}", *ends)
+        return (f"{len(rows)} of {total} {what} are {kind}", *ends)
     if kind == "equivalent":
         if few:
             return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
-        return (f"{len(rows)} of {total} variants are {_before(rows[0]['verdict'], ' [')}",)
+        return (f"{len(rows)} of {total} {what} are {_before(rows[0]['verdict'], ' [')}",)
     if kind == "none":
         if few:
             each = [(Name(row["variant"]), f" ({_after(row['verdict'])})") for row in rows]
             return ("no difference was found for ", *listed(each))
-        return (f"for {len(rows)} of {total} variants no difference was found",)
+        return (f"for {len(rows)} of {total} {what} no difference was found",)
     if kind == "exploratory":
         seeds = span(row["n"] for row in rows)
-        whose = who if few else ("any variant",) if len(rows) == total else (f"{len(rows)} of {total} variants",)
+        any_ = f"any {what.removesuffix('s')}"
+        whose = who if few else (any_,) if len(rows) == total else (f"{len(rows)} of {total} {what}",)
         shared = f"only {seeds} seed{'s' * (seeds != '1')} in common"
         return ("nothing is decided for ", *whose, f": {shared} (a verdict takes 6)")
     if few:
         return listed([(Name(row["variant"]), f": {_lower(row['verdict'])}") for row in rows])
-    what = {"untested": "differ without spread, so that there is no test", "inconclusive": "stay inconclusive"}[kind]
-    return (f"{len(rows)} of {total} variants {what}",)
+    said = {"untested": "differ without spread, so that there is no test", "inconclusive": "stay inconclusive"}[kind]
+    return (f"{len(rows)} of {total} {what} {said}",)
 
 
 def _free(compared: pd.DataFrame) -> Phrase:

@@ -10,3 +10,13 @@ FILES = {
     "records.jsonl": "the raw samples",
 }
 """Name → what it is."""
+
+EFFECTS = "effects.csv"
+OF_A_GRID = {EFFECTS: "main effects and interactions in full precision"}
+"""What the report of a grid leaves besides."""
+
+
+def files(*, grid: bool) -> dict[str, str]:
+    """Name → what it is, of all that a report leaves."""
+    table, *others = FILES.items()
+    return dict([table, *(OF_A_GRID.items() if grid else ()), *others])

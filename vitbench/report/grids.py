@@ -21,7 +21,7 @@ AGAINST = "against the baseline"
 AGAINST_SAME, AGAINST_TUNED = "against the same recipe", "against the tuned baseline"
 WORDS = {
     "Variant", "Family", "Class", "Quantity", "Verdict", "Accuracy", "Matched by", "Nearest of the baseline's family",
-    AGAINST, AGAINST_SAME, AGAINST_TUNED, "Held back by",
+    AGAINST, AGAINST_SAME, AGAINST_TUNED, "Held back by", "Setting", "Against", "With", "Instead of",
 }  # fmt: skip
 """Headings of columns that hold words; all others hold numbers, and are set to the right."""
 

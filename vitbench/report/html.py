@@ -16,7 +16,6 @@ import jinja2
 from markupsafe import Markup, escape
 
 from vitbench.plots import drawing
-from vitbench.report.exports import FILES
 from vitbench.report.grids import Cell, Grid
 from vitbench.report.page import Page
 from vitbench.report.phrases import Name
@@ -30,7 +29,7 @@ PAGE_COLOURS = {
 }
 """A figure's colours become the page's, so that it is at home in the light and in the dark."""
 
-WITHHELD = ("not measured", "not compared", "skipped", "INVALID")
+WITHHELD = ("not measured", "not compared", "not estimable", "skipped", "INVALID")
 """How a verdict begins that has no effect to be sorted by."""
 
 FACTORS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -126,7 +125,7 @@ def render(page: Page, drawings: Mapping[str, str]) -> str:
     rows = spoken(page.results)
     return environment.get_template("report.html.j2").render(
         page=page,
-        files=[(name, what) for name, what in FILES.items() if name != "report.html"],
+        files=[(name, what) for name, what in page.files.items() if name != "report.html"],
         figures={name: inline(svg, name, rows) for name, svg in drawings.items()},
         style=Markup(style),  # noqa: S704  # our own
         script=Markup(script),  # noqa: S704  # our own

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from vitbench.report.exports import FILES
 from vitbench.report.grids import Cell, Grid
 from vitbench.report.page import Page
 from vitbench.report.phrases import Name, Phrase
@@ -90,7 +89,7 @@ def _lines(page: Page) -> Iterator[str]:
     for caveat in page.caveats:
         yield f"> {phrase(caveat)}"
         yield ""
-    beside = ", ".join(f"[{name}]({name}) ({what})" for name, what in FILES.items() if name != "report.md")
+    beside = ", ".join(f"[{name}]({name}) ({what})" for name, what in page.files.items() if name != "report.md")
     yield from _section("Results", [*grid(page.results), "", f"As files: {beside}."])
     if page.claims:
         yield from _section("Claims", _claims(page))
@@ -133,7 +132,8 @@ def _claims(page: Page) -> Iterator[str]:
         yield f"  {phrase(claim.because)}"
 
 
-def _troubles(page: Page) -> Sequence[str]:
-    return [
-        f"- {code(t.variant)}: **{escape(t.status)}**" + f", {escape(t.reason)}" * bool(t.reason) for t in page.troubles
-    ]
+def _troubles(page: Page) -> Iterator[str]:
+    for t in page.troubles:
+        yield f"- {code(t.variant)}: **{escape(t.status)}**" + f", {escape(t.reason)}" * bool(t.reason)
+        if t.last:  # an indented block needs no fence, which what was printed could close
+            yield from ("", *(f"      {line}".rstrip() for line in t.last.splitlines()), "")

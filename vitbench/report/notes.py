@@ -141,7 +141,7 @@ def scope(study: Study) -> list[tuple[str, str]]:
         varies = f"measure.{field}" in axes
         if field in measure and (varies or measure[field] is not False):
             rows.append((title, f"{measure[field]}{', varied by an axis' if varies else ''} ({where})"))
-    return [*rows, *_waiting(study), *timing.session(study)]
+    return [*rows, *_taken_over(study), *_waiting(study), *timing.session(study)]
 
 
 def _part(study: Study) -> str:
@@ -149,6 +149,17 @@ def _part(study: Study) -> str:
     sizes = {v.images for v in study.variants if v.images is not None}
     whole = (study.plan.get("data") or {}).get("num_train")
     return f"; trained on {span(sizes)} of them" if sizes - {whole} else ""
+
+
+def _taken_over(study: Study) -> Iterator[tuple[str, str]]:
+    """What was measured for another ablation, and where."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for record in study.records:
+        if record.source:
+            found.setdefault(record.source, {}).setdefault(record.kind, set()).add(record.id)
+    for source, kinds in found.items():
+        amounts = ", ".join(f"{kind}: {_n(len(ids))}" for kind, ids in kinds.items())
+        yield "Taken over", f"{amounts}, measured for the results folder {source} that lay beside this one"
 
 
 def _waiting(study: Study) -> Iterator[tuple[str, str]]:

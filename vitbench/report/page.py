@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 
 from vitbench.report import notes, shown
 from vitbench.report.answer import answer
 from vitbench.report.claims import Judged, judge
+from vitbench.report.exports import files
 from vitbench.report.grids import Grid, comparison_grid, costs, results, seed_grid
 from vitbench.report.methods import methods
 from vitbench.report.phrases import Phrase
 from vitbench.report.picture import Picture
+from vitbench.tables.factorial import grid_of
 from vitbench.tables.families import whole
 from vitbench.tables.layout import STATUS_WORDS
 from vitbench.tables.study import Study
@@ -22,11 +25,12 @@ from vitbench.tables.timings import unit_of
 
 @dataclass(frozen=True)
 class Trouble:
-    """A variant that has no result, or not all of it, and why."""
+    """A variant that has no result, or not all of it, and why; ``last``: what it said when it failed."""
 
     variant: str
     status: str
     reason: str
+    last: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +54,12 @@ class Page:
     settings: Sequence[tuple[str, str]]
     environments: Sequence[Sequence[tuple[str, str]]]
     commands: Sequence[tuple[str, str]]
+    files: Mapping[str, str]
 
 
 def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures: Sequence[Picture]) -> Page:
     """Everything that the report says."""
-    bad = troubles(table)
+    bad = troubles(table, last_words(study))
     caveats = [*shown.remarks(study, troubled=len(bad)), *notes.caveats(study, compared)]
     kept = shown.in_tables(study)
     every, few = table, study
@@ -84,6 +89,7 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures:
         settings=notes.settings(study),
         environments=notes.environments(study),
         commands=notes.commands(study),
+        files=files(grid=grid_of(study) is not None),
     )
 
 
@@ -96,10 +102,26 @@ def _each_once(study: Study, compared: pd.DataFrame) -> pd.DataFrame:
     return compared[(compared["metric"] == "accuracy") | compared["variant"].isin(own)]
 
 
-def troubles(table: pd.DataFrame) -> list[Trouble]:
-    """Variants that were skipped, failed, or have not been run."""
+def last_words(study: Study) -> dict[str, str]:
+    """What each variant that failed printed last, and its traceback: of the first trial that left either."""
+    found: dict[str, str] = {}
+    for record in study.records:
+        if record.failed and record.variant not in found:
+            parts = [record.values.get("output") or "", record.values.get("traceback") or ""]
+            if said := "\n".join(line for part in parts for line in part.rstrip().splitlines()):
+                found[record.variant] = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in said)
+    return found
+
+
+def troubles(table: pd.DataFrame, last: Mapping[str, str] = MappingProxyType({})) -> list[Trouble]:
+    """Variants that were skipped, failed, or have not been run; ``last``: what they said."""
     return [
-        Trouble(row["variant"], STATUS_WORDS.get(row["status"], row["status"]), row["reason"] or "")
+        Trouble(
+            row["variant"],
+            STATUS_WORDS.get(row["status"], row["status"]),
+            row["reason"] or "",
+            last.get(row["variant"], ""),
+        )
         for row in table.to_dict("records")
         if row["status"] != "ok"
     ]

@@ -8,10 +8,12 @@ import pandas as pd
 
 from vitbench import plots
 from vitbench.plots.drawing import LOG_FROM
-from vitbench.report import families, matched, outcomes, roofline, shown, sizes, tuning
+from vitbench.report import effects, families, matched, outcomes, roofline, shown, sizes, tuning
 from vitbench.report.phrases import span
 from vitbench.report.picture import Picture, prose
 from vitbench.tables.compare import noise_floor
+from vitbench.tables.effects import Crossed
+from vitbench.tables.effects import crossed as crossed_of
 from vitbench.tables.families import whole
 from vitbench.tables.frames import accuracy_seeds, attention_distances, learning_curves, position_similarities
 from vitbench.tables.layout import column, percent
@@ -53,8 +55,16 @@ SOME = "Of a large grid only some patches have a tile: the numbers at its side s
 ABSENT = "Not shown, because no patch has a vector of its own there, or too many patches do: {names}."
 
 
-def draw(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[Picture]:
-    """Every figure that has something to show; of very many variants those that ``shown`` names."""
+def draw(
+    study: Study, table: pd.DataFrame, compared: pd.DataFrame, crossed: Crossed | None = None
+) -> Iterator[Picture]:
+    """Every figure that has something to show; of very many variants those that ``shown`` names.
+
+    ``crossed``: ``tables.effects.crossed(study)``, where it is known already; its figures are of all variants.
+    """
+    crossed = crossed_of(study) if crossed is None else crossed
+    if crossed is not None:
+        yield from effects.draw(crossed.grid, crossed.effects)
     kept = shown.in_figures(study)
     if kept is None:
         yield from _drawn(study, table, compared)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitbench.lines import dumps
 from vitbench.records import (
     ARTIFACTS,
     ENVIRONMENTS,
@@ -16,7 +17,6 @@ from vitbench.records import (
     DamagedError,
     Environment,
     Record,
-    dumps,
     file_digest,
     load_arrays,
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 from vitbench import records
 from vitbench.errors import UserError
 from vitbench.report import libraries, sources, texts
+from vitbench.report.exports import EFFECTS
 from vitbench.report.mismatch import Mismatch
 from vitbench.report.writing import FIGURES, write
 
@@ -116,7 +117,7 @@ def compare(folder: Path, anew: Path, found: Verification) -> None:
     """Compares the report in ``folder`` with the one that ``write`` put into ``anew``; ``found`` takes the result."""
     then, now = libraries.noted(folder), libraries.here()
     alike = _figures(folder / FIGURES, anew / FIGURES, found, None if then is None else libraries.apart(then, now))
-    for name in TEXTS:
+    for name in [*TEXTS, *[EFFECTS] * (anew / EFFECTS).is_file()]:
         if not (folder / name).is_file():
             found.mismatches.append(Mismatch(name, wrong="is not there, but the report has links to it"))
             continue
@@ -132,7 +133,7 @@ def compare(folder: Path, anew: Path, found: Verification) -> None:
 
 
 def _text(name: str, here: str, given: str, *, alike: bool) -> Iterator[Mismatch]:
-    if name == TABLE:
+    if name in {TABLE, EFFECTS}:
         return texts.table(name, here, given, close=not alike)
     if name == MARKDOWN:
         return texts.markdown(name, here, given)
@@ -142,7 +143,7 @@ def _text(name: str, here: str, given: str, *, alike: bool) -> Iterator[Mismatch
 
 
 def _counts(name: str, text: str) -> str:
-    if name == TABLE:
+    if name in {TABLE, EFFECTS}:
         rows = list(csv.reader(io.StringIO(text)))[1:]
         return f"{_n(len(rows), 'row')}, {_n(sum(map(len, rows)), 'cell')}"
     words = texts.said(text) if name == PAGE else text

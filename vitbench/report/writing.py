@@ -8,11 +8,14 @@ from pathlib import Path
 import pandas as pd
 
 from vitbench import plots
+from vitbench.collector import looking_at_new_only, without_collector
 from vitbench.errors import UserError
 from vitbench.records import Notice, warn
 from vitbench.report import grids, html, latex, libraries, markdown, page, pictures, shown
+from vitbench.report.exports import EFFECTS
 from vitbench.report.phrases import counted
 from vitbench.tables.compare import comparisons
+from vitbench.tables.effects import Crossed, crossed, wide
 from vitbench.tables.frames import table, write_csv
 from vitbench.tables.study import Study, read_study
 
@@ -20,7 +23,7 @@ FIGURES = "figures"
 
 
 def write(*directories: str | Path, notice: Notice = warn, mixed: bool = False, into: str | Path | None = None) -> Path:
-    """Writes ``table.csv``, ``table.tex``, ``figures/``, ``report.md`` and ``report.html``.
+    """Writes ``table.csv``, ``table.tex``, ``figures/``, ``report.md`` and ``report.html``; of a grid ``effects.csv``.
 
     Args:
         directories: a results folder, or several of one ablation, which are read as one.
@@ -34,7 +37,9 @@ def write(*directories: str | Path, notice: Notice = warn, mixed: bool = False, 
     Raises:
         UserError: no records, folders that do not belong together, or a folder that cannot be written.
     """
-    return _written(_read(*directories, notice=notice, mixed=mixed), into)
+    found = _read(*directories, notice=notice, mixed=mixed)
+    with looking_at_new_only():
+        return _written(found, into)
 
 
 def write_and_show(directory: str | Path) -> tuple[list[str], list[list[str]]]:
@@ -44,8 +49,9 @@ def write_and_show(directory: str | Path) -> tuple[list[str], list[list[str]]]:
         UserError: as ``write``.
     """
     found = _read(directory)
-    _written(found)
-    return _terminal(found)
+    with looking_at_new_only():
+        _written(found)
+        return _terminal(found)
 
 
 def terminal_table(*directories: str | Path) -> tuple[list[str], list[list[str]]]:
@@ -60,12 +66,14 @@ class _Found:
     study: Study
     compared: pd.DataFrame
     tabulated: pd.DataFrame
+    crossed: Crossed | None
 
 
 def _read(*directories: str | Path, notice: Notice = warn, mixed: bool = False) -> _Found:
-    study = read_study(*directories, notice=notice, mixed=mixed)
-    compared = comparisons(study)
-    return _Found(study, compared, table(study, compared))
+    with without_collector():
+        study = read_study(*directories, notice=notice, mixed=mixed)
+        compared = comparisons(study)
+        return _Found(study, compared, table(study, compared), crossed(study))
 
 
 def _written(found: _Found, into: str | Path | None = None) -> Path:
@@ -74,7 +82,9 @@ def _written(found: _Found, into: str | Path | None = None) -> Path:
     try:
         (folder / FIGURES).mkdir(exist_ok=True)
         write_csv(tabulated, folder / "table.csv")
-        drawn = list(pictures.draw(study, tabulated, compared))
+        if found.crossed is not None:
+            write_csv(wide(found.crossed.effects), folder / EFFECTS)
+        drawn = list(pictures.draw(study, tabulated, compared, found.crossed))
         drawings = {}
         for picture in drawn:
             svg, _ = plots.save(picture.figure, folder / FIGURES / picture.name)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Protocol, Self
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, Self
 
+from vitbench.errors import UserError
 from vitbench.run.job import Job, Result
 
 
@@ -14,7 +17,11 @@ class Executor(Protocol):
 
     @property
     def cores(self) -> int:
-        """How many trainings of one core each it can run at once."""
+        """How many trainings of one core each it can run at once; may grow."""
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that it shares out among jobs; 0: it does not, every job sees those that there are."""
 
     def __enter__(self) -> Self: ...
 
@@ -42,6 +49,39 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Ends every job, and what ran them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where jobs are to run.
+
+    Attributes:
+        executor: ``local``, this machine, or ``ray``.
+        address: of a Ray cluster; None: the one of this machine alone.
+    """
+
+    executor: Literal["local", "ray"] = "local"
+    address: str | None = None
+
+    def open(self, *, threads: int, import_path: Path | None) -> Executor:
+        """An executor there.
+
+        Args:
+            threads: of numerical libraries in every job.
+            import_path: a folder where jobs find modules too: the ablation file's.
+
+        Raises:
+            UserError: Ray is asked for and not installed, or no cluster answers.
+        """
+        if self.executor == "ray":
+            from vitbench.run.ray_executor import RayExecutor
+
+            return RayExecutor(address=self.address, threads=threads, import_path=import_path)
+        if self.address is not None:
+            raise UserError(f"--ray-address {self.address} is for Ray: type --executor ray too")
+        from vitbench.run.local import LocalExecutor
+
+        return LocalExecutor(threads=threads, import_path=import_path)
 
 
 def run_all(executor: Executor, jobs: Sequence[Job], at_once: int = 1) -> Iterator[tuple[int, Result]]:

@@ -102,7 +102,9 @@ class Follower:
         except FileNotFoundError:
             self._start()  # the writer has not made it yet, or the folder was moved aside
         except OSError as error:
-            raise UserError(f"{self.path} cannot be read: {error.strerror}") from error
+            raise UserError(
+                f"{self.path} cannot be read: {error.strerror}: change that, or name another folder"
+            ) from error
 
     def _body(self, line: bytes) -> dict[str, Any] | None:
         """The line's content; None where blocks of it never reached the disk. Checksums are the report's business."""
@@ -115,13 +117,12 @@ class Follower:
         if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
             raise self._foreign("JSON, but no record of vitbench")
         if body["schema"] > SCHEMA:
-            raise self._foreign(f"of a newer vitbench (schema {body['schema']}; this one reads up to {SCHEMA})")
+            newer = f"of a newer vitbench (schema {body['schema']}; this one reads up to {SCHEMA})"
+            raise self._foreign(newer, "upgrade vitbench")
         return body
 
-    def _foreign(self, what: str) -> UserError:
-        return UserError(
-            f"{self.path}, line {self._number + 1} is {what}: mend or remove that line, or name another folder"
-        )
+    def _foreign(self, what: str, mend: str = "mend or remove that line") -> UserError:
+        return UserError(f"{self.path}, line {self._number + 1} is {what}: {mend}, or name another folder")
 
     def _take(self, body: Mapping[str, Any]) -> None:
         try:

@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitbench.run.writer import LOCK
+from vitbench.run.lock import LOCK
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ On: TypeAlias = Callable[[str], None]
 microsecond and wakes nobody, so it may stand between two timed calls."""
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc")
+NO_ROOM = ("no space left on device", "disk quota exceeded")
 
 
 class Board:
@@ -78,8 +79,9 @@ class Job:
 class Result:
     """How a job ended, whatever happened to it.
 
-    ``lost``: not the job failed but what ran it, a worker or a machine; so it may be run again. ``environment``: of
-    the machine that ran it, where that was another one than the scheduler's (``machine.environment``).
+    ``lost``: not the job failed but what ran it, a worker or a machine; so it may be run again. ``losses``: why it was
+    lost before, each time. ``no_room``: a disk was full, which is nobody's failure. ``environment``: of the machine
+    that ran it, where that was another one than the scheduler's (``machine.environment``).
     """
 
     status: Status
@@ -91,6 +93,8 @@ class Result:
     started: str = ""
     seconds: float = 0.0
     lost: bool = False
+    losses: tuple[str, ...] = ()
+    no_room: bool = False
     environment: Environment | None = None
 
 
@@ -114,8 +118,8 @@ def work(channel: int, board: int) -> None:
     os._exit(0)  # no destructors: nothing of this process is needed any more
 
 
-def explain(error: BaseException) -> tuple[Status, str, str]:
-    """Status, reason in one line, and traceback."""
+def explain(error: BaseException) -> tuple[Status, str, str, bool]:
+    """Status, reason in one line, traceback, and whether it is the disk's fault."""
     from vitbench.errors import UserError
 
     text = " ".join(str(error).split())
@@ -123,10 +127,11 @@ def explain(error: BaseException) -> tuple[Status, str, str]:
     while root.__cause__ is not None:
         root = root.__cause__  # what went wrong, under what was said about it
     status: Status = "failed"
+    no_room = any(words in str(root).lower() for words in NO_ROOM)
     if isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY):
         status = "oom"
     elif type(root).__name__ == "Diverged":  # train.Diverged; importing it here would load torch
         status = "diverged"
     ours = isinstance(error, UserError) or status == "diverged"
     reason = text if ours else f"{type(error).__name__}: {text}".removesuffix(": ")
-    return status, reason[:1000], "".join(traceback.format_exception(error))[-8000:]
+    return status, reason[:1000], "".join(traceback.format_exception(error))[-8000:], no_room

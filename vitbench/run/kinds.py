@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vitbench.measure.accuracy import Accuracy
     from vitbench.measure.session import Samples
     from vitbench.measure.subject import Mode, Subject
+    from vitbench.train.checkpoint import TrainingCheckpoint
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def accuracy(trial: Trial, _on: On) -> list[Measured]:
     return [Measured(trial.variants[0].name, dict(found.values), dict(found.samples), dict(found.arrays))]
 
 
-OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "steps")
+OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "steps", "resumed", "started_over")
 """What is kept of a tuning's try."""
 
 
@@ -112,7 +113,7 @@ def tuning(trial: Trial, _on: On) -> list[Measured]:
     values: dict[str, Any]
     try:
         found = _trained(trial, blind)
-        values = {"diverged": False, **{key: found.values[key] for key in OF_A_TRY}}
+        values = {"diverged": False, **{key: found.values[key] for key in OF_A_TRY if key in found.values}}
     except Diverged as error:
         values = {"diverged": True, "val_accuracy": None, "said": str(error)}
     return [Measured(trial.variants[0].name, values)]
@@ -152,9 +153,19 @@ def _trained(trial: Trial, dataset: Dataset) -> Accuracy:
         "save_weights_to": trial.save_to,
         "teacher_weights": trial.weights.get("teacher"),
         "teacher_config": None if teacher is None else teacher.variants[0].model,
+        "checkpoint": _checkpoint(trial),
     }
     files: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return measure(_model(variant), train, dataset, seed=trial.seed or 0, device=trial.device, **files)
+
+
+def _checkpoint(trial: Trial) -> TrainingCheckpoint | None:
+    from vitbench.train.checkpoint import EVERY_S, TrainingCheckpoint
+
+    if trial.checkpoint is None:
+        return None
+    every_s = EVERY_S if trial.checkpoint_every_s is None else trial.checkpoint_every_s
+    return TrainingCheckpoint(trial.checkpoint, trial.only_id, every_s)
 
 
 def latency(trial: Trial, on: On) -> list[Measured]:

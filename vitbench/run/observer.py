@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench.config import MeasureConfig
 from vitbench.records import Record
-from vitbench.run.trial import TRAINED, Kind, Trial
+from vitbench.run.blocks import Blocks
+from vitbench.run.trial import SESSIONS, TRAINED, Kind, Trial
 
 if TYPE_CHECKING:
     from vitbench.run.planning import Plan
@@ -56,11 +57,39 @@ class Observer:
         """Something that a reader should know: a repaired file, a variant left out of a timing."""
 
 
+class Observers(Observer):
+    """Tells all of them, in order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self.observers = observers
+
+    def planned(self, plan: Plan) -> None:
+        for observer in self.observers:
+            observer.planned(plan)
+
+    def started(self, trial: Trial) -> None:
+        for observer in self.observers:
+            observer.started(trial)
+
+    def finished(self, trial: Trial, records: list[Record]) -> None:
+        for observer in self.observers:
+            observer.finished(trial, records)
+
+    def progress(self, progress: Progress) -> None:
+        for observer in self.observers:
+            observer.progress(progress)
+
+    def note(self, text: str) -> None:
+        for observer in self.observers:
+            observer.note(text)
+
+
 STEP_S, FLOP_PER_S = 4e-3, 3e10
 """What a small model's training step costs beside its arithmetic, and how fast one core does that: a first guess."""
 
 SECONDS: Mapping[Kind, float] = {"cost": 0.3, "memory": 1.0, "ceiling": 4.0}
 THROUGHPUT_S = 9.0
+UNKNOWN_MACS = 10_000_000
 
 
 @dataclass
@@ -76,12 +105,23 @@ class Estimate:
     num_train: int
     jobs: int
     macs: dict[str, int] = field(default_factory=dict)
+    _sum: int = 0
     _guessed: dict[Kind, float] = field(default_factory=lambda: defaultdict(float))
     _took: dict[Kind, float] = field(default_factory=lambda: defaultdict(float))
 
+    def __post_init__(self) -> None:
+        self._sum = sum(self.macs.values())
+
+    def learn(self, macs: Mapping[str, int]) -> None:
+        """MACs that were counted."""
+        for name, number in macs.items():
+            self._sum += number - self.macs.get(name, 0)
+            self.macs[name] = number
+
     def _macs(self, name: str) -> float:
-        known = self.macs or {"": 10_000_000}
-        return known.get(name, sum(known.values()) / len(known))
+        if name in self.macs:
+            return self.macs[name]
+        return self._sum / len(self.macs) if self.macs else UNKNOWN_MACS
 
     def guess(self, trial: Trial) -> float:
         """Seconds by arithmetic alone."""
@@ -107,29 +147,40 @@ class Estimate:
 
     def observe(self, trial: Trial, seconds: float) -> None:
         """A trial of this run ended, having taken so long."""
-        self._guessed[_like(trial)] += self.guess(trial)
-        self._took[_like(trial)] += seconds
+        self._guessed[_like(trial.kind)] += self.guess(trial)
+        self._took[_like(trial.kind)] += seconds
 
     def seconds(self, trial: Trial) -> float:
         """The guess, corrected."""
-        guessed = self._guessed[_like(trial)]
-        return self.guess(trial) * (self._took[_like(trial)] / guessed if guessed else 1.0)
+        return self.guess(trial) * self._correction(trial.kind)
 
-    def remaining(self, waiting: Iterable[Trial], running: Mapping[Trial, float] | None = None) -> float:
-        """Wall-clock seconds for the trials that wait, and for those that have been running for so long."""
-        side_by_side = alone = 0.0
-        for trial, spent in [*((t, 0.0) for t in waiting), *(running or {}).items()]:
-            left = max(0.0, self.seconds(trial) - spent)
-            if trial.alone:
-                alone += left
-            else:
-                side_by_side += left
+    def _correction(self, kind: Kind) -> float:
+        guessed = self._guessed[_like(kind)]
+        return self._took[_like(kind)] / guessed if guessed else 1.0
+
+    def guesses(self, trials: Blocks) -> dict[Kind, float]:
+        """Seconds by kind, by arithmetic alone."""
+        found: dict[Kind, float] = defaultdict(float)
+        known: dict[tuple[Kind, int], float] = {}
+        for part in trials.parts:
+            alike = part.kind, id(part.items)  # seeds do not differ
+            if alike not in known:
+                known[alike] = len(part) * SECONDS[part.kind] if part.kind in SECONDS else sum(map(self.guess, part))
+            found[part.kind] += known[alike]
+        return found
+
+    def remaining(self, waiting: Mapping[Kind, float], running: Mapping[Trial, float] | None = None) -> float:
+        """Wall-clock seconds for what waits, guessed so by kind, and for what has been running for so long."""
+        kinds = [(kind, seconds * self._correction(kind)) for kind, seconds in waiting.items()]
+        kinds += [(trial.kind, max(0.0, self.seconds(trial) - spent)) for trial, spent in (running or {}).items()]
+        alone = sum(seconds for kind, seconds in kinds if kind in SESSIONS)
+        side_by_side = sum(seconds for kind, seconds in kinds if kind not in SESSIONS)
         return alone + side_by_side / self.jobs
 
 
-def _like(trial: Trial) -> Kind:
-    """The kind whose observed times tell of this trial's: a tuning's try trains like any other."""
-    return "accuracy" if trial.kind in TRAINED else trial.kind
+def _like(kind: Kind) -> Kind:
+    """The kind whose observed times tell of this one's: a tuning's try trains like any other."""
+    return "accuracy" if kind in TRAINED else kind
 
 
 def _calls(measure: MeasureConfig) -> int:

@@ -35,6 +35,7 @@ def plan_record(
         "margins": {"latency": ablation.latency_margin, "accuracy": ablation.accuracy_margin},
         "device": plan.survey.device,
         "tuning": plan.tuning,
+        **({} if ablation.sample is None else {"sample": ablation.sample, "sample_seed": ablation.sample_seed}),
     }
     return Record(
         id=digest({"values": values, "settings": plan.settings}),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vitbench.ablation import Ablation, Variant
+from vitbench.collector import without_collector
 from vitbench.config import DataConfig, as_dict, as_pair, completed, defaults
 from vitbench.errors import UserError
 from vitbench.records import Record
-from vitbench.run.recorded import Recorded, copied
-from vitbench.run.trial import CONTROLLED, KINDS, Kind, Trial
+from vitbench.run.blocks import Blocks, block_of
+from vitbench.run.recorded import Recorded
+from vitbench.run.sorting import Sorted
+from vitbench.run.trial import CONTROLLED, KINDS, TRAINED, Kind, Trial
 from vitbench.run.trials import Survey, Trials
 from vitbench.tuning import chosen
 
@@ -33,10 +34,12 @@ class Plan:
         survey: of data and device.
         seeds: how many.
         variants: every row, the impossible ones with their reason.
-        trials: still to be run, in order: costs, timing sessions, accuracies seed by seed, tuning, tuned accuracies.
+        trials: still to be run, in order: costs, timing sessions, accuracies seed by seed, tuning, tuned accuracies;
+            each is made when it is asked for, and anew when it is asked for again.
         reused: trials whose records are there already.
         failures: records of trials that failed in an earlier run and are not repeated.
         copies: of records that are there, for variants of which they are true too.
+        taken: what was, or would be, taken over from other results folders, in sentences.
         tuning: whose tries count for whom, as the plan record says it; None without.
         total: trials of a whole run, by kind, whether recorded or not.
         macs: of each variant per image, where they were counted (a dry run counts them).
@@ -48,10 +51,11 @@ class Plan:
     survey: Survey
     seeds: int
     variants: tuple[Variant, ...]
-    trials: tuple[Trial, ...]
-    reused: tuple[Trial, ...]
+    trials: Blocks
+    reused: Blocks
     failures: tuple[Record, ...]
     copies: tuple[Record, ...] = ()
+    taken: tuple[str, ...] = ()
     tuning: Mapping[str, Any] | None = None
     total: Mapping[str, int] = field(default_factory=dict)
     macs: Mapping[str, int] = field(default_factory=dict)
@@ -60,7 +64,12 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """Trials still to be run, by kind; a session is one."""
-        return counted(self.trials)
+        return self.trials.counts
+
+    @property
+    def needed(self) -> list[Trial]:
+        """The trials whose models those need that are still to be run."""
+        return _needed(self.trials) if any(v.borrows for v in self.variants) else []
 
     @property
     def baseline(self) -> Variant:
@@ -78,53 +87,6 @@ class Plan:
             "baseline": as_dict(ablation.baseline),
             "device": self.survey.device,
         }
-
-
-def counted(trials: Iterable[Trial]) -> dict[str, int]:
-    """How many of each kind; a session is one, accuracies under tuned recipes are a kind of their own."""
-    return dict(Counter(trial.kind if trial.recipe == "same" else f"{trial.kind}, tuned" for trial in trials))
-
-
-@dataclass
-class Sorted:
-    """Trials, put where they belong: to be run, or recorded, or in part."""
-
-    recorded: Recorded
-    trials: list[Trial] = field(default_factory=list)
-    reused: list[Trial] = field(default_factory=list)
-    failures: dict[str, Record] = field(default_factory=dict)
-    copies: list[Record] = field(default_factory=list)
-
-    def add(self, trial: Trial) -> None:
-        if trial.alone:
-            self._add_session(trial)
-            return
-        (variant,) = trial.variants
-        found = self.recorded.of(trial, variant)
-        self._note(trial, variant, found)
-        (self.reused if found else self.trials).append(trial)
-
-    def _add_session(self, trial: Trial) -> None:
-        failed = {v.name: found for v in trial.variants if (found := self.recorded.of(trial, v))}
-        for variant in trial.variants:
-            self._note(trial, variant, failed.get(variant.name, []))
-        left = tuple(v for v in trial.variants if v.name not in failed)
-        if not left or not left[0].is_baseline:
-            return  # nothing to compare with: each one's record says so
-        trial = dataclasses.replace(trial, variants=left)
-        session = self.recorded.session(trial)
-        (self.trials if session is None else self.reused).append(trial)
-        for variant in left if session is not None else ():
-            self._note(trial, variant, (session or {}).get(trial.failure_id(variant), []))
-
-    def _note(self, trial: Trial, variant: Variant, found: Sequence[Record]) -> None:
-        """What is recorded of the variant; those of whom it is true and who have no record of their own get a copy."""
-        if not found:
-            return
-        self.failures |= {record.id: record for record in found if record.failed}
-        known = {(record.variant, record.settings.get("recipe", "same")) for record in found}
-        rows = [row for row in trial.rows(variant) if (row.name, trial.recipe) not in known]
-        self.copies += [copied(found[0], trial, row) for row in rows]
 
 
 def make_plan(
@@ -156,50 +118,61 @@ def make_plan(
     check_data(ablation, survey.data)
     every = Trials(ablation, survey, seeds)
     tuning = every.tuning() if {"accuracy", "tuning"} <= set(kinds) else None
-    found = Sorted(Recorded(records, timeout_s))
-    measured = [trial for trial in every.measured() if trial.kind in kinds]
-    total = Counter(counted(measured))
-    for trial in measured:
-        found.add(trial)
+    recorded = Recorded(records, timeout_s) if records else None
+    found = Sorted(recorded)
+    with without_collector():
+        whole = list(every.measured(kinds))
+    for block in whole:
+        found.add(block)
     if tuning is not None:
-        before, tries = len(found.trials), every.tries()
-        total.update(counted([*tries, *every.to_tune([v.name for v in every.able])]))
-        for trial in tries:
-            found.add(trial)
-        waiting = {trial.variants[0].name for trial in found.trials[before:]}
+        tries = [block_of(every.tries())]
+        whole += [*tries, *every.to_tune([v.name for v in every.able])]
+        before = len(found.left)
+        for block in tries:
+            found.add(block)
+        waiting = {trial.variants[0].name for block in found.left[before:] for trial in block}
         open_ = {variant for variant, tried in tuning["of"].items() if tried in waiting}
         winners = chosen({"tuning": tuning}, records)
-        for trial in every.tuned({variant: won for variant, won in winners.items() if variant not in open_}):
-            found.add(trial)
-        found.trials += every.to_tune(open_)
+        for block in every.tuned({variant: won for variant, won in winners.items() if variant not in open_}):
+            found.add(block)
+        found.left += every.to_tune(open_)
+    left, lost = Blocks(found.left), list[Trial]()
+    if recorded is not None and any(v.borrows for v in every.able):
+        lost = list(_lost(left, recorded, directory))
     return Plan(
         name=name,
         ablation=ablation,
         survey=survey,
         seeds=seeds,
         variants=every.variants,
-        trials=(*_lost(found, directory), *found.trials),
-        reused=tuple(found.reused),
+        trials=Blocks([*(block_of([trial]) for trial in lost), *left.parts]),
+        reused=Blocks(found.reused).without({trial.only_id for trial in lost}),
         failures=tuple(found.failures.values()),
         copies=tuple(found.copies),
         tuning=tuning,
-        total=dict(total),
+        total=Blocks(whole).counts,
     )
 
 
-def _lost(found: Sorted, directory: Path | None) -> Iterator[Trial]:
+def _needed(trials: Blocks) -> list[Trial]:
+    """The trials whose models these need; each once, after those that are needed earlier."""
+    found = dict[Trial, None]()
+    for needed in (needed for trial in trials.of(*TRAINED) for needed in trial.needs.values()):
+        found.pop(needed, None)
+        found[needed] = None
+    return list(found)
+
+
+def _lost(left: Blocks, recorded: Recorded, directory: Path | None) -> Iterator[Trial]:
     """Trials that are recorded, but whose model is gone, and is needed by what is still to be run."""
-    planned = {trial.id(trial.variants[0]) for trial in found.trials if not trial.alone}
-    queue = [needed for trial in found.trials for needed in trial.needs.values()]
+    queue, met = _needed(left), set[str]()
     while queue:
         needed = queue.pop()
         name = needed.only_id
-        if name in planned or (directory is not None and weights_of(directory, needed).is_file()):
+        if name in met or (directory is not None and weights_of(directory, needed).is_file()):
             continue
-        records = found.recorded.of(needed, needed.variants[0])
-        if any(record.ok for record in records):
-            planned.add(name)
-            found.reused = [trial for trial in found.reused if trial.alone or trial.only_id != name]
+        if any(record.ok for record in recorded.of(needed, needed.variants[0])):
+            met.add(name)
             yield needed
             queue += needed.needs.values()
 

@@ -34,7 +34,12 @@ def joined(results: Sequence[Result]) -> Result:
     if len(results) == 1:
         return results[0]
     rows = [_joined(same) for same in zip(*(result.value for result in results), strict=True)]
-    return dataclasses.replace(results[0], value=rows, seconds=sum(result.seconds for result in results))
+    return dataclasses.replace(
+        results[0],
+        value=rows,
+        seconds=sum(result.seconds for result in results),
+        losses=tuple(loss for result in results for loss in result.losses),
+    )
 
 
 def _joined(rows: Sequence[Measured]) -> Measured:

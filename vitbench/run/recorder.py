@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench.ablation import Variant
 from vitbench.config import as_dict
+from vitbench.errors import UserError
 from vitbench.records import ARTIFACTS, Record, file_digest, now
 from vitbench.run import machine
 from vitbench.run.job import Result
@@ -62,7 +63,7 @@ class Recorder:
     def copy(self, copies: tuple[Record, ...] | list[Record]) -> None:
         """Writes records of earlier measurements for the other variants of which they are true."""
         if copies:
-            self.writer.append_many(batched(copies))
+            self.writer.append_many(self.writer.whole(record) for record in batched(copies))
 
     def write(self, trial: Trial, result: Result) -> list[Record]:
         """The records of a trial that ended; on the disk when this returns."""
@@ -79,7 +80,7 @@ class Recorder:
                 id=name,
                 kind=f"{trial.kind}_control" if row.control else trial.kind,
                 variant="",
-                values=row.values,
+                values={**row.values, **_attempts(result)},
                 samples=row.samples,
                 session=trial.session,
                 artifacts=list(digests),
@@ -94,7 +95,13 @@ class Recorder:
         return records
 
     def failure(self, trial: Trial, variant: Variant, result: Result) -> list[Record]:
-        """The records that say why a variant, and those who share its measurement, could not be measured."""
+        """The records that say why a variant, and those who share its measurement, could not be measured.
+
+        Raises:
+            UserError: that was for want of room on a disk, which is no result: the same command measures it later.
+        """
+        if result.no_room:
+            raise UserError(f"{trial.label}: {result.reason}; what was recorded is kept: make room, and type it again")
         told = {"traceback": result.traceback, "output": result.output or None}
         record = Record(
             id=trial.failure_id(variant),
@@ -102,7 +109,7 @@ class Recorder:
             variant="",
             status=result.status,
             reason=result.reason,
-            values={key: value for key, value in told.items() if value is not None},
+            values={key: value for key, value in told.items() if value is not None} | _attempts(result),
             **self._about(trial, result),
         )
         records = [self._of(trial, record, other) for other in trial.rows(variant)]
@@ -113,7 +120,10 @@ class Recorder:
 
     def _about(self, trial: Trial, result: Result) -> dict[str, Any]:
         """What every record says of its trial."""
-        return {"seed": trial.seed, "started": result.started, "seconds": result.seconds, **self._common}
+        about = {"seed": trial.seed, "started": result.started, "seconds": result.seconds, **self._common}
+        if result.environment is not None:  # of the machine that ran it; in common they have the scheduler's
+            about["environment"] = self.writer.add_environment(result.environment)
+        return about
 
     def _of(self, trial: Trial, record: Record, variant: Variant) -> Record:
         return dataclasses.replace(
@@ -126,7 +136,7 @@ class Recorder:
 
     def _saved(self, name: str, arrays: Mapping[str, Any]) -> dict[str, str]:
         """Writes a measurement's arrays and returns file → digest; a file that a record names stays as it is."""
-        known = next((r for r in self.writer.records if r.ok and r.id == name and r.digests), None)
+        known = next((r for r in self.writer.of(name) if r.ok and r.digests), None)
         if known is not None:
             return dict(known.digests)
         saved = [self.writer.save_arrays(name, arrays)] if arrays else []
@@ -138,14 +148,21 @@ class Recorder:
             return False
         recipe = record.settings["recipe"]
         return any(
-            r.ok and r.id == record.id and r.variant == record.variant and r.settings.get("recipe", "same") == recipe
-            for r in self.writer.records
+            r.ok and r.variant == record.variant and r.settings.get("recipe", "same") == recipe
+            for r in self.writer.of(record.id)
         )
 
 
 def _told(plan: Record) -> tuple[Any, ...]:
     """What makes a plan another one: its id covers neither how many trials there are nor how many go side by side."""
     return plan.id, plan.values.get("trials"), plan.values.get("jobs")
+
+
+def _attempts(result: Result) -> dict[str, Any]:
+    """How often a trial was run whose worker was lost, and why each time; nothing where none was."""
+    if not result.losses:
+        return {}
+    return {"attempts": len(result.losses) + (not result.lost), "lost": list(result.losses)}
 
 
 def _with_setting(record: Record, **settings: Any) -> Record:

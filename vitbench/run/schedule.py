@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -13,16 +14,21 @@ from pathlib import Path
 from vitbench.ablation import Ablation
 from vitbench.errors import UserError
 from vitbench.records import RECORDS, read
+from vitbench.run.asking import job_of
+from vitbench.run.cards import MOST, OnCards
+from vitbench.run.counting import sampled_macs
 from vitbench.run.executor import Executor, run_all
 from vitbench.run.interrupt import Interrupted, Stop
 from vitbench.run.job import Job
-from vitbench.run.local import LocalExecutor
+from vitbench.run.local import GOES_ON, LocalExecutor
 from vitbench.run.observer import Estimate, Observer
 from vitbench.run.planning import Plan, check_settings, make_plan
-from vitbench.run.sweep import Sweep, job_of
+from vitbench.run.repeating import Repeating
+from vitbench.run.shared import Shelf, take_over, would_take_over
+from vitbench.run.sweep import Sweep
 from vitbench.run.trial import KINDS, Kind
 from vitbench.run.trials import Survey, Trials
-from vitbench.run.writer import Writer, move_aside
+from vitbench.run.turn import take
 from vitbench.threads import cores
 
 
@@ -36,7 +42,8 @@ class Outcome:
         failed: what could not be measured, in this run or an earlier one; records say why.
         skipped: impossible cells.
         left: trials not begun: the budget, or Ctrl-C, ended the run early; the same command goes on.
-        interrupted: it was Ctrl-C.
+        interrupted: it was Ctrl-C, or a signal that asks for the end.
+        stopped: at once: what ran was ended too.
         seconds: wall-clock seconds, by what they went into; ``around …``: starting, loading and waiting.
     """
 
@@ -47,6 +54,7 @@ class Outcome:
     left: int
     interrupted: bool
     seconds: dict[str, float]
+    stopped: bool = False
 
 
 def check_request(
@@ -75,7 +83,8 @@ def survey(executor: Executor, data: str, device: str = "cpu", sources: Sequence
         UserError: there is no such data set, checkpoint or device.
     """
     wanted = {"data": data, "device": device, "sources": list(sources)}
-    job = Job(function="vitbench.run.surveying:survey", payload=wanted, spawn=device != "cpu")
+    gpus = {"cpu": 0, "cuda": 1}.get(device, min(1, executor.gpus))
+    job = Job(function="vitbench.run.surveying:survey", payload=wanted, spawn=device != "cpu", gpus=gpus)
     ((_, result),) = run_all(executor, [job])
     if result.status != "ok":
         raise UserError(result.reason or result.status)
@@ -93,6 +102,7 @@ def plan(
     timeout_s: float | None = None,
     kinds: Sequence[Kind] = KINDS,
     import_path: Path | None = None,
+    shared: Path | None = None,
     executor: Executor | None = None,
     surveyed: Survey | None = None,
 ) -> Plan:
@@ -105,27 +115,25 @@ def plan(
     with _executor(executor, ablation, import_path) as own:
         found = surveyed or survey(own, ablation.data, device, ablation.sources)
         records = read(directory) if directory and (directory / RECORDS).is_file() else []
-        made = make_plan(
+        replan = functools.partial(
+            make_plan,
             ablation,
             found,
             name=name,
             seeds=ablation.seeds if seeds is None else seeds,
-            records=records,
             timeout_s=timeout_s,
             kinds=kinds,
             directory=directory,
         )
+        made = replan(records=records)
         if directory:
             check_settings(made, records, directory)
-        counting = [t for t in Trials(ablation, found, 1).measured() if t.kind == "cost"]
-        macs = {
-            row.name: result.value[0].values["macs"]
-            for index, result in run_all(own, [job_of(t, timeout_s) for t in counting], own.cores)
-            if result.status == "ok"
-            for row in counting[index].rows(counting[index].variants[0])
-        }
+            if shared is not None:
+                made = would_take_over(made, replan, Shelf(made, directory, shared), records)
+        (costs,) = Trials(ablation, found, 1).measured(["cost"])
+        macs = sampled_macs(costs, lambda some: run_all(own, [job_of(t, timeout_s) for t in some], own.cores))
     estimate = Estimate(found.data["num_train"], _at_once(jobs, found.device, own), macs)
-    return dataclasses.replace(made, macs=macs, seconds=estimate.remaining(made.trials))
+    return dataclasses.replace(made, macs=macs, seconds=estimate.remaining(estimate.guesses(made.trials)))
 
 
 def execute(
@@ -142,8 +150,10 @@ def execute(
     command: str = "",
     summary: str = "",
     import_path: Path | None = None,
+    shared: Path | None = None,
     watch: Observer | None = None,
     fresh: bool = False,
+    wait: bool = False,
     executor: Executor | None = None,
     surveyed: Survey | None = None,
 ) -> Outcome:
@@ -155,15 +165,17 @@ def execute(
         directory: the results folder; made if need be.
         seeds: how many; default the ablation's.
         device: ``cpu``, ``cuda`` or ``auto``.
-        jobs: accuracy trials side by side; default one a core, and one on CUDA.
+        jobs: accuracy trials side by side; default one a core, on GPUs as many as fit.
         timeout_s: for one trial; in a session, for one variant.
         budget_s: for the run: no trial is begun later, and those that run are let finish.
         kinds: what to measure; by default everything.
         command: that was typed, for the report.
         summary: the ablation file's docstring, for the report.
         import_path: a folder where an external model's module is found: the ablation file's.
+        shared: a folder of results folders: what stands in them and is to be measured here is taken over.
         watch: told what happens.
         fresh: moves an existing folder aside first.
+        wait: until nobody else writes the folder; the budget begins then.
         executor: a running one to use, and leave running.
         surveyed: what ``survey`` said, if it was asked already.
 
@@ -171,50 +183,60 @@ def execute(
         UserError: the folder cannot be written, is being written, or holds records of other settings; no such data or
             device; nothing recorded is lost.
     """
-    start = time.monotonic()
     check_request(seeds=seeds, jobs=jobs, timeout_s=timeout_s, budget_s=budget_s)
     watch = watch or Observer()
-    if fresh and (moved := move_aside(directory)):
-        watch.note(f"{directory} was moved to {moved}")
-    with _executor(executor, ablation, import_path) as own, Writer(directory, watch.note) as writer:
+    with (
+        take(directory, watch.note, fresh=fresh, wait=wait) as writer,
+        _executor(executor, ablation, import_path) as own,
+    ):
+        start = time.monotonic()
         found = surveyed or survey(own, ablation.data, device, ablation.sources)
-        made = make_plan(
+        replan = functools.partial(
+            make_plan,
             ablation,
             found,
             name=name,
             seeds=ablation.seeds if seeds is None else seeds,
-            records=writer.records,
             timeout_s=timeout_s,
             kinds=kinds,
             directory=directory,
         )
+        placed = OnCards(own, found.cards) if found.cards and not own.gpus else own
+        made = replan(records=writer.records)
         check_settings(made, writer.records, directory)
-        interrupted = False
+        if shared is not None:
+            made = take_over(made, replan, Shelf(made, directory, shared), writer)
+        stopped = False
         with Stop.on_interrupt() as stop:
             sweep = Sweep(
                 made,
                 writer,
-                own,
+                Repeating(placed, watch.note, apart=isinstance(own, LocalExecutor)),
                 watch,
                 stop,
-                at_once=_at_once(jobs, found.device, own),
+                side_by_side=lambda: _at_once(jobs, found.device, placed),
                 timeout_s=timeout_s,
                 ends=math.inf if budget_s is None else start + budget_s,
             )
             sweep.open(command, summary)
+            for sentence in made.taken:
+                watch.note(sentence)
             sweep.seconds["start-up"] = time.monotonic() - start
             try:
                 sweep.run()
             except Interrupted:
-                interrupted = True
+                stopped = True
+            except OSError as error:
+                raise UserError(f"{error.filename or directory}: {error.strerror}; {GOES_ON}") from error
     return Outcome(
         done=sweep.done,
         reused=len(made.reused),
         failed=sweep.failed + len(made.failures),
         skipped=sum(v.model is None for v in made.variants),
         left=sweep.left,
-        interrupted=interrupted,
+        interrupted=stop.asked,
         seconds={**sweep.seconds, "total": time.monotonic() - start},
+        stopped=stopped,
     )
 
 
@@ -228,4 +250,6 @@ def _executor(given: Executor | None, ablation: Ablation, import_path: Path | No
 
 
 def _at_once(jobs: int | None, device: str, executor: Executor) -> int:
-    return 1 if device == "cuda" else jobs or executor.cores
+    """Trainings side by side; on GPUs no more than there are cores to feed them."""
+    most = max(1, MOST * executor.gpus) if device == "cuda" else executor.cores
+    return jobs or min(most, executor.cores)

@@ -2,7 +2,8 @@
 
 A fork of it costs milliseconds where a new interpreter costs a second. It is asked over a socket, in JSON with file
 descriptors: ``{"fork": key}`` with the job's pipe, a file for its output and its board, ``{"kill": key}``; it tells
-``{"ended": key, "status": wait status}``. When the socket closes, because the scheduler ended or was killed, it kills
+``{"ended": key, "status": wait status}``, or ``{"ended": key, "refused": why}`` where the kernel would give it no
+process (too many, or too little memory). When the socket closes, because the scheduler ended or was killed, it kills
 what runs and leaves; when it is killed itself, the kernel kills its children.
 
 multiprocessing's own fork server imports the parent's main module into every child and cannot be restarted with other
@@ -72,7 +73,10 @@ def serve(channel: int, preload: Sequence[str] = PRELOAD) -> None:
             if "kill" in request:
                 _kill(children.get(request["kill"]))
             else:
-                children[request["fork"]] = _fork(fds, request, [control.fileno(), woken, wakeup])
+                try:
+                    children[request["fork"]] = _fork(fds, request, [control.fileno(), woken, wakeup])
+                except OSError as error:
+                    control.send(json.dumps({"ended": request["fork"], "refused": error.strerror}).encode())
                 for fd in fds:
                     os.close(fd)
     for pid in children.values():

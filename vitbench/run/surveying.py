@@ -35,7 +35,8 @@ def survey(wanted: Mapping[str, Any], _on: On) -> dict[str, Any]:
     device = available(wanted["device"])
     return {
         "device": device,
-        "torch": _torch_facts(device),
+        "torch": facts(device, _on),
+        "cards": _cards() if device == "cuda" else [],
         "data": describe(wanted["data"]).as_dict(),
         "sources": {source: version for source in wanted["sources"] if (version := _source_version(source))},
     }
@@ -64,10 +65,18 @@ def _source_version(source: str) -> str | None:
     return None if spec is None or not spec.has_location else digest(Path(str(spec.origin)).read_bytes().hex())
 
 
-def _torch_facts(device: str) -> dict[str, Any]:
+def _cards() -> list[int]:
+    """Bytes of each GPU that is seen, in their order."""
     import torch
 
-    facts: dict[str, Any] = {
+    return [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+
+
+def facts(device: str, _on: On) -> dict[str, Any]:
+    """What torch says of itself and of a device that is there: the torch part of an environment."""
+    import torch
+
+    found: dict[str, Any] = {
         "version": str(torch.__version__),  # a class of torch's: unpickling it would import torch
         "config": torch.__config__.show().strip(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -77,7 +86,7 @@ def _torch_facts(device: str) -> dict[str, Any]:
     if device == "cuda":
         cudnn: Any = torch.backends.cudnn
         card = torch.cuda.get_device_properties(0)
-        facts["gpu"] = {
+        found["gpu"] = {
             "name": card.name,
             "memory_mib": card.total_memory // 2**20,
             "capability": f"{card.major}.{card.minor}",
@@ -86,4 +95,4 @@ def _torch_facts(device: str) -> dict[str, Any]:
             "cudnn_benchmark": cudnn.benchmark,
             "tf32": {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": cudnn.allow_tf32},
         }
-    return facts
+    return found

@@ -10,43 +10,38 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from vitbench.records import Record, Status, now
+from vitbench.run.asking import MODELLED, job_of
+from vitbench.run.backlog import Backlog
+from vitbench.run.blocks import Blocks
+from vitbench.run.cards import modelled_bytes, peaks_of
+from vitbench.run.checkpoints import Checkpoints
 from vitbench.run.executor import Executor
 from vitbench.run.interrupt import Stop
 from vitbench.run.job import Job, Result
 from vitbench.run.observer import Estimate, Observer, Progress, macs_of
-from vitbench.run.planning import Plan, Sorted, weights_of
+from vitbench.run.planning import Plan, weights_of
+from vitbench.run.queue import Queue, in_order
 from vitbench.run.recorded import Recorded
 from vitbench.run.recorder import Recorder
+from vitbench.run.sorting import Sorted
 from vitbench.run.timing import Barred, Timing
-from vitbench.run.trial import Trial
+from vitbench.run.trial import SESSIONS, Trial
 from vitbench.run.trials import Trials
 from vitbench.run.writer import Writer
 from vitbench.tuning import chosen, finished
 from vitbench.variant import ROLES
-
-MODELLED = ("cost", "memory")
-"""Kinds that use neither the device nor a clock, so that they may be forked and go side by side whatever it is."""
-
-
-def job_of(trial: Trial, timeout_s: float | None, function: str | None = None) -> Job:
-    """The job that a trial is; a CUDA context does not survive a fork, so those jobs are spawned."""
-    return Job(
-        function=f"vitbench.run.kinds:{function or trial.kind}",
-        payload=trial,
-        timeout_s=timeout_s,
-        spawn=trial.device == "cuda" and trial.kind not in MODELLED,
-    )
 
 
 @dataclass
 class Sweep:
     """One run.
 
-    ``seconds``: wall-clock time by phase; ``failed`` counts what could not be measured, ``done`` and ``left`` trials.
+    ``side_by_side``: how many trainings go at once, asked anew each time, since a cluster may grow. ``seconds``:
+    wall-clock time by phase; ``failed`` counts what could not be measured, ``done`` and ``left`` trials.
     """
 
     plan: Plan
@@ -54,7 +49,7 @@ class Sweep:
     executor: Executor
     watch: Observer
     stop: Stop
-    at_once: int
+    side_by_side: Callable[[], int]
     timeout_s: float | None
     ends: float = math.inf  # by the monotonic clock; nothing is begun later
     done: int = 0
@@ -62,55 +57,56 @@ class Sweep:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._waiting = list(self.plan.trials)
         self._running: dict[Trial, float] = {}
         self._ended = 0
         self._recorder = Recorder(self.plan, self.writer, self.timeout_s)
-        self._estimate = Estimate(self.plan.survey.data["num_train"], self.at_once, macs_of(self.writer.records))
-        self._needed = {needed.only_id for trial in self.plan.trials for needed in trial.needs.values()}
+        self._checkpoints = Checkpoints(self.writer.directory)
+        self._estimate = Estimate(self.plan.survey.data["num_train"], self.side_by_side(), macs_of(self.writer.records))
+        self._backlog = Backlog(self.plan.trials, self._estimate)
+        self._needed = {trial.only_id for trial in self.plan.needed}
+        self._peaks = peaks_of(self.writer.records)
 
     @property
     def left(self) -> int:
         """Trials that were not begun."""
-        return len(self._waiting)
+        return len(self._backlog)
 
     @property
     def _over(self) -> bool:
-        return time.monotonic() >= self.ends
+        """Whether nothing more is to be begun."""
+        return self.stop.asked or time.monotonic() >= self.ends
 
     def open(self, command: str, summary: str) -> None:
         """Writes what stands before the first trial."""
-        self._recorder.open(command, summary, self.at_once)
+        self._recorder.open(command, summary, self.side_by_side())
+        self._checkpoints.open(self.writer.records)
         self.watch.planned(self.plan)
 
     def run(self) -> None:
         """Runs all trials.
 
         Raises:
-            Interrupted: between two trials; what was measured is on the disk, what ran was stopped.
+            Interrupted: between two trials, if what runs is to be stopped; what was measured is on the disk.
         """
-        trials = self.plan.trials
+        trials, guess = self.plan.trials, self._estimate.guess
         try:
-            self._phase("costs", [t for t in trials if t.kind in MODELLED], self.executor.cores)
-            self._phase("ceilings", [t for t in trials if t.kind == "ceiling"], 1)
+            self._phase("costs", trials.of(*MODELLED), lambda: self.executor.cores)
+            self._backlog.guess_again()
+            self._phase("ceilings", trials.of("ceiling"), lambda: 1)
             start = time.monotonic()
-            self._sessions([t for t in trials if t.alone])
+            self._sessions(trials.of(*SESSIONS))
             self.seconds["timing"] = time.monotonic() - start
-            same = [t for t in trials if t.kind == "accuracy" and t.recipe == "same"]
-            self._phase("accuracy", self._in_order(same), self.at_once)
+            self._phase("accuracy", in_order(trials.of("accuracy", recipe="same"), guess), self.side_by_side)
             if self.plan.tuning is not None:
-                tries = [t for t in trials if t.kind == "tuning"]
-                tries.sort(key=lambda t: (t.number, -self._estimate.guess(t)))  # so that everyone has as many
-                self._phase("tuning", tries, self.at_once)
-                self._phase("tuned accuracy", self._in_order(self._tuned()), self.at_once)
+                tries = list(trials.of("tuning"))
+                tries.sort(key=lambda t: (t.number, -guess(t)))  # so that everyone has as many
+                self._phase("tuning", tries, self.side_by_side)
+                self._phase("tuned accuracy", in_order(self._tuned(), guess), self.side_by_side)
         finally:
             self.executor.cancel()
+            self._checkpoints.close()
 
-    def _in_order(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Seed by seed; what others need first, then the longest first, or it would end alone."""
-        return sorted(trials, key=lambda t: (t.seed, _depth(t), -self._estimate.guess(t)))
-
-    def _tuned(self) -> list[Trial]:
+    def _tuned(self) -> Blocks:
         """The accuracies under the recipes that won; where they are known already, their records are used."""
         plan = {"tuning": self.plan.tuning}
         every = Trials(self.plan.ablation, self.plan.survey, self.plan.seeds)
@@ -119,44 +115,41 @@ class Sweep:
         if lost:
             self.watch.note(f"no try gave a result for {', '.join(lost)}: no tuned accuracy")
         found = Sorted(Recorded(self.writer.records, self.timeout_s))
-        for trial in every.tuned({name: won for name, won in winners.items() if name in over}):
-            found.add(trial)
+        for block in every.tuned({name: won for name, won in winners.items() if name in over}):
+            found.add(block)
         self._recorder.copy(found.copies)
-        planned = [t for t in self._waiting if t.recipe == "same"]
-        self._waiting = [*planned, *found.trials, *every.to_tune([v.name for v in every.able if v.name not in over])]
-        return found.trials
+        self._backlog.drop("accuracy", "tuned")
+        self._backlog.put(Blocks([*found.left, *every.to_tune([v.name for v in every.able if v.name not in over])]))
+        return Blocks(found.left)
 
-    def _phase(self, name: str, trials: Iterable[Trial], at_once: int) -> None:
+    def _phase(self, name: str, trials: Iterable[Trial], at_once: Callable[[], int]) -> None:
         start, busy = time.monotonic(), 0.0
-        queue = list(trials)
+        queue = Queue(trials, self._needed, lambda trial: weights_of(self.writer.directory, trial).is_file())
         running: dict[int, Trial] = {}
         while True:
-            while len(running) < at_once and not self._over and (trial := self._next(queue, running.values())):
-                running[self.executor.submit(job_of(self._furnished(trial), self.timeout_s))] = trial
+            while len(running) < at_once() and not self._over and (trial := self._next(queue)):
+                running[self.executor.submit(self._job(trial))] = trial
                 self._start(trial)
             if not running:
                 break
             for key, result in self._wait():
                 trial = running.pop(key)
                 records = self._recorder.write(trial, result)
-                busy += sum(r.values.get("total_seconds", r.seconds) for r in records[:1])
+                self._checkpoints.ended(trial, records)
+                busy += sum(min(r.seconds, r.values.get("total_seconds", r.seconds)) for r in records[:1])
                 self._end(trial, records, result.seconds)
-        self.seconds[name] = busy / at_once
-        self.seconds[f"around {name}"] = time.monotonic() - start - busy / at_once
+                queue.ended(trial)
+        self.seconds[name] = busy / at_once()
+        self.seconds[f"around {name}"] = max(0.0, time.monotonic() - start - self.seconds[name])
 
-    def _next(self, queue: list[Trial], running: Iterable[Trial]) -> Trial | None:
+    def _next(self, queue: Queue) -> Trial | None:
         """The first trial that need not wait for another one's model, taken out of the queue."""
-        busy = {t.only_id for t in (*queue, *running) if t.seed is not None} if self._needed else set()
-        for trial in list(queue):
-            missing = {r: t for r, t in trial.needs.items() if not weights_of(self.writer.directory, t).is_file()}
-            if not missing:
-                queue.remove(trial)
+        while (trial := queue.take()) is not None:
+            lost = queue.lost(trial)
+            if lost is None:
                 return trial
-            lost = next(((role, needed) for role, needed in missing.items() if needed.only_id not in busy), None)
-            if lost is not None:
-                queue.remove(trial)
-                busy.discard(trial.only_id)
-                self._abandon(trial, *lost)
+            self._abandon(trial, *lost)
+            queue.ended(trial)
         return None
 
     def _abandon(self, trial: Trial, role: str, needed: Trial) -> None:
@@ -169,6 +162,10 @@ class Sweep:
         self._start(trial)
         self._end(trial, self._recorder.failure(trial, trial.variants[0], result), None)
 
+    def _job(self, trial: Trial) -> Job:
+        need, cards = modelled_bytes(trial, self._peaks), self.plan.survey.cards
+        return job_of(self._furnished(trial), self.timeout_s, memory_bytes=need, cards=cards)
+
     def _furnished(self, trial: Trial) -> Trial:
         """The trial with the places of its model and of those that it needs, where there are any."""
         directory, needed = self.writer.directory, trial.kind == "accuracy" and trial.only_id in self._needed
@@ -178,10 +175,12 @@ class Sweep:
             trial,
             save_to=weights_of(directory, trial) if needed else None,
             weights={role: weights_of(directory, other) for role, other in trial.needs.items()},
+            checkpoint=self._checkpoints.file(trial),
+            checkpoint_every_s=self._checkpoints.every_s,
         )
 
-    def _sessions(self, trials: Sequence[Trial]) -> None:
-        """Times what can be called."""
+    def _sessions(self, trials: Blocks) -> None:
+        """Times what can be called; whether it can is tried before its first session."""
         timing = Timing(
             executor=self.executor,
             recorder=self._recorder,
@@ -189,9 +188,14 @@ class Sweep:
             wait=self._wait,
             job_of=lambda trial, function: job_of(trial, self.timeout_s, function),
             device=self.plan.survey.device,
+            over=lambda: self._over,
         )
-        barred: Barred = {} if self._over else timing.probe(trials)
+        barred: Barred = {part.kind: {} for part in trials.parts}
+        probed = set[str]()
         for trial in trials:
+            new = [v for v in trial.variants if v.name not in probed]
+            timing.probe(trial, new, barred)
+            probed |= {v.name for v in new}
             if self._over:
                 break
             start = time.monotonic()
@@ -200,26 +204,31 @@ class Sweep:
             self._end(trial, records, time.monotonic() - start)
 
     def _wait(self) -> list[tuple[int, Result]]:
-        """The next jobs to end."""
-        while True:
-            ended = self.executor.wait(also=[self.stop.fd])
-            if ended:
-                return ended
-            self.stop.check()
+        """The next jobs to end, none where something else happened; a request to end is heard here."""
+        self.stop.check()
+        ended = self.executor.wait(also=[self.stop.fd])
+        if self.stop.heard() and not self.stop.now:
+            number = max(0, len(self._running) - len(ended))
+            what = f"finishing {number} running trial{'s' * (number != 1)}" if number else "nothing more is begun"
+            self.watch.note(f"{what}; press Ctrl-C again to stop now")
+        return sorted(ended, key=lambda pair: pair[1].no_room)  # those that end the sweep come last
 
     def _start(self, trial: Trial) -> None:
-        self._waiting.remove(trial)
+        self._backlog.take(trial)
         self._running[trial] = time.monotonic()
         self.watch.started(trial)
         self._progress()
 
     def _end(self, trial: Trial, records: list[Record], seconds: float | None) -> None:
         del self._running[trial]
+        for why in {record.values["started_over"] for record in records if "started_over" in record.values}:
+            self.watch.note(f"{trial.label}: {why}")
         self._ended += 1
         self.done += any(record.ok for record in records)
         self.failed += len({record.id for record in records if record.failed})
-        self._estimate.macs |= macs_of(records)
-        if seconds is not None:
+        self._backlog.learn(macs_of(records))
+        self._peaks |= peaks_of(records)
+        if seconds is not None and not any("resumed" in record.values for record in records):
             self._estimate.observe(trial, seconds)
         self.watch.finished(trial, records)
         self._progress()
@@ -230,14 +239,9 @@ class Sweep:
         self.watch.progress(
             Progress(
                 done=self._ended,
-                total=self._ended + len(running) + len(self._waiting),
+                total=self._ended + len(running) + len(self._backlog),
                 failed=self.failed,
                 running=tuple(running),
-                remaining_s=self._estimate.remaining(self._waiting, running),
+                remaining_s=self._estimate.remaining(self._backlog.guessed, running),
             )
         )
-
-
-def _depth(trial: Trial) -> int:
-    """How many trials must come before it, one after another."""
-    return max((1 + _depth(needed) for needed in trial.needs.values()), default=0)

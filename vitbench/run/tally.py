@@ -86,9 +86,9 @@ class Tally:
         planned = None if self.planned is None else self.planned[kind]
         failed = self._failed(kind)
         if kind in SESSIONS:
-            done = int(self._session(kind))
+            done = self._sessions(kind, planned or 1)
             alone = self.plan["baseline"] in {row.variant for row in failed}  # the others have nothing to compare with
-            ended = max(done, int(alone))
+            ended = (planned or 1) if alone else done
         else:
             done = len({row.id for row in self._of[kind] if row.ok})
             ended = done + len(failed)
@@ -110,8 +110,8 @@ class Tally:
         worse = {row.id: number for number, row in enumerate(self._of[kind]) if not row.ok}
         return [row for name, row in found.items() if worse[name] > later.get(row.variant, -1)]
 
-    def _session(self, kind: str) -> bool:
-        """Whether a whole session has timed everyone but those who failed."""
+    def _sessions(self, kind: str, planned: int) -> int:
+        """Whole sessions, of so many that between them time everyone but those who failed; of older ones none."""
         sessions: dict[str, set[str]] = defaultdict(set)
         sizes: dict[str, tuple[int, int]] = {}
         for row in self.rows:
@@ -120,10 +120,12 @@ class Tally:
                 sizes[row.session] = (sizes.get(row.session, (0, 0))[0] + 1, row.size or 0)
         missing = {row.variant for row in self._of[kind] if row.status in FAILURES}
         own = {row.session for row in self._of[kind]}
-        return any(
-            name in own and sizes[name][0] >= sizes[name][1] and members | missing >= set(self.able)
-            for name, members in sessions.items()
-        )
+        timed, number = set[str](), 0
+        for name, members in reversed(sessions.items()):
+            if name in own and sizes[name][0] >= sizes[name][1] and not members <= timed:
+                timed |= members
+                number += 1
+        return planned if timed and timed | missing >= set(self.able) else min(number, planned - 1)
 
     def _without_a_try(self) -> set[str]:
         """Variants all of whose tries are recorded, and gave nothing: they get no accuracy under a tuned recipe."""
@@ -149,6 +151,8 @@ class Tally:
             return None
         kind = kinds[0]
         if kind in SESSIONS:
+            if left[kind] > 1:
+                return f"{kind.replace('_', ' ')}, {left[kind]} sessions left"
             failed = {row.variant for row in self._of[kind] if row.status in FAILURES}
             number = len(set(self.able) - failed)
             return f"{kind.replace('_', ' ')} of {number} variant{'s' * (number != 1)}"

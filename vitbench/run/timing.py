@@ -22,7 +22,10 @@ Barred: TypeAlias = dict[str, dict[str, Result]]
 
 @dataclass
 class Timing:
-    """Runs the sessions of a sweep; ``wait`` gives the next jobs to end, ``job_of`` the job that a trial is."""
+    """Runs the sessions of a sweep.
+
+    ``wait`` gives the next jobs to end, ``job_of`` the job that a trial is, ``over`` whether no probe is to be begun.
+    """
 
     executor: Executor
     recorder: Recorder
@@ -30,19 +33,20 @@ class Timing:
     wait: Callable[[], list[tuple[int, Result]]]
     job_of: Callable[[Trial, str | None], Job]
     device: str
+    over: Callable[[], bool]
 
-    def probe(self, trials: Sequence[Trial]) -> Barred:
-        """One call of every variant, in a process of its own."""
-        barred: Barred = {trial.kind: {} for trial in trials}
-        variants = {v.name: v for trial in trials for v in trial.variants}
-        queue = list(variants.values())
+    def probe(self, session: Trial, variants: Sequence[Variant], barred: Barred) -> None:
+        """One call of each variant, in a process of its own; who fails is noted under all kinds that it concerns."""
+        queue = list(variants)
         running: dict[int, Variant] = {}
         at_once = self.executor.cores if self.device == "cpu" else 1
-        while queue or running:
-            while queue and len(running) < at_once:
+        while True:
+            while queue and len(running) < at_once and not self.over():
                 variant = queue.pop()
-                trial = dataclasses.replace(trials[0], variants=(variant,), also=())
+                trial = dataclasses.replace(session, variants=(variant,), also=())
                 running[self.executor.submit(self.job_of(trial, "probe"))] = variant
+            if not running:
+                return
             for key, result in self.wait():
                 variant = running.pop(key)
                 if result.status != "ok":
@@ -50,20 +54,26 @@ class Timing:
                     for kind in only:
                         if kind in barred:
                             barred[kind][variant.name] = result
-        return barred
 
     def _timed(self, trial: Trial) -> Result:
         """The session, in as many processes as its settings say, one after another; the first that fails ends it."""
         results: list[Result] = []
-        for number in range(trial.variants[0].measure.processes):
+        while (number := len(results)) < trial.variants[0].measure.processes:
             cycles = cycles_of(results[0]) if results else None
-            job = self.job_of(dataclasses.replace(trial, process=number, cycles=cycles), None)
-            key = self.executor.submit(job)
-            result = next(result for ended, result in self.wait() if ended == key)
+            result = self._result(self.job_of(dataclasses.replace(trial, process=number, cycles=cycles), None))
             if result.status != "ok":
                 return result
-            results.append(result)
+            if results and result.environment != results[0].environment:
+                results.clear()  # the machine that timed was lost on the way: once more, on the one that is left
+            else:
+                results.append(result)
         return joined(results)
+
+    def _result(self, job: Job) -> Result:
+        key, ended = self.executor.submit(job), dict[int, Result]()
+        while key not in ended:
+            ended = dict(self.wait())
+        return ended[key]
 
     def session(self, trial: Trial, barred: dict[str, Result]) -> list[Record]:
         """The records of a session; whoever ends it is left out of the next attempt."""

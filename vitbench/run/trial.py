@@ -71,6 +71,8 @@ class Trial:
         sources: of external models and checkpoints, each with its digest: whoever edits one gets new numbers.
         save_to: where the trained model goes; set when the trial is run, as are ``weights``, the files of what it
             needs, each behind its role.
+        checkpoint: where its training leaves its state, and finds it; set likewise.
+        checkpoint_every_s: how often; None: as ``train.checkpoint`` says.
         process: the number of this one, where several time a session one after another.
         cycles: of a block, as the first process took them; None: what fits the budget.
     """
@@ -88,6 +90,8 @@ class Trial:
     sources: tuple[tuple[str, str], ...] = ()
     save_to: Path | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    checkpoint_every_s: float | None = None
     process: int = 0
     cycles: int | None = None
 

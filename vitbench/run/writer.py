@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import fcntl
-import json
+import dataclasses
 import os
-import socket
-from collections.abc import Iterable, Mapping
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from vitbench.errors import UserError
+from vitbench.lines import dumps
 from vitbench.records import (
     ARTIFACTS,
     ENVIRONMENTS,
@@ -20,18 +20,17 @@ from vitbench.records import (
     Environment,
     Notice,
     Record,
-    dumps,
-    now,
+    line_reader,
     plain,
     read_environments,
     scan,
     warn,
 )
+from vitbench.run.lock import is_lock, locked
+from vitbench.run.spare import Spare, sync_folder
 
 if TYPE_CHECKING:
     import numpy as np
-
-LOCK = ".lock"
 
 
 class Writer:
@@ -41,7 +40,8 @@ class Writer:
 
     Attributes:
         directory: the folder.
-        records: all that it holds, those appended since included.
+        records: all that it holds, those appended since included, without their samples (``whole`` has them): what a
+            run keeps in memory must not grow by what its trials measure.
 
     Raises:
         UserError: the folder cannot be written, another process is writing it, or a line is damaged.
@@ -50,14 +50,21 @@ class Writer:
     def __init__(self, directory: str | Path, notice: Notice = warn) -> None:
         self.directory = Path(directory)
         self.records: list[Record] = []
+        self._by_id: dict[str, list[Record]] = defaultdict(list)
+        self._starts: dict[str, int] = {}  # of the line of each that succeeded, in bytes
+        self._reader = line_reader(samples=False)
+        self._notice = notice
+        self._spares: dict[str, Spare] = {}
+        self._lost: UserError | None = None  # the folder, and why
         self._lock = self._file = -1
         try:
             (self.directory / ARTIFACTS).mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.directory)
+            self._lock = locked(self.directory)
             self._file = os.open(self.directory / RECORDS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             self._repair(notice)
             self._environments = set(read_environments(self.directory))
-            _sync_folder(self.directory)
+            sync_folder(self.directory)
+            self._spares = {name: Spare(self.directory / name) for name in (RECORDS, ENVIRONMENTS)}
         except OSError as error:
             self.close()
             raise self._trouble(error) from error
@@ -72,11 +79,18 @@ class Writer:
         self.close()
 
     def close(self) -> None:
-        """Releases the folder."""
-        for fd in (self._file, self._lock):
-            if fd >= 0:
-                os.close(fd)
-        self._file = self._lock = -1
+        """Releases the folder, with all that was written in it."""
+        try:
+            if self._lost is None:
+                self._guard()
+        finally:
+            for fd in (self._file, self._lock):
+                if fd >= 0:
+                    os.close(fd)
+            self._file = self._lock = -1
+            for spare in self._spares.values():
+                spare.give_up()
+            self._spares = {}
 
     def append(self, record: Record) -> None:
         """Writes the record; when this returns it is on the disk."""
@@ -88,21 +102,50 @@ class Writer:
         Raises:
             UserError: the disk is full or gone; the file is left as it was.
         """
-        records = list(records)
-        self._write(self._file, "".join(record.line() + "\n" for record in records).encode())
-        self.records += records
+        lines = [f"{record.line()}\n".encode() for record in records]
+        self._guard()
+        start = self._spares[RECORDS].append(self._write, self._file, b"".join(lines))
+        for line in lines:
+            self._keep(Record.from_line(line, self._reader), start)
+            start += len(line)
+
+    def of(self, name: str) -> Sequence[Record]:
+        """The records with that id, without their samples."""
+        return self._by_id.get(name, ())
+
+    def whole(self, record: Record) -> Record:
+        """The record with the samples that stand in the file under its id."""
+        start = None if record.samples else self._starts.get(record.id)
+        if start is None:
+            return record
+        self._guard()
+        with (self.directory / RECORDS).open("rb") as file:
+            file.seek(start)
+            return dataclasses.replace(record, samples=Record.from_line(file.readline()).samples)
+
+    def _keep(self, record: Record, start: int) -> None:
+        self.records.append(record)
+        self._by_id[record.id].append(record)
+        if record.ok:
+            self._starts[record.id] = start
 
     def add_environment(self, environment: Environment) -> str:
         """Writes the environment's body unless it stands there already, and returns its hash."""
         if environment.hash not in self._environments:
-            fd = os.open(self.directory / ENVIRONMENTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._guard()
+            try:
+                fd = os.open(self.directory / ENVIRONMENTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise self._trouble(error) from error
             try:
                 size = os.fstat(fd).st_size
                 cut = size and os.pread(fd, 1, size - 1) != b"\n"  # torn; no record rests on it yet
                 line = dumps({"hash": environment.hash, "body": plain(environment.body)}) + "\n"
                 if cut:
                     os.ftruncate(fd, os.pread(fd, size, 0).rfind(b"\n") + 1)
-                self._write(fd, line.encode())
+                    self._spares[ENVIRONMENTS].give_up()
+                    self._spares[ENVIRONMENTS] = Spare(self.directory / ENVIRONMENTS)
+                self._spares[ENVIRONMENTS].append(self._write, fd, line.encode())
             finally:
                 os.close(fd)
             self._environments.add(environment.hash)
@@ -113,20 +156,63 @@ class Writer:
         import numpy as np
 
         target = self.directory / ARTIFACTS / f"{name}.npz"
+        self._save(target, lambda file: np.savez_compressed(file, allow_pickle=False, **dict(arrays)))
+        return target.name
+
+    def save_copy(self, source: Path, folder: str) -> None:
+        """Copies a file into a folder beside the records, in one step."""
+        target = self.directory / folder / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as original:
+            self._save(target, lambda file: shutil.copyfileobj(original, file))
+
+    def _save(self, target: Path, fill: Callable[[IO[bytes]], None]) -> None:
+        self._guard()
         part = target.with_suffix(".part")
         try:
             with part.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             part.unlink(missing_ok=True)
             raise self._trouble(error) from error
-        return target.name
 
-    def _write(self, fd: int, data: bytes) -> None:
+    def _guard(self) -> None:
+        """Puts back what something other than this writer changed or removed: a trial may do anything.
+
+        Raises:
+            UserError: it cannot be put back, or somebody else has taken the folder.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if all(spare.intact for spare in self._spares.values()):
+            return
+        try:
+            (self.directory / ARTIFACTS).mkdir(parents=True, exist_ok=True)
+            if not is_lock(self._lock, self.directory):
+                lock = locked(self.directory)
+                os.close(self._lock)
+                self._lock = lock
+            for spare in self._spares.values():
+                if not spare.intact:
+                    self._notice(spare.restore())
+            os.close(self._file)
+            self._file = os.open(self.directory / RECORDS, os.O_RDWR | os.O_APPEND)
+        except UserError as error:
+            self._lost = error
+            raise
+        except OSError as error:
+            self._lost = UserError(
+                f"{self.directory} was changed by something other than this run and cannot be put right: "
+                f"{error.strerror}; type --results OTHER"
+            )
+            raise self._lost from error
+
+    def _write(self, fd: int, data: bytes) -> int:
+        """Appends the bytes, down to the disk, and returns where they begin; all of them or nothing."""
         size = os.fstat(fd).st_size
         try:
             rest = memoryview(data)
@@ -136,10 +222,13 @@ class Writer:
         except OSError as error:
             os.ftruncate(fd, size)
             raise self._trouble(error) from error
+        return size
 
     def _repair(self, notice: Notice) -> None:
-        found = scan(self.directory / RECORDS)
-        self.records = found.records
+        otherwise = "type --results OTHER to leave this folder alone"
+        found = scan(self.directory / RECORDS, samples=False, otherwise=otherwise)
+        for record, start in zip(found.records, found.starts, strict=True):
+            self._keep(record, start)
         if found.torn:
             aside = os.open(self.directory / TORN, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
@@ -158,51 +247,3 @@ class Writer:
             f"{error.filename or self.directory} cannot be written: {error.strerror}; what was recorded is kept: "
             "make room or change its permissions, or type --results OTHER"
         )
-
-
-def _locked(directory: Path) -> int:
-    """A descriptor that holds the folder's lock until it is closed, even by kill -9."""
-    fd = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        try:
-            holder = json.loads(os.pread(fd, 1000, 0))
-            who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-        except (ValueError, KeyError, TypeError):
-            who = "another process"
-        os.close(fd)
-        raise UserError(f"{directory} is being written by {who}: wait for it, or type --results OTHER") from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}).encode(), 0)
-    return fd
-
-
-def _sync_folder(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def move_aside(directory: str | Path) -> Path | None:
-    """Renames a results folder so that a run can start over; nothing is deleted. Returns its new place.
-
-    Raises:
-        UserError: another process is writing it, or it cannot be moved.
-    """
-    directory = Path(directory)
-    if not directory.exists():
-        return None
-    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S%f")
-    target = directory.with_name(f"{directory.name}.{stamp}")
-    try:
-        lock = _locked(directory)
-        try:
-            directory.rename(target)
-        finally:
-            os.close(lock)
-    except OSError as error:
-        raise UserError(f"{directory} cannot be moved aside: {error.strerror}; type --results OTHER") from error
-    return target

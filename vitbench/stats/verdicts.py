@@ -29,6 +29,8 @@ Kind: TypeAlias = Literal[
     "slower",
     "better",
     "worse",
+    "higher",
+    "lower",
     "equivalent",
     "none",
     "inconclusive",
@@ -37,7 +39,8 @@ Kind: TypeAlias = Literal[
     "exploratory",
     "untested",
 ]
-"""``untested``: the differences are all the same, so that there is no spread to test against."""
+"""``higher``, ``lower``: of an effect that depends on another setting, where neither is the good one. ``untested``: the
+differences are all the same, so that there is no spread to test against."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class Metric:
     target: float | None = None
     unit: str = "seed"
     minimum: int = 6  # units for a verdict; with 5 the smallest sign-flip p is .0625
+    alike: str = "equivalent"  # what a value within the margin is called, and what is said where nothing is found
+    nothing: str = "no difference found"
 
     @property
     def percent(self) -> str:
@@ -152,7 +157,7 @@ def verdict(units: ArrayLike, metric: Metric, *, level: float = 0.95, alpha: flo
     low, high = metric.hundredths(equivalence.low), metric.hundredths(equivalence.high)
     if -margin <= low and high <= margin:
         unit = metric.percent if metric.log_ratio or margin != 1 else " point"
-        return Verdict("equivalent", f"equivalent within ±{margin:g}{unit} {_bracket(low, high, 1)}")
+        return Verdict("equivalent", f"{metric.alike} within ±{margin:g}{unit} {_bracket(low, high, 1)}")
     if metric.target is not None:
         nominal = mean_interval(array, 1 - alpha)
         half = (metric.hundredths(nominal.high) - metric.hundredths(nominal.low)) / 2
@@ -162,7 +167,7 @@ def verdict(units: ArrayLike, metric: Metric, *, level: float = 0.95, alpha: flo
             return Verdict("inconclusive", f"inconclusive: {text}")
     effect = metric.hundredths(detectable_effect(float(array.std(ddof=1)), interval.n, 1 - level))
     smallest = f"{effect:.{_decimals(effect)}f}{metric.percent}"
-    return Verdict("none", f"no difference found; smallest effect detectable {smallest}")
+    return Verdict("none", f"{metric.nothing}; smallest effect detectable {smallest}")
 
 
 def family(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vitbench.config import completed, essence
+from vitbench.likeness import differences
 from vitbench.records import Record
 from vitbench.tuning import Chosen
 
@@ -18,15 +19,6 @@ TUNED_FIELDS = ("train.lr", "train.weight_decay")
 ROOMS = ("data", "train", "measure", "device")
 
 MISSING = object()
-
-
-def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two settings that both name a thing differ in it: (dotted path, ours, theirs)."""
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        for key in [k for k in ours if k in theirs]:
-            yield from differences(ours[key], theirs[key], f"{path}.{key}" if path else key)
-    elif ours != theirs:
-        yield path, ours, theirs
 
 
 def belonging(
@@ -84,7 +76,7 @@ def _excused(record: Record, variant: Planned, apart: Sequence[tuple[str, Any]],
 
 
 def _same_config(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> bool:
-    return theirs is not None and essence(ours) == essence(theirs)
+    return theirs is not None and (ours == theirs or essence(ours) == essence(theirs))
 
 
 def _tuned_values(record: Record) -> list[tuple[str, Any]]:

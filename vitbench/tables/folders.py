@@ -9,9 +9,9 @@ from typing import Any
 
 from vitbench import records
 from vitbench.errors import UserError
+from vitbench.likeness import Difference, differences, sentence, unlike
 from vitbench.records import Notice, Record
-from vitbench.tables.belonging import differences, thing
-from vitbench.tables.comparable import Difference, sentence, unlike
+from vitbench.tables.belonging import thing
 
 KINDS = ("accuracy", "latency", "train_step", "throughput", "memory", "cost")
 
@@ -44,6 +44,8 @@ def read_part(folder: Path, notice: Notice) -> Part:
         UserError: it holds no records, or no plan.
     """
     own = records.read(folder, notice)
+    if not own:
+        raise UserError(f"{folder} holds no records yet: run python -m vitbench.ablate NAME --results {folder}")
     plan = next((r for r in reversed(own) if r.kind == "plan"), None)
     if plan is None:
         raise UserError(

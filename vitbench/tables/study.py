@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -83,7 +85,7 @@ class Study:
 
         ``tuned``: instead those that were trained with what their own tuning chose.
         """
-        return [r for r in self._index.get((kind, variant, tuned), ()) if r.status == "ok" or not ok]
+        return list((self._measured if ok else self._index).get((kind, variant, tuned), ()))
 
     def about(self, variant: str) -> Sequence[Record]:
         """All records of a variant, of every kind and status, in the order written."""
@@ -115,6 +117,11 @@ class Study:
             for key in ((r.kind, None, tuned), (r.kind, r.variant, tuned), (None, r.variant, False)):
                 found.setdefault(key, []).append(r)
         return found
+
+    @cached_property
+    def _measured(self) -> Mapping[tuple[str | None, str | None, bool], list[Record]]:
+        """The same, of those that hold a measurement."""
+        return {key: [r for r in own if r.ok] for key, own in self._index.items()}
 
     def sessions(self, kind: str) -> Iterator[dict[str, Record]]:
         """The joint timings, variant → record: the latest that covers every variant first, then the latest.
@@ -151,8 +158,9 @@ class Study:
         for name in record.artifacts:
             try:
                 found |= records.load_arrays(self._homes[record.id], name)
-            except (OSError, ValueError) as error:
-                warnings.warn(f"artifact {name} of {record.variant} cannot be read: {error}", stacklevel=2)
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                why = (isinstance(error, OSError) and error.strerror) or "it is damaged"
+                warnings.warn(f"artifact {name} of {record.variant} cannot be read: {why}", stacklevel=2)
         return found
 
 

@@ -6,9 +6,11 @@ batch size nor where the images live changes what happens to an image, nor does 
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,8 +85,11 @@ class Feed:
         if config.mixup or cutmix:
             self.mixer = Mixer(mixup=config.mixup, cutmix=cutmix, num_classes=spec.num_classes, seed=seed)
         names = ("order", "augmentation", "crop", "operations", "erasing")
-        self._order, self._moves, self._crops, self._operations, self._erasing = (generator(seed, n) for n in names)
+        self._streams = tuple(generator(seed, name) for name in names)
+        self._order, self._moves, self._crops, self._operations, self._erasing = self._streams
         self._noise = generator(seed, "noise", device)
+        self._first = 0  # batches of the next epoch that were read before, as `restore` says
+        self._mark()
         kind = torch.empty(0, spec.in_chans, 1, 1, dtype=torch.uint8)  # a stream decodes to bytes
         if isinstance(self.split, Split):
             self.split = self.split.to(self.home)
@@ -94,6 +99,30 @@ class Feed:
         at_once = min(AUGMENT_AT_ONCE, VALUES_AT_ONCE // (spec.in_chans * spec.img_size**2))
         self.at_once = max(1, at_once // self.batch_size) * self.batch_size
 
+    def _mark(self) -> None:
+        """An epoch begins here, of which no batch has been read."""
+        self._began = [stream.get_state() for stream in self._streams]
+        self._taken = 0
+
+    def state(self) -> dict[str, Any]:
+        """Where the feed stands between two batches; what was drawn for the epoch can be drawn again."""
+        return {
+            "began": self._began,
+            "taken": self._taken,
+            "noise": self._noise.get_state(),
+            "mixer": None if self.mixer is None else self.mixer.state(),
+            "wait_s": self.wait_s,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The next ``epoch`` gives what was left of the one that the state is of, which may be nothing."""
+        for stream, began in zip(self._streams, state["began"], strict=True):
+            stream.set_state(began)
+        self._noise.set_state(state["noise"])
+        if self.mixer is not None:
+            self.mixer.restore(state["mixer"])
+        self._first, self.wait_s = state["taken"], state["wait_s"]
+
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images (batch, c, h, w) and labels (batch,), or soft targets (batch, classes)."""
         batches = self._epoch()
@@ -102,17 +131,28 @@ class Feed:
             batch = next(batches, None)
             self.wait_s += time.perf_counter() - start
             if batch is None:
+                self._mark()
                 return
+            self._taken += 1
             yield batch
 
     def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        self._mark()
+        self._taken, self._first = self._first, 0
         rows = torch.randperm(len(self.split), generator=self._order)[: self.per_epoch * self.batch_size]
         choices = self._choose()
-        if isinstance(self.split, Split):
+        if self._taken == self.per_epoch:
+            return
+        first = self._taken * self.batch_size
+        if isinstance(self.split, Split):  # whole parts again, so that every number is made in the same way
+            rows = rows[first // self.at_once * self.at_once :]
             batches = self._stored(self.split, rows, choices)
         else:
+            rows = rows[first:]
             batches = self._streamed(self.split, rows, choices)
-        for (images, labels), batch in zip(batches, torch.split(rows, self.batch_size), strict=True):
+        over = self._taken - (self.per_epoch - len(rows) // self.batch_size)
+        pairs = zip(batches, torch.split(rows, self.batch_size), strict=True)
+        for (images, labels), batch in itertools.islice(pairs, over, None):
             if choices.erasures is not None:
                 erase.erase(images, choices.erasures, batch, self._noise)
             yield (images, labels) if self.mixer is None else self.mixer(images, labels)

@@ -7,11 +7,12 @@ trial's seed, each with its own generator, so that for equal seeds they are the 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +24,13 @@ from vitbench.config import ModelConfig, TrainConfig
 from vitbench.data.dataset import Dataset, Split
 from vitbench.errors import UserError
 from vitbench.models import build
+from vitbench.train.checkpoint import TrainingCheckpoint
 from vitbench.train.ema import RunningMean
 from vitbench.train.evaluate import predict
 from vitbench.train.feed import Feed
 from vitbench.train.optimizer import learning_rate
 from vitbench.train.seeds import seed_of
+from vitbench.train.state import Parts
 from vitbench.train.step import Step
 
 if TYPE_CHECKING:
@@ -93,10 +96,15 @@ def train(
     device: str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
     teacher: nn.Module | None = None,
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> TrainResult:
     """Trains a model on the training split, from scratch or from ``init_from``, and tests it once.
 
     From ``init_from`` the curve has a point before the first step; with ``epochs=0`` it is the only one.
+
+    With a ``checkpoint`` it leaves its state there after a step or an evaluation whenever that is due, and goes on from
+    a state that was left before: on the CPU to the same numbers, to the last digit. ``on_epoch`` is then told what
+    comes, not what was.
 
     Sets the state of torch's global generators. A ``teacher`` maps the same normalised images to logits of the same
     classes; it is moved to the device and called in evaluation mode.
@@ -124,10 +132,29 @@ def train(
     judged = model if mean is None else mean.model
     val = dataset.val.to(feed.home) if isinstance(dataset.val, Split) else dataset.val
     answers = dataset.val.labels.to(device)
+    parts = Parts(model, step, mean, feed, device)
     per_epoch, steps = feed.per_epoch, feed.per_epoch * config.epochs
 
-    curve: list[Epoch] = []
-    seconds = 0.0
+    first, curve, seconds = 1, list[Epoch](), 0.0
+    losses: list[Tensor] = []  # of the epoch
+    left = None if checkpoint is None else checkpoint.read()
+    if checkpoint is not None and left is not None:
+        try:
+            parts.restore(left["parts"])
+            first, seconds, losses = left["epoch"], left["seconds"], list(left["losses"].to(device))
+            curve = [Epoch(*point) for point in left["curve"]]
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            checkpoint.refuse(f"does not fit this model ({type(error).__name__})")
+            return train(  # anew, since what was restored in part is of no use
+                model_config,
+                config,
+                dataset,
+                seed=seed,
+                device=device,
+                on_epoch=on_epoch,
+                teacher=teacher,
+                checkpoint=checkpoint,
+            )
 
     def look(epoch: int, train_loss: float) -> None:
         logits = predict(judged, val, feed.normalise, config, device)
@@ -139,23 +166,34 @@ def train(
         if on_epoch is not None:
             on_epoch(curve[-1])
 
-    if loaded is not None:
+    def state(epoch: int, so_far: Tensor) -> dict[str, Any]:
+        points = [dataclasses.astuple(point) for point in curve]
+        return {"parts": parts.state(), "epoch": epoch, "losses": so_far, "curve": points, "seconds": seconds}
+
+    if loaded is not None and left is None:
         look(0, math.nan)
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(first, config.epochs + 1):
         start = time.perf_counter()
         model.train()
-        losses: list[Tensor] = []
         for images, targets in feed.epoch():
             rate = learning_rate((epoch - 1) * per_epoch + len(losses), steps, config)
             losses.append(step(images, targets, rate))
             if mean is not None:
                 mean.update()
+            if checkpoint is not None and checkpoint.due():
+                so_far = torch.stack(losses).cpu()  # waits for the device
+                seconds += time.perf_counter() - start
+                checkpoint.write(state(epoch, so_far))
+                start = time.perf_counter()
         epoch_losses = torch.stack(losses).tolist()  # waits for the device
         seconds += time.perf_counter() - start
         for number, value in enumerate(epoch_losses, start=1):
             if not math.isfinite(value):
                 raise Diverged(epoch, (epoch - 1) * per_epoch + number)
         look(epoch, sum(epoch_losses) / per_epoch)
+        losses.clear()
+        if checkpoint is not None and checkpoint.due():  # an evaluation may have taken long
+            checkpoint.write(state(epoch + 1, torch.empty(0)))
 
     logits = predict(judged, dataset.test, feed.normalise, config, device)
     predictions = logits.argmax(1).cpu()

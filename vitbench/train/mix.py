@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -26,9 +28,8 @@ class Mixer:
 
     def __init__(self, *, mixup: float, cutmix: float, num_classes: int, seed: int) -> None:
         self.mixup, self.cutmix, self.num_classes = mixup, cutmix, num_classes
-        self._coin, self._mixup, self._cutmix, self._place = (
-            numpy_generator(seed, name) for name in ("mix", "mixup", "cutmix", "cutmix place")
-        )
+        self._streams = [numpy_generator(seed, name) for name in ("mix", "mixup", "cutmix", "cutmix place")]
+        self._coin, self._mixup, self._cutmix, self._place = self._streams
 
     def __call__(
         self, images: Float[Tensor, "batch chans height width"], labels: Int[Tensor, " batch"]
@@ -47,6 +48,15 @@ class Mixer:
             blend(images, share)
         hot = functional.one_hot(labels, self.num_classes).to(images.dtype)
         return images, hot * share + hot.flip(0) * (1 - share)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Of its streams."""
+        return [dict(stream.bit_generator.state) for stream in self._streams]
+
+    def restore(self, state: Sequence[Mapping[str, Any]]) -> None:
+        """The next batch is mixed as it would have been."""
+        for stream, found in zip(self._streams, state, strict=True):
+            stream.bit_generator.state = found
 
 
 def blend(images: Float[Tensor, "batch chans height width"], share: float) -> None:

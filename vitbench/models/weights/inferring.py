@@ -49,6 +49,9 @@ def infer(checkpoint: Checkpoint, form: Format, converted: Converted) -> Inferre
     if checkpoint.ours:
         raise UserError(f"{checkpoint.path} is of a model that is not vitbench's own: build that, then load into it")
     tensors = converted.tensors
+    if empty := [name for name, tensor in tensors.items() if not tensor.numel()]:
+        shape = tuple(tensors[empty[0]].shape)
+        raise UserError(f"{checkpoint.path} is of no model that can be built here: {empty[0]} has shape {shape}")
     config: ModelConfig
     try:
         if "layer1.0.conv1.weight" in tensors:

@@ -13,6 +13,9 @@ from vitbench.models.weights.torch_file import open_torch_pickles, open_torch_zi
 
 PICKLE = b"\x80\x02"
 
+ENCRYPTED = 0x1
+"""The flag of a zip's member that needs a password."""
+
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
     """Opens a ``.pth``, ``.safetensors`` or ``.npz`` file and reads what it says it holds, but no tensor.
@@ -56,6 +59,8 @@ def _open_zip(path: Path) -> Checkpoint:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError) as error:
         raise damaged(path, error) from error
+    if locked := [member.filename for member in members if member.flag_bits & ENCRYPTED]:
+        raise damaged(path, f"it says that {locked[0]} is encrypted")
     if members and all(member.filename.endswith(".npy") for member in members):
         return open_npz(path, members)
     return open_torch_zip(path, members)

@@ -1,0 +1,214 @@
+"""A study that is a grid: its axes and cells, and what was measured in each cell and unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitbench import stats
+from vitbench.records import Record
+from vitbench.stats.effects import Factorial
+from vitbench.tables.comparable import behind, seed_records, why_unlike
+from vitbench.tables.compare import CONTROL_LEVEL, TIMED
+from vitbench.tables.study import Planned, Study
+from vitbench.tables.timings import blocks, process_sizes
+from vitbench.variant import format_axes, format_value
+
+RANDOM = "random"
+DESIGNS = ("grid", RANDOM)
+SAMPLED = ("accuracy", *TIMED)
+COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "params": ("cost", ("params",)),
+    "macs": ("cost", ("macs",)),
+    "peak_memory_inference_mib": ("memory", ("inference", "bytes")),
+    "peak_memory_training_mib": ("memory", ("training", "bytes")),
+}
+"""Column of the table → kind of its record, and where in the record's values it stands."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of the grid: its levels as variants' names have them, in the order declared, and the one to compare with.
+
+    Attributes:
+        reference: the baseline's level; the first where the baseline stands beside the grid.
+    """
+
+    name: str
+    levels: Sequence[str]
+    reference: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one metric.
+
+    Attributes:
+        values: (cells, units), NaN where a cell has none: accuracies by seed, log-ratios to the baseline by block, the
+            logarithm of a count.
+        missing: why there is none at all.
+        control: of a timing the baseline's clone in its session.
+        sizes: of a timing the blocks of each process, where there were several.
+        holds: whether the control found the clone like the baseline.
+    """
+
+    values: NDArray[np.float64]
+    missing: str = ""
+    control: Record | None = None
+    sizes: Sequence[int] | None = None
+    holds: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A study of two axes or more whose variants are cells of a grid, or a random part of them.
+
+    Attributes:
+        study: whose.
+        axes: those along which its cells differ.
+        names: the variants that are its cells.
+        cells: where each of them lies.
+    """
+
+    study: Study
+    axes: Sequence[Axis]
+    names: Sequence[str]
+    cells: Factorial
+    _known: dict[str, Measured] = field(default_factory=dict, repr=False)
+    _records: dict[str, list[Record | None]] = field(default_factory=dict, repr=False)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether its cells were drawn at random from the whole grid."""
+        return self.study.plan.get("design") == RANDOM
+
+    @property
+    def whole(self) -> int:
+        """Cells of the whole grid."""
+        return math.prod(self.cells.sizes)
+
+    def measured(self, metric: str) -> Measured:
+        """The values of every cell, in every unit."""
+        if metric not in self._known:
+            how = _timed if metric in TIMED else _counted if metric in COUNTED else _scored
+            self._known[metric] = how(self, metric)
+        return self._known[metric]
+
+    def records(self, kind: str) -> list[Record | None]:
+        """The record of every cell that a count is read from, where it may be set against the baseline's."""
+        if kind not in self._records:
+            alike, base = _Alike(self.study), behind(self.study, kind, self.study.baseline)
+            own = (behind(self.study, kind, name) for name in self.names)
+            self._records[kind] = [r if r is None or base is None or alike(r, base) else None for r in own]
+        return self._records[kind]
+
+
+def grid_of(study: Study) -> Grid | None:
+    """The grid that a study is; None where it is none, or one of a single axis."""
+    if study.plan.get("design") not in DESIGNS:
+        return None
+    base = next(v for v in study.variants if v.is_baseline)
+    rows = [v for v in study.variants if _is_cell(v)]
+    axes, places = [], []
+    for name, declared in (study.plan.get("axes") or {}).items():
+        there = {_key(v.axes[name]) for v in rows}
+        values = [value for value in declared if _key(value) in there]
+        if len(values) > 1:
+            place = {_key(value): at for at, value in enumerate(values)}
+            levels = [format_value(_hashable(value)) for value in values]
+            axes.append(Axis(name, levels, place.get(_key(base.axes.get(name)), 0)))
+            places.append(place)
+    if len(axes) < 2:
+        return None
+    found: dict[tuple[int, ...], str] = {}
+    for v in rows:
+        levels_of = [place.get(_key(v.axes[axis.name])) for axis, place in zip(axes, places, strict=True)]
+        if None not in levels_of:  # a baseline beside the grid has a value that no axis names
+            found.setdefault(tuple(level for level in levels_of if level is not None), v.name)
+    sizes, reference = tuple(len(axis.levels) for axis in axes), tuple(axis.reference for axis in axes)
+    return Grid(study, axes, list(found.values()), Factorial(sizes, reference, np.array(list(found), dtype=np.intp)))
+
+
+def _is_cell(v: Planned) -> bool:
+    """Whether a row is one of the grid's: no reference, of no other folder, and without a name of its own."""
+    named = {axis: _hashable(value) for axis, value in v.axes.items() if f"{axis}=" in v.name}
+    return not v.is_reference and not v.origin and (v.is_baseline or v.name == format_axes(named))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _key(value: Any) -> Any:
+    """What tells the values of an axis apart: 4 and 4.0 are one, 1 and True are not."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else repr(value)
+
+
+class _Alike:
+    """Whether a cell's record may be set against the reference's; records of one making are looked at once."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._known: dict[tuple[Any, ...], bool] = {}
+
+    def __call__(self, record: Record, reference: Record) -> bool:
+        key = tuple(
+            (r.environment, id(r.code), str(r.values.get("placement")), *(r.values.get("methods") or ()))
+            for r in (record, reference)
+        )
+        if key not in self._known:
+            self._known[key] = not why_unlike(self._study, record, reference)
+        return self._known[key]
+
+
+def _scored(grid: Grid, _: str) -> Measured:
+    """Accuracies, (cells, seeds)."""
+    alike = _Alike(grid.study)
+    base = grid.study.baseline
+    own = {name: seed_records(grid.study, name) for name in dict.fromkeys((base, *grid.names))}
+    seeds = sorted({seed for records in own.values() for seed in records})
+    first = {seed: next(records[seed] for records in own.values() if seed in records) for seed in seeds}
+    found = np.full((len(grid.names), max(len(seeds), 1)), np.nan)
+    for row, name in enumerate(grid.names):
+        for column, seed in enumerate(seeds):
+            record = own[name].get(seed)
+            if record is not None and alike(record, first[seed]):
+                found[row, column] = record.values["accuracy"]
+    return Measured(found, "" if seeds else "no cell has an accuracy yet")
+
+
+def _counted(grid: Grid, metric: str) -> Measured:
+    """Logarithms of a count, (cells, 1)."""
+    kind, path = COUNTED[metric]
+    found = np.full((len(grid.names), 1), np.nan)
+    for row, record in enumerate(grid.records(kind)):
+        value: Any = {} if record is None else record.values
+        for part in path:
+            value = (value or {}).get(part)
+        found[row] = math.log(value) if value else math.nan
+    return Measured(found, "" if not np.isnan(found).all() else "nothing has been counted yet")
+
+
+def _timed(grid: Grid, metric: str) -> Measured:
+    """Log-ratios to the baseline, (cells, blocks), of one session: other blocks are others' neighbours."""
+    kind, base = TIMED[metric], grid.study.baseline
+    nothing = np.full((len(grid.names), 1), np.nan)
+    session = next((s for s in grid.study.sessions(kind) if base in s), None)
+    if session is None:
+        return Measured(nothing, "no cell was timed in one session with the baseline yet")
+    control = grid.study.control(kind, session[base].session)
+    if control is None:
+        return Measured(nothing, "the session has no A/A control")
+    alike = _Alike(grid.study)
+    walls, sizes = blocks(session[base]), process_sizes(session[base])
+    found = np.full((len(grid.names), len(walls)), np.nan)
+    for row, name in enumerate(grid.names):
+        if name in session and alike(session[name], session[base]):
+            found[row] = stats.log_ratio_blocks(blocks(session[name]), walls)
+    seen = stats.by_process(stats.log_ratio_blocks(blocks(control), walls), sizes)
+    return Measured(found, "", control, sizes, stats.control_holds(seen, CONTROL_LEVEL))
