@@ -18,7 +18,7 @@ from vitbench.records import Environment, load_arrays, read
 from vitbench.report import write
 from vitbench.report.__main__ import main as report
 from vitbench.run import Observer, execute
-from vitbench.run.writer import Writer
+from vitbench.run.store.writer import Writer
 
 
 def is_one_sentence(error, *words):

@@ -26,7 +26,7 @@ from vitbench.records import (
     read,
     read_environments,
 )
-from vitbench.run.writer import Writer
+from vitbench.run.store.writer import Writer
 
 NUMBERS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -20,16 +20,16 @@ from vitbench.ablation import Ablation
 from vitbench.config import TrainConfig, Tuning, ViTConfig, as_dict
 from vitbench.records import Record
 from vitbench.run import machine
-from vitbench.run.following import Follower
-from vitbench.run.holder import holder_of
-from vitbench.run.opening import plan_record, skip_records
-from vitbench.run.planning import make_plan, session_size
-from vitbench.run.recorder import Recorder
-from vitbench.run.standing import standing
-from vitbench.run.tally import overlap
-from vitbench.run.trial import CONTROLLED
-from vitbench.run.trials import Survey
-from vitbench.run.writer import Writer
+from vitbench.run.planning.plan import make_plan, session_size
+from vitbench.run.planning.trial import CONTROLLED
+from vitbench.run.planning.trials import Survey
+from vitbench.run.store.holder import holder_of
+from vitbench.run.store.opening import plan_record, skip_records
+from vitbench.run.store.recorder import Recorder
+from vitbench.run.store.writer import Writer
+from vitbench.run.watch.following import Follower
+from vitbench.run.watch.standing import standing
+from vitbench.run.watch.tally import overlap
 from vitbench.status import Options, main, status
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}

@@ -21,8 +21,8 @@ from vitbench.errors import UserError, choices
 
 if TYPE_CHECKING:
     from vitbench.run import Outcome, Plan
-    from vitbench.run.scalars import Scalars
-    from vitbench.run.view import PlainView
+    from vitbench.run.watch.scalars import Scalars
+    from vitbench.run.watch.view import PlainView
 
 PROG = "python -m vitbench.ablate"
 
@@ -117,8 +117,8 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     directory = options.results or Path("results") / loaded.name
 
     from vitbench.run import check_request, execute, plan, survey
-    from vitbench.run.executor import Place
-    from vitbench.run.observer import Observers
+    from vitbench.run.executors.executor import Place
+    from vitbench.run.watch.observer import Observers
 
     check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout, budget_s=options.budget)
     view = view_of_run()
@@ -222,7 +222,7 @@ def show_plan(made: Plan) -> int:
     """What would be run, and for how long."""
     from rich.console import Console
 
-    from vitbench.run.preview import show
+    from vitbench.run.planning.preview import show
 
     show(made, Console())
     return 0
@@ -235,7 +235,7 @@ def show_results(directory: Path, outcome: Outcome) -> int:
     from rich.table import Table
 
     from vitbench import report
-    from vitbench.run.view import spent
+    from vitbench.run.watch.view import spent
 
     start = time.monotonic()
     heads, rows = report.write_and_show(directory)
@@ -257,7 +257,7 @@ def show_results(directory: Path, outcome: Outcome) -> int:
 
 def scalars_of(directory: Path, view: PlainView) -> Scalars:
     """What writes TensorBoard's files; raises UserError where it cannot."""
-    from vitbench.run.scalars import Scalars, check_tensorboard
+    from vitbench.run.watch.scalars import Scalars, check_tensorboard
 
     check_tensorboard()
     return Scalars(directory, view.note)
@@ -267,7 +267,7 @@ def view_of_run() -> PlainView:
     """A live bar in a terminal, a line a trial otherwise."""
     from rich.console import Console
 
-    from vitbench.run.view import LiveView, PlainView
+    from vitbench.run.watch.view import LiveView, PlainView
 
     console = Console()
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)

@@ -16,8 +16,8 @@ from vitbench import cli
 from vitbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from vitbench.run.following import Row
-    from vitbench.run.standing import Standing
+    from vitbench.run.watch.following import Row
+    from vitbench.run.watch.standing import Standing
 
 PROG = "python -m vitbench.status"
 CLEAR = "\x1b[H\x1b[2J"
@@ -59,9 +59,9 @@ def status(options: Options, *, sleep: Callable[[float], None] = time.sleep) -> 
         raise UserError(f"--watch {options.watch:g} looks too often: type 1 or more seconds")
     check_folder(options.folder)
     from vitbench.records import RECORDS
-    from vitbench.run.following import Follower
-    from vitbench.run.holder import holder_of
-    from vitbench.run.standing import standing
+    from vitbench.run.store.holder import holder_of
+    from vitbench.run.watch.following import Follower
+    from vitbench.run.watch.standing import standing
 
     follower = Follower(options.folder / RECORDS)
     terminal = sys.stdout.isatty()
@@ -89,7 +89,7 @@ def status(options: Options, *, sleep: Callable[[float], None] = time.sleep) -> 
 def check_folder(folder: Path) -> None:
     """Raises UserError where the folder is none that a sweep has written or is about to."""
     from vitbench.records import RECORDS
-    from vitbench.run.lock import LOCK
+    from vitbench.run.store.lock import LOCK
 
     if (folder / RECORDS).is_file() or (folder / LOCK).is_file():
         return
@@ -137,7 +137,7 @@ def as_json(found: Standing) -> dict[str, Any]:
 
 def as_text(found: Standing) -> str:
     """For a reader: state, counts, what runs, time left, failures."""
-    from vitbench.run.view import duration
+    from vitbench.run.watch.view import duration
 
     lines = [f"{found.ablation or found.folder}: {_state(found)}"]
     if found.question:

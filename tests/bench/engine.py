@@ -27,15 +27,15 @@ from tests.bench import nothing
 from vitbench.ablation import Ablation
 from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
 from vitbench.records import Record, read
-from vitbench.run.executor import Executor
-from vitbench.run.job import Job
-from vitbench.run.local import LocalExecutor
-from vitbench.run.observer import Observer
+from vitbench.run.executors.executor import Executor
+from vitbench.run.executors.job import Job
+from vitbench.run.executors.local import LocalExecutor
+from vitbench.run.executors.server import PRELOAD
+from vitbench.run.planning.trial import Trial
+from vitbench.run.planning.trials import Survey
 from vitbench.run.schedule import execute
-from vitbench.run.server import PRELOAD
-from vitbench.run.trial import Trial
-from vitbench.run.trials import Survey
-from vitbench.run.writer import Writer
+from vitbench.run.store.writer import Writer
+from vitbench.run.watch.observer import Observer
 
 ROOT = Path(__file__).parents[2]
 DIGITS = {

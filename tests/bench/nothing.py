@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitbench.run.job import On
+from vitbench.run.executors.job import On
 from vitbench.run.kinds import Measured
-from vitbench.run.trial import Trial
+from vitbench.run.planning.trial import Trial
 
 TESTED, EPOCHS = 360, 20
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from vitbench.ablation import Ablation
 from vitbench.config import TrainConfig, ViTConfig
 from vitbench.run import execute
-from vitbench.run.executor import Executor, Place
+from vitbench.run.executors.executor import Executor, Place
 
 TARGET = 1.15
 

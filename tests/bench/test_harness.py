@@ -8,7 +8,7 @@ from vitbench import build, load, zoo
 from vitbench.measure import count, memory
 from vitbench.records import read
 from vitbench.report import write
-from vitbench.run.writer import Writer
+from vitbench.run.store.writer import Writer
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "xeon-2core-vm" / "vit_vs_resnet"
 

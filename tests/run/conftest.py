@@ -6,7 +6,7 @@ import pytest
 
 from vitbench.ablation import Ablation
 from vitbench.config import ExternalConfig, MeasureConfig, TrainConfig
-from vitbench.run.local import LocalExecutor
+from vitbench.run.executors.local import LocalExecutor
 
 FAULTS = '''
 import ctypes, os, sys, time

@@ -19,9 +19,9 @@ from typing import Any
 
 from vitbench.ablation import Ablation
 from vitbench.config import ViTConfig
-from vitbench.run.observer import Estimate
-from vitbench.run.planning import Plan, make_plan
-from vitbench.run.trials import Survey
+from vitbench.run.planning.plan import Plan, make_plan
+from vitbench.run.planning.trials import Survey
+from vitbench.run.watch.observer import Estimate
 
 FILE = '''"""A grid of {cells:,} cells.
 

@@ -14,10 +14,10 @@ import numpy as np
 from vitbench.ablation import Ablation
 from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
 from vitbench.run import execute
-from vitbench.run.job import Job
+from vitbench.run.executors.job import Job
+from vitbench.run.executors.local import LocalExecutor
 from vitbench.run.kinds import Measured
-from vitbench.run.local import LocalExecutor
-from vitbench.run.trials import Survey
+from vitbench.run.planning.trials import Survey
 
 DATA = {
     "name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 10, "num_val": 4,
@@ -67,7 +67,7 @@ def run(folder, **changes):
         seeds=28,
     )
     here = Path(__file__).parent
-    with Light(import_path=here, preload=("vitbench.run.job", "light")) as executor:
+    with Light(import_path=here, preload=("vitbench.run.executors.job", "light")) as executor:
         return execute(
             ablation,
             name="light",

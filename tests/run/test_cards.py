@@ -9,9 +9,9 @@ from vitbench.ablation import Ablation
 from vitbench.config import TrainConfig, ViTConfig
 from vitbench.records import Record
 from vitbench.run.asking import job_of
-from vitbench.run.cards import CONTEXT, MOST, SAFETY, OnCards, fitting, modelled_bytes, peaks_of, share
-from vitbench.run.job import Job, Result
-from vitbench.run.trials import Survey, Trials
+from vitbench.run.executors.cards import CONTEXT, MOST, SAFETY, OnCards, fitting, modelled_bytes, peaks_of, share
+from vitbench.run.executors.job import Job, Result
+from vitbench.run.planning.trials import Survey, Trials
 
 GIB = 1 << 30
 CARDS = st.lists(st.integers(4 * GIB, 80 * GIB), min_size=1, max_size=4)

@@ -13,8 +13,8 @@ from vitbench.ablate import main
 from vitbench.errors import UserError
 from vitbench.records import Record, read
 from vitbench.run import execute
-from vitbench.run.local import LocalExecutor
-from vitbench.run.writer import Writer
+from vitbench.run.executors.local import LocalExecutor
+from vitbench.run.store.writer import Writer
 
 MODELS = """
 import os

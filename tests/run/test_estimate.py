@@ -6,9 +6,9 @@ import pytest
 
 from vitbench.ablation import Ablation
 from vitbench.config import TrainConfig, ViTConfig
-from vitbench.run.blocks import Blocks, block_of
-from vitbench.run.observer import Estimate
-from vitbench.run.trial import KINDS, Trial
+from vitbench.run.planning.blocks import Blocks, block_of
+from vitbench.run.planning.trial import KINDS, Trial
+from vitbench.run.watch.observer import Estimate
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 VARIANTS = tuple(Ablation(question="?", baseline=TINY, axes={"depth": (1, 2)}, train=TrainConfig()).variants())

@@ -17,7 +17,7 @@ import pytest
 from vitbench.ablate import show_results
 from vitbench.records import read
 from vitbench.run import execute
-from vitbench.run.local import LocalExecutor
+from vitbench.run.executors.local import LocalExecutor
 
 MODELS = '''
 import ctypes, os, signal, sys, time

@@ -22,9 +22,9 @@ from vitbench.config import (
 )
 from vitbench.errors import UserError
 from vitbench.records import VERSIONS, identity, read
-from vitbench.run.planning import check_settings, make_plan
-from vitbench.run.recorded import batched
-from vitbench.run.trials import Survey
+from vitbench.run.planning.plan import check_settings, make_plan
+from vitbench.run.planning.recorded import batched
+from vitbench.run.planning.trials import Survey
 
 EARLIER = Path(__file__).parent / "earlier_version"
 
@@ -195,8 +195,8 @@ def then(monkeypatch):
 
 
 def set_versions(monkeypatch, versions):
-    monkeypatch.setattr("vitbench.run.trial.WINDOWS", 2)  # of a throughput
-    for module in ("vitbench.records", "vitbench.run.recorded"):
+    monkeypatch.setattr("vitbench.run.planning.trial.WINDOWS", 2)  # of a throughput
+    for module in ("vitbench.records", "vitbench.run.planning.recorded"):
         monkeypatch.setattr(f"{module}.VERSIONS", versions)
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from vitbench.records import read
-from vitbench.run.holder import holder_of
-from vitbench.run.writer import Writer
+from vitbench.run.store.holder import holder_of
+from vitbench.run.store.writer import Writer
 
 TINY = '''"""Does depth help?"""
 from vitbench import Ablation, MeasureConfig, TrainConfig, ViTConfig

@@ -22,14 +22,14 @@ from vitbench.config import ExternalConfig, Tuning, ViTConfig
 from vitbench.records import read
 from vitbench.run import execute
 from vitbench.run.backlog import Backlog
-from vitbench.run.blocks import Blocks, block_of
-from vitbench.run.counting import sampled_macs, spread
-from vitbench.run.observer import Estimate
-from vitbench.run.planning import make_plan
-from vitbench.run.preview import show
+from vitbench.run.planning.blocks import Blocks, block_of
+from vitbench.run.planning.counting import sampled_macs, spread
+from vitbench.run.planning.plan import make_plan
+from vitbench.run.planning.preview import show
+from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.planning.trials import SESSION_SIZE, Survey, Trials
 from vitbench.run.queue import Queue
-from vitbench.run.trial import SESSIONS, Trial
-from vitbench.run.trials import SESSION_SIZE, Survey, Trials
+from vitbench.run.watch.observer import Estimate
 from vitbench.tuning import FIRST_SEED, points
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
@@ -192,7 +192,7 @@ def test_more_variants_leave_whole_sessions_as_they_are():
 def test_sessions_that_are_left_are_those_that_the_planner_would_run(choose, tmp_path_factory):
     """``status`` knows it from the records alone, though none of several sessions times everyone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vitbench.run.trials.SESSION_SIZE", 3)
+        patch.setattr("vitbench.run.planning.trials.SESSION_SIZE", 3)
         plan = planned(wide(7), kinds=("latency", "train_step"))
         assert plan.counts == {"latency": 3, "train_step": 3}
         records = opening(plan)
@@ -212,7 +212,7 @@ CHUNKED = ("good", "sociable", "moody", "leaves", "diverges")
 
 @pytest.mark.slow
 def test_who_breaks_one_session_leaves_the_others_alone(folder, sweep_of, shared, monkeypatch):
-    monkeypatch.setattr("vitbench.run.trials.SESSION_SIZE", 3)
+    monkeypatch.setattr("vitbench.run.planning.trials.SESSION_SIZE", 3)
     ablation = sweep_of(*CHUNKED)
     results = folder / "results"
     outcome = execute(ablation, name="x", directory=results, executor=shared, kinds=("latency",))
@@ -395,5 +395,5 @@ def test_a_grid_of_100_000_cells_is_planned_in_500_mib(tmp_path):
 
 
 def test_the_door_of_the_plan_is_shut():
-    code = "import sys, vitbench.run.preview, vitbench.run.backlog; assert 'torch' not in sys.modules"
+    code = "import sys, vitbench.run.planning.preview, vitbench.run.backlog; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from vitbench.errors import UserError
-from vitbench.run.executor import run_all
-from vitbench.run.job import Job
-from vitbench.run.local import RESTARTS, LocalExecutor
+from vitbench.run.executors.executor import run_all
+from vitbench.run.executors.job import Job
+from vitbench.run.executors.local import RESTARTS, LocalExecutor
 
 JOBS = """
 import ctypes, os, signal, subprocess, sys, time
@@ -115,7 +115,7 @@ def jobs_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def executor(jobs_folder):
-    with LocalExecutor(import_path=jobs_folder, preload=["vitbench.run.job"]) as executor:
+    with LocalExecutor(import_path=jobs_folder, preload=["vitbench.run.executors.job"]) as executor:
         yield executor
 
 
@@ -209,7 +209,7 @@ def test_a_job_inherits_only_its_own_descriptors(executor):
 
 
 def test_threads_are_set_before_anything_is_imported(jobs_folder):
-    with LocalExecutor(threads=3, import_path=jobs_folder, preload=["vitbench.run.job"]) as executor:
+    with LocalExecutor(threads=3, import_path=jobs_folder, preload=["vitbench.run.executors.job"]) as executor:
         names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS"]
         assert set(outcome(executor, "who", names).value[2].values()) == {"3"}
         spawned = outcome(
@@ -265,7 +265,7 @@ def kill_server(executor):
 @pytest.fixture
 def mortal(jobs_folder):
     """An executor whose server may be killed."""
-    with LocalExecutor(import_path=jobs_folder, preload=["vitbench.run.job"]) as executor:
+    with LocalExecutor(import_path=jobs_folder, preload=["vitbench.run.executors.job"]) as executor:
         yield executor
 
 
@@ -351,9 +351,9 @@ def test_nothing_survives_a_killed_scheduler(jobs_folder):
     code = f"""
 import json, os, sys, time
 from pathlib import Path
-from vitbench.run.job import Job
-from vitbench.run.local import LocalExecutor
-executor = LocalExecutor(import_path=Path({str(jobs_folder)!r}), preload=["vitbench.run.job"])
+from vitbench.run.executors.job import Job
+from vitbench.run.executors.local import LocalExecutor
+executor = LocalExecutor(import_path=Path({str(jobs_folder)!r}), preload=["vitbench.run.executors.job"])
 for _ in range(2):
     executor.submit(Job(function="jobs:hangs"))
 server = executor._server.pid

@@ -41,7 +41,7 @@ def test_an_installed_package_reports_no_commit(monkeypatch, tmp_path):
 def test_the_scheduler_needs_neither_torch_nor_pandas():
     code = """
 import sys
-import vitbench.records, vitbench.run.schedule, vitbench.run.kinds, vitbench.run.view
+import vitbench.records, vitbench.run.schedule, vitbench.run.kinds, vitbench.run.watch.view
 assert not {"torch", "pandas", "scipy", "sklearn"} & sys.modules.keys(), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ import tracemalloc
 from tests.bench import nothing
 from tests.bench.engine import steps, sweep
 from vitbench.records import now, read
-from vitbench.run.job import Result
+from vitbench.run.executors.job import Result
 
 TRIALS = 1000
 

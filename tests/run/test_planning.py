@@ -11,10 +11,10 @@ from vitbench.config import MeasureConfig, TrainConfig, ViTConfig, as_dict
 from vitbench.errors import UserError
 from vitbench.records import Record
 from vitbench.run import machine
-from vitbench.run.opening import plan_record, skip_records
-from vitbench.run.planning import check_settings, make_plan, session_size
-from vitbench.run.trial import CONTROLLED, KINDS, Trial
-from vitbench.run.trials import Survey
+from vitbench.run.planning.plan import check_settings, make_plan, session_size
+from vitbench.run.planning.trial import CONTROLLED, KINDS, Trial
+from vitbench.run.planning.trials import Survey
+from vitbench.run.store.opening import plan_record, skip_records
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
 SURVEY = Survey(device="cpu", data=DATA, torch={})

@@ -11,7 +11,7 @@ from vitbench import ablate
 from vitbench.config import MeasureConfig
 from vitbench.errors import ConfigError
 from vitbench.records import read
-from vitbench.run.job import Result
+from vitbench.run.executors.job import Result
 from vitbench.run.kinds import Measured
 from vitbench.run.processes import cycles_of, joined
 from vitbench.run.schedule import execute

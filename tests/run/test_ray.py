@@ -24,11 +24,12 @@ from vitbench.ablation import Ablation
 from vitbench.config import DataConfig, TrainConfig
 from vitbench.errors import UserError
 from vitbench.records import read, read_environments
-from vitbench.run import Observer, execute, ray_cluster
-from vitbench.run.executor import Place, run_all
-from vitbench.run.job import Job
-from vitbench.run.ray_cluster import Node, for_timing
-from vitbench.run.ray_parcel import Home
+from vitbench.run import Observer, execute
+from vitbench.run.executors import ray_cluster
+from vitbench.run.executors.executor import Place, run_all
+from vitbench.run.executors.job import Job
+from vitbench.run.executors.ray_cluster import Node, for_timing
+from vitbench.run.executors.ray_parcel import Home
 
 if importlib.util.find_spec("ray") is None:  # looked for, not imported: it changes the path that others import from
     pytest.skip("the extra ray is not installed", allow_module_level=True)
@@ -313,7 +314,7 @@ from pathlib import Path
 import sys
 from tests.run.test_ray import forty
 from vitbench.run import execute
-from vitbench.run.executor import Place
+from vitbench.run.executors.executor import Place
 
 with Place(executor="ray", address=sys.argv[1]).open(threads=1, import_path=None) as executor:
     execute(forty(seeds=3), name="forty", directory=Path(sys.argv[2]), executor=executor, kinds=("accuracy",))
@@ -448,9 +449,9 @@ HEADLESS = """
 import os, signal, sys
 from pathlib import Path
 from vitbench import cli
-from vitbench.run import ray_cluster
-from vitbench.run.executor import Place
-from vitbench.run.job import Job
+from vitbench.run.executors import ray_cluster
+from vitbench.run.executors.executor import Place
+from vitbench.run.executors.job import Job
 from tests.run.test_ray import alive
 
 def waits():

@@ -2,10 +2,10 @@
 
 import pytest
 
-from vitbench.run.executor import run_all
-from vitbench.run.job import Job
-from vitbench.run.local import LocalExecutor
-from vitbench.run.repeating import ATTEMPTS, Repeating
+from vitbench.run.executors.executor import run_all
+from vitbench.run.executors.job import Job
+from vitbench.run.executors.local import LocalExecutor
+from vitbench.run.executors.repeating import ATTEMPTS, Repeating
 
 JOBS = """
 import os, signal, time
@@ -45,7 +45,7 @@ def ends_it_once(payload, on):
 @pytest.fixture
 def local(tmp_path):
     (tmp_path / "lossy.py").write_text(JOBS)
-    with LocalExecutor(import_path=tmp_path, preload=["vitbench.run.job"]) as executor:
+    with LocalExecutor(import_path=tmp_path, preload=["vitbench.run.executors.job"]) as executor:
         yield executor
 
 

@@ -20,7 +20,7 @@ from vitbench.ablation import Ablation
 from vitbench.config import MeasureConfig, ResNetConfig, TrainConfig, Tuning, ViTConfig
 from vitbench.records import load_arrays, read
 from vitbench.run import Observer, execute, plan
-from vitbench.run.checkpoints import CHECKPOINTS, Checkpoints
+from vitbench.run.store.checkpoints import CHECKPOINTS, Checkpoints
 from vitbench.run.sweep import job_of
 from vitbench.train.checkpoint import TrainingCheckpoint
 
@@ -218,7 +218,7 @@ def test_where_no_folder_can_be_made_trainings_run_without(tmp_path, shared, oft
 DRIVER = """
 import pathlib, sys
 from vitbench.run import execute
-from vitbench.run.checkpoints import Checkpoints
+from vitbench.run.store.checkpoints import Checkpoints
 Checkpoints.every_s = 0.05
 import study
 execute(study.declared(), name="t", directory=pathlib.Path(sys.argv[1]), kinds=study.TRAINED, jobs=2)

@@ -16,8 +16,8 @@ from vitbench.ablation import Ablation
 from vitbench.config import MeasureConfig, ResNetConfig, TrainConfig, Tuning, ViTConfig
 from vitbench.records import load_arrays, read
 from vitbench.run import Observer, execute
-from vitbench.run.observer import Observers, Progress
-from vitbench.run.scalars import TENSORBOARD, Scalars, folder_name, run_name
+from vitbench.run.watch.observer import Observers, Progress
+from vitbench.run.watch.scalars import TENSORBOARD, Scalars, folder_name, run_name
 
 needs_tensorboard = pytest.mark.skipif(
     importlib.util.find_spec("tensorboard") is None, reason="no tensorboard here: pip install 'vitbench[trace]'"
@@ -159,7 +159,8 @@ def test_without_tensorboard_one_sentence_says_what_to_type(tmp_path):
 
 def test_the_scheduler_needs_no_torch_and_no_tensorflow_for_it(tmp_path):
     code = (
-        "import sys; import vitbench.run.scalars; print(*[m for m in ('torch', 'tensorboard') if m in sys.modules]);"
+        "import sys; import vitbench.run.watch.scalars;"
+        "print(*[m for m in ('torch', 'tensorboard') if m in sys.modules]);"
         "from tensorboard.compat.proto import event_pb2, summary_pb2; import tensorboard.summary.writer.record_writer;"
         "print(*[m for m in ('torch', 'tensorflow') if m in sys.modules])"
     )

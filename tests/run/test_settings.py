@@ -9,7 +9,7 @@ from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
 from vitbench.errors import UserError
 from vitbench.records import read
 from vitbench.run import execute
-from vitbench.run.local import LocalExecutor
+from vitbench.run.executors.local import LocalExecutor
 from vitbench.run.surveying import _source_version
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=32, depth=2, num_heads=2)

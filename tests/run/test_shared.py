@@ -14,11 +14,11 @@ from vitbench.config import Tuning
 from vitbench.records import RECORDS, SCHEMA, Environment, Record, read, read_environments
 from vitbench.report.sources import artifacts, records
 from vitbench.run import Observer, execute, plan
-from vitbench.run.lock import move_aside
-from vitbench.run.planning import make_plan
+from vitbench.run.planning.plan import make_plan
+from vitbench.run.planning.shared import Shelf
 from vitbench.run.schedule import survey
-from vitbench.run.shared import Shelf
-from vitbench.run.writer import Writer
+from vitbench.run.store.lock import move_aside
+from vitbench.run.store.writer import Writer
 
 APART = ("cost", "memory", "accuracy")
 

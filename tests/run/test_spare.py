@@ -8,7 +8,7 @@ import pytest
 
 from vitbench.errors import UserError
 from vitbench.records import Environment, Record, read, read_environments
-from vitbench.run.writer import Writer
+from vitbench.run.store.writer import Writer
 
 
 def make_record(name, **changes):

@@ -15,7 +15,7 @@ from vitbench.config import TrainConfig
 from vitbench.errors import UserError
 from vitbench.records import load_arrays, read
 from vitbench.run import Observer, execute, plan
-from vitbench.run.writer import Writer
+from vitbench.run.store.writer import Writer
 
 QUICK = ("cost", "latency", "train_step", "accuracy")
 

@@ -10,9 +10,9 @@ from vitbench.ablation import Ablation
 from vitbench.config import ViTConfig
 from vitbench.records import Record
 from vitbench.run import Outcome, Progress
-from vitbench.run.planning import make_plan
-from vitbench.run.trials import Survey
-from vitbench.run.view import LiveView, PlainView, duration, spent
+from vitbench.run.planning.plan import make_plan
+from vitbench.run.planning.trials import Survey
+from vitbench.run.watch.view import LiveView, PlainView, duration, spent
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 10}

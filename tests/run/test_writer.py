@@ -11,8 +11,8 @@ import pytest
 
 from vitbench.errors import UserError
 from vitbench.records import Environment, Record, load_arrays, read, read_environments
-from vitbench.run.lock import move_aside
-from vitbench.run.writer import Writer
+from vitbench.run.store.lock import move_aside
+from vitbench.run.store.writer import Writer
 
 
 def make_record(name="a", **changes):
@@ -97,7 +97,7 @@ def test_the_second_is_told_who_holds_the_folder(tmp_path):
 def test_a_killed_holder_lets_go(tmp_path):
     code = f"""
 import time
-from vitbench.run.writer import Writer
+from vitbench.run.store.writer import Writer
 writer = Writer({str(tmp_path)!r})
 print("held", flush=True)
 time.sleep(60)

@@ -1,10 +1,9 @@
 """The sweep: trials in, records out.
 
-``execute`` runs an ablation, ``plan`` says what that would take (``schedule``, ``surveying``). What there is to measure
-(``trials``), less what is recorded already (``recorded``), is what is still to be run (``planning``), in order
-(``sweep``, ``timing``); each job (``job``, ``kinds``) has a process of its own, forked by a server that has torch
-loaded (``server``) and watched by the executor (``local``). Only the scheduler writes records (``opening``,
-``recorder``, ``writer``), and on its side of the fork torch is never imported.
+``execute`` runs an ablation, ``plan`` says what that would take (``schedule``, ``surveying``). What there is to
+measure, less what is recorded already (``planning``), is run in order (``sweep``: ``queue``, ``backlog``, ``timing``):
+each trial is a job (``asking``, ``kinds``) in a process of its own (``executors``). Only the scheduler writes records
+(``store``), and on its side of the fork torch is never imported. Who wants to know how it goes stands in ``watch``.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ from typing import TYPE_CHECKING
 from vitbench.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.run.observer import Observer, Progress
-    from vitbench.run.planning import Plan
+    from vitbench.run.planning.plan import Plan
+    from vitbench.run.planning.trial import Trial
     from vitbench.run.schedule import Outcome, check_request, execute, plan, survey
-    from vitbench.run.trial import Trial
-    from vitbench.run.writer import Writer
+    from vitbench.run.store.writer import Writer
+    from vitbench.run.watch.observer import Observer, Progress
 
 __all__ = ["Observer", "Outcome", "Plan", "Progress", "Trial", "Writer", "check_request", "execute", "plan", "survey"]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "observer": ("Observer", "Progress"),
-        "planning": ("Plan",),
+        "planning.plan": ("Plan",),
+        "planning.trial": ("Trial",),
         "schedule": ("Outcome", "check_request", "execute", "plan", "survey"),
-        "trial": ("Trial",),
-        "writer": ("Writer",),
+        "store.writer": ("Writer",),
+        "watch.observer": ("Observer", "Progress"),
     },
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitbench.run.cards import share
-from vitbench.run.job import Job
-from vitbench.run.trial import TRAINED, Kind, Trial
+from vitbench.run.executors.cards import share
+from vitbench.run.executors.job import Job
+from vitbench.run.planning.trial import TRAINED, Kind, Trial
 
 MODELLED: tuple[Kind, ...] = ("cost", "memory")
 """Kinds that use neither the device nor a clock, so that they may be forked and go side by side whatever it is."""

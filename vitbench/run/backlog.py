@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from vitbench.run.blocks import Blocks
-from vitbench.run.observer import Estimate
-from vitbench.run.trial import Kind, Recipe, Trial
+from vitbench.run.planning.blocks import Blocks
+from vitbench.run.planning.trial import Kind, Recipe, Trial
+from vitbench.run.watch.observer import Estimate
 
 Sort: TypeAlias = tuple[Kind, Recipe]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from vitbench.ablation import Variant
 from vitbench.config import DataConfig, ModelConfig
 from vitbench.errors import UserError
-from vitbench.run.job import On
-from vitbench.run.trial import WINDOW_S, WINDOWS, Trial
+from vitbench.run.executors.job import On
+from vitbench.run.planning.trial import WINDOW_S, WINDOWS, Trial
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitbench.run.job import Result
+from vitbench.run.executors.job import Result
 
 if TYPE_CHECKING:
     from vitbench.run.kinds import Measured

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from vitbench.run.blocks import Blocks
-from vitbench.run.trial import Trial
+from vitbench.run.planning.blocks import Blocks
+from vitbench.run.planning.trial import Trial
 
 
 def in_order(trials: Blocks, guess: Callable[[Trial], float]) -> Iterator[Trial]:

@@ -15,20 +15,20 @@ from vitbench.ablation import Ablation
 from vitbench.errors import UserError
 from vitbench.records import RECORDS, read
 from vitbench.run.asking import job_of
-from vitbench.run.cards import MOST, OnCards
-from vitbench.run.counting import sampled_macs
-from vitbench.run.executor import Executor, run_all
+from vitbench.run.executors.cards import MOST, OnCards
+from vitbench.run.executors.executor import Executor, run_all
+from vitbench.run.executors.job import Job
+from vitbench.run.executors.local import GOES_ON, LocalExecutor
+from vitbench.run.executors.repeating import Repeating
 from vitbench.run.interrupt import Interrupted, Stop
-from vitbench.run.job import Job
-from vitbench.run.local import GOES_ON, LocalExecutor
-from vitbench.run.observer import Estimate, Observer
-from vitbench.run.planning import Plan, check_settings, make_plan
-from vitbench.run.repeating import Repeating
-from vitbench.run.shared import Shelf, take_over, would_take_over
+from vitbench.run.planning.counting import sampled_macs
+from vitbench.run.planning.plan import Plan, check_settings, make_plan
+from vitbench.run.planning.shared import Shelf, take_over, would_take_over
+from vitbench.run.planning.trial import KINDS, Kind
+from vitbench.run.planning.trials import Survey, Trials
+from vitbench.run.store.turn import take
 from vitbench.run.sweep import Sweep
-from vitbench.run.trial import KINDS, Kind
-from vitbench.run.trials import Survey, Trials
-from vitbench.run.turn import take
+from vitbench.run.watch.observer import Estimate, Observer
 from vitbench.threads import cores
 
 

@@ -14,7 +14,7 @@ from vitbench import catalog
 from vitbench.config import LIBRARIES
 from vitbench.errors import UserError
 from vitbench.records import digest
-from vitbench.run.job import On
+from vitbench.run.executors.job import On
 
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".npz", ".tar")
 """What a checkpoint's file name ends with."""

@@ -16,22 +16,22 @@ from dataclasses import dataclass, field
 from vitbench.records import Record, Status, now
 from vitbench.run.asking import MODELLED, job_of
 from vitbench.run.backlog import Backlog
-from vitbench.run.blocks import Blocks
-from vitbench.run.cards import modelled_bytes, peaks_of
-from vitbench.run.checkpoints import Checkpoints
-from vitbench.run.executor import Executor
+from vitbench.run.executors.cards import modelled_bytes, peaks_of
+from vitbench.run.executors.executor import Executor
+from vitbench.run.executors.job import Job, Result
 from vitbench.run.interrupt import Stop
-from vitbench.run.job import Job, Result
-from vitbench.run.observer import Estimate, Observer, Progress, macs_of
-from vitbench.run.planning import Plan, weights_of
+from vitbench.run.planning.blocks import Blocks
+from vitbench.run.planning.plan import Plan, weights_of
+from vitbench.run.planning.recorded import Recorded
+from vitbench.run.planning.sorting import Sorted
+from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.planning.trials import Trials
 from vitbench.run.queue import Queue, in_order
-from vitbench.run.recorded import Recorded
-from vitbench.run.recorder import Recorder
-from vitbench.run.sorting import Sorted
+from vitbench.run.store.checkpoints import Checkpoints
+from vitbench.run.store.recorder import Recorder
+from vitbench.run.store.writer import Writer
 from vitbench.run.timing import Barred, Timing
-from vitbench.run.trial import SESSIONS, Trial
-from vitbench.run.trials import Trials
-from vitbench.run.writer import Writer
+from vitbench.run.watch.observer import Estimate, Observer, Progress, macs_of
 from vitbench.tuning import chosen, finished
 from vitbench.variant import ROLES
 

@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 from vitbench.ablation import Variant
 from vitbench.records import Record, now
-from vitbench.run.executor import Executor
-from vitbench.run.job import Job, Result
-from vitbench.run.observer import Observer
+from vitbench.run.executors.executor import Executor
+from vitbench.run.executors.job import Job, Result
+from vitbench.run.planning.trial import Trial
 from vitbench.run.processes import cycles_of, joined
-from vitbench.run.recorder import Recorder
-from vitbench.run.trial import Trial
+from vitbench.run.store.recorder import Recorder
+from vitbench.run.watch.observer import Observer
 
 Barred: TypeAlias = dict[str, dict[str, Result]]
 """By kind: the variants that cannot be timed, and why."""

@@ -1,0 +1,224 @@
+"""An ablation's trials, in the order in which they are run; what is measured once stands for all of whom it is true."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from vitbench.ablation import Ablation, Variant, family
+from vitbench.config import ExternalConfig, ModelConfig, as_dict
+from vitbench.records import digest
+from vitbench.run.planning.blocks import Block
+from vitbench.run.planning.trial import SESSIONS, Kind, Recipe, Trial
+from vitbench.tuning import FIRST_SEED, Chosen, points
+
+Group: TypeAlias = tuple[Variant, ...]
+"""Variants of which one measurement is true: the first is measured."""
+
+SESSION_SIZE = 32
+"""Things that are timed in one session, the baseline in each: a process holds all of their models at once."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What only a process with torch could say: see ``surveying``."""
+
+    device: str
+    data: dict[str, Any]  # the DataSpec
+    torch: dict[str, Any]
+    sources: dict[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # external model or checkpoint → digest of the file it stands in
+    cards: Sequence[int] = ()  # bytes of each GPU
+
+
+class Trials:
+    """The trials of an ablation on surveyed data, under so many seeds; blocks of them, in which each is made late."""
+
+    def __init__(self, ablation: Ablation, survey: Survey, seeds: int) -> None:
+        """Expands the ablation; nothing is measured."""
+        self.ablation, self.survey, self.seeds = ablation, survey, seeds
+        self.variants = tuple(ablation.variants())
+        self.able = tuple(v for v in self.variants if v.model is not None)
+        self._named = {v.name: v for v in self.able}
+        self._needed: dict[tuple[str, int], Trial] = {}
+        self._common: dict[str, Any] = {"device": survey.device, "sources": tuple(survey.sources.items())}
+        known: dict[Hashable, int] = {}
+        self._settings = {_under(v): v for v in reversed(self.able)}
+        self._groups: dict[tuple[int, ...], list[Group]] = {}
+        self._models = {id(v.model): known.setdefault(_content(v.model), len(known)) for v in self.able}
+
+    def measured(self, kinds: Collection[Kind]) -> Iterator[Block]:
+        """Costs, memory, ceilings, timing sessions, and accuracies under the recipe that all share, seed by seed."""
+        alone: tuple[Kind, ...] = ("cost", "memory", "ceiling")
+        for kind in (kind for kind in alone if kind in kinds):
+            yield Block(kind, "same", None, functools.partial(self._alone, kind=kind), self._measured_groups(kind))
+        for kind in (kind for kind in SESSIONS if kind in kinds):
+            sessions = list(_sessions(self._measured_groups(kind)))
+            yield Block(kind, "same", None, functools.partial(self._joint, kind=kind), sessions)
+        if "accuracy" in kinds:
+            yield from self._accuracies("same", self.able)
+
+    def tuned(self, winners: Mapping[str, Chosen]) -> Iterator[Block]:
+        """Accuracies of the variants that have a winner, under it."""
+        return self._accuracies("tuned", [with_winner(v, winners[v.name]) for v in self.able if v.name in winners])
+
+    def to_tune(self, names: Collection[str]) -> Iterator[Block]:
+        """Accuracies that will be run once these variants have a winner; until then they show another recipe."""
+        return self._accuracies("tuned", [v for v in self.able if v.name in names])
+
+    def _accuracies(self, recipe: Recipe, variants: Sequence[Variant]) -> Iterator[Block]:
+        groups = _grouped(variants, map(self._trained_key, variants))
+        for seed in range(self.seeds):
+            make = functools.partial(self._trained, kind="accuracy", seed=seed, needed_seed=seed, recipe=recipe)
+            yield Block("accuracy", recipe, seed, make, groups)
+
+    def _measured_groups(self, kind: Kind) -> list[Group]:
+        """The variants, those together whose records of this kind have one id.
+
+        Ids themselves would take fifty times as long. Two kinds that depend on the same settings have the same groups.
+        """
+        trial = Trial(kind=kind, variants=(), **self._common)
+        settings = tuple(digest(trial.settings(first)) for first in self._settings.values())
+        depends = (kind == "ceiling", *map(settings.index, settings))
+        if depends not in self._groups:
+            number = dict(zip(self._settings, settings, strict=True))
+            keys = ((None if kind == "ceiling" else self._models[id(v.model)], number[_under(v)]) for v in self.able)
+            self._groups[depends] = _grouped(self.able, keys)
+        return self._groups[depends]
+
+    def _trained_key(self, variant: Variant) -> Hashable:
+        if variant.borrows:  # an id says what it is that they borrow
+            return self._trained((variant,), kind="accuracy", seed=0, needed_seed=0).only_id
+        return self._models[id(variant.model)], variant.data, variant.train
+
+    def _alone(self, group: Group, kind: Kind) -> Trial:
+        return Trial(kind=kind, variants=group[:1], also=_also(group), **self._common)
+
+    def _joint(self, groups: Sequence[Group], kind: Kind) -> Trial:
+        first = tuple(group[0] for group in groups)
+        return Trial(kind=kind, variants=first, also=tuple(p for g in groups for p in _also(g)), **self._common)
+
+    def _trained(self, group: Group, *, kind: Kind, seed: int, needed_seed: int, **rest: Any) -> Trial:
+        return Trial(
+            kind=kind,
+            variants=group[:1],
+            also=_also(group),
+            data=(self.survey.data["name"], self.survey.data["version"]),
+            images=self.survey.data["num_train"],
+            seed=seed,
+            needs=self.needs(group[0], needed_seed),
+            **self._common,
+            **rest,
+        )
+
+    def needs(self, variant: Variant, seed: int) -> dict[str, Trial]:
+        """The accuracy trials whose models the variant needs, each behind its role."""
+        return {role: self._of(name, seed) for role, name in variant.needs.items()}
+
+    def _of(self, name: str, seed: int) -> Trial:
+        if (name, seed) not in self._needed:
+            named = self._named[name]
+            self._needed[name, seed] = self._trained((named,), kind="accuracy", seed=seed, needed_seed=seed)
+        return self._needed[name, seed]
+
+    def tries(self) -> list[Trial]:
+        """The tuning's tries, each number for everyone before the next."""
+        tuning = self.ablation.tuning
+        if tuning is None:
+            return []
+        return merged(t for n in range(tuning.tries) for v in self._tried.values() for t in self._tries_of(v, n))
+
+    def _tries_of(self, variant: Variant, number: int) -> list[Trial]:
+        """A variant's try, under every seed of the tuning."""
+        tuning = self.ablation.tuning
+        if tuning is None:
+            raise ValueError("an ablation without tuning has no tries")
+        lr, decay = points(tuning, (variant.train.lr, variant.train.weight_decay))[number]
+        tried = dataclasses.replace(variant, train=dataclasses.replace(variant.train, lr=lr, weight_decay=decay))
+        return [
+            self._trained((tried,), kind="tuning", seed=FIRST_SEED + k, needed_seed=k % self.seeds, number=number)
+            for k in range(tuning.seeds)
+        ]
+
+    def tuning(self) -> dict[str, Any] | None:
+        """What the plan record says of the tuning: whose tries count for whom, and the ids of their records."""
+        tuning = self.ablation.tuning
+        if tuning is None:
+            return None
+        tried: dict[str, list[dict[str, Any]]] = {}
+        for v in self._tried.values():
+            tried[v.name] = []
+            for number in range(tuning.tries):
+                trials = self._tries_of(v, number)
+                train = trials[0].variants[0].train
+                values = {"lr": train.lr, "weight_decay": train.weight_decay}
+                tried[v.name].append({**values, "ids": [trial.only_id for trial in trials]})
+        settings = {key: value for key, value in as_dict(tuning).items() if key != "type"}
+        return {**settings, "of": {v.name: self._tried[self._unit(v)].name for v in self.able}, "tried": tried}
+
+    def _unit(self, variant: Variant) -> str:
+        """What gets tries of its own: the variant's family, or the variant."""
+        tuning, model = self.ablation.tuning, variant.model
+        return family(model) if tuning is not None and tuning.per == "family" and model is not None else variant.name
+
+    @functools.cached_property
+    def _tried(self) -> dict[str, Variant]:
+        """Whose tries they are: of every unit the first variant."""
+        found: dict[str, Variant] = {}
+        for variant in self.able:
+            found.setdefault(self._unit(variant), variant)
+        return found
+
+
+def _under(variant: Variant) -> Hashable:
+    """What determines the settings of all kinds but trainings."""
+    return variant.measure, variant.model.source if isinstance(variant.model, ExternalConfig) else None
+
+
+def _grouped(variants: Iterable[Variant], keys: Iterable[Hashable]) -> list[Group]:
+    """Those together whose keys are equal, in order."""
+    found: dict[Hashable, list[Variant]] = {}
+    for variant, key in zip(variants, keys, strict=True):
+        found.setdefault(key, []).append(variant)
+    return [tuple(group) for group in found.values()]
+
+
+def _content(model: ModelConfig | None) -> Hashable:
+    """What is equal exactly if the models' parts of an id are; of an external model ``True`` is not ``1``."""
+    return digest(as_dict(model)) if isinstance(model, ExternalConfig) else model
+
+
+def with_winner(variant: Variant, won: Chosen) -> Variant:
+    """The variant under its tuned recipe."""
+    train = dataclasses.replace(variant.train, lr=won.lr, weight_decay=won.weight_decay)
+    return dataclasses.replace(variant, train=train)
+
+
+def merged(trials: Iterable[Trial]) -> list[Trial]:
+    """One trial for each thing to be measured; the other variants of which it is true stand under ``also``."""
+    found: dict[str, list[Trial]] = {}
+    for trial in trials:
+        found.setdefault(trial.only_id, []).append(trial)
+    return [
+        dataclasses.replace(own[0], also=_also([trial.variants[0] for trial in own])) if len(own) > 1 else own[0]
+        for own in found.values()
+    ]
+
+
+def _also(group: Sequence[Variant]) -> tuple[tuple[str, Variant], ...]:
+    """All but the first, each behind its name."""
+    return tuple((group[0].name, other) for other in group[1:])
+
+
+def _sessions(groups: Sequence[Group]) -> Iterator[Sequence[Group]]:
+    """Groups that are timed together: so many that a process can hold them, the baseline's in each.
+
+    In order: what is added at the end leaves whole sessions as they are.
+    """
+    first, others = groups[:1], groups[1:]
+    for start in range(0, max(len(others), 1), SESSION_SIZE - 1):
+        yield [*first, *others[start : start + SESSION_SIZE - 1]]
