@@ -10,22 +10,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vitbench.ablation import Ablation
+from vitbench.ablation import Ablation, Variant
 from vitbench.errors import UserError
 from vitbench.records import RECORDS, read
 from vitbench.run.asking import job_of
 from vitbench.run.executors.cards import MOST, OnCards
 from vitbench.run.executors.executor import Executor, run_all
-from vitbench.run.executors.job import Job
+from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.local import GOES_ON, LocalExecutor
 from vitbench.run.executors.repeating import Repeating
 from vitbench.run.interrupt import Interrupted, Stop
 from vitbench.run.planning.counting import sampled_macs
 from vitbench.run.planning.plan import Plan, check_settings, make_plan
 from vitbench.run.planning.shared import Shelf, take_over, would_take_over
-from vitbench.run.planning.trial import KINDS, Kind
-from vitbench.run.planning.trials import Survey, Trials
+from vitbench.run.planning.trial import KINDS, Kind, Trial
+from vitbench.run.planning.trials import Survey
 from vitbench.run.store.turn import take
 from vitbench.run.sweep import Sweep
 from vitbench.run.watch.observer import Estimate, Observer
@@ -130,8 +131,13 @@ def plan(
             check_settings(made, records, directory)
             if shared is not None:
                 made = would_take_over(made, replan, Shelf(made, directory, shared), records)
-        (costs,) = Trials(ablation, found, 1).measured(["cost"])
-        macs = sampled_macs(costs, lambda some: run_all(own, [job_of(t, timeout_s) for t in some], own.cores))
+
+        def counted(some: Sequence[Variant]) -> Iterator[tuple[int, Result]]:
+            common: dict[str, Any] = {"device": found.device, "sources": tuple(found.sources.items())}
+            trials = [Trial(kind="cost", variants=(variant,), **common) for variant in some]
+            return run_all(own, [job_of(trial, timeout_s) for trial in trials], own.cores)
+
+        macs = sampled_macs(made.variants, counted)
     estimate = Estimate(found.data["num_train"], _at_once(jobs, found.device, own), macs)
     return dataclasses.replace(made, macs=macs, seconds=estimate.remaining(estimate.guesses(made.trials)))
 

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from vitbench.ablation import Variant
 from vitbench.config import ExternalConfig, ModelConfig
 from vitbench.measure.closed_form import closed_form
 from vitbench.run.executors.job import Result
-from vitbench.run.planning.blocks import Block
-from vitbench.run.planning.trial import Trial
 
 COUNTED = 100
 """Models whose MACs are counted for a plan, at most; they stand for the others."""
 
 
-def sampled_macs(costs: Block, run: Callable[[Sequence[Trial]], Iterable[tuple[int, Result]]]) -> dict[str, int]:
+def sampled_macs(
+    variants: Sequence[Variant], count: Callable[[Sequence[Variant]], Iterable[tuple[int, Result]]]
+) -> dict[str, int]:
     """Variant → MACs per image, of all or of ``COUNTED`` models that are evenly spread.
 
     Args:
-        costs: the trials that count everything.
-        run: runs some of them; what fails has no number.
+        variants: of a plan; those that cannot be have no number.
+        count: those of some for which there is no formula, in a worker; what fails has no number.
     """
-    trials = list(costs.only(spread(len(costs), COUNTED)))
-    formulas = {trial: found for trial in trials if (found := _formula(trial.variants[0].model)) is not None}
-    others = [trial for trial in trials if trial not in formulas]
-    for index, result in run(others) if others else ():
+    able = [variant for variant in variants if variant.model is not None]
+    chosen = [able[i] for i in spread(len(able), COUNTED)]
+    found = {variant.name: _formula(variant.model) for variant in chosen}
+    others = [variant for variant in chosen if found[variant.name] is None]
+    for index, result in count(others) if others else ():
         if result.status == "ok":
-            formulas[others[index]] = result.value[0].values["macs"]
-    return {row.name: macs for trial, macs in formulas.items() for row in trial.rows(trial.variants[0])}
+            found[others[index].name] = result.value[0].values["macs"]
+    return {name: macs for name, macs in found.items() if macs is not None}
 
 
 def _formula(model: ModelConfig | None) -> int | None:
