@@ -45,7 +45,7 @@ def test_the_thousandth_trial_takes_no_more_than_the_hundredth(tmp_path):
     watch = sweep(tmp_path, TRIALS, Instant())
     took = steps(watch.cpu)
     early, late = (statistics.median(took[a : a + 100]) for a in (100, 898))
-    assert late / early < 1.5, (early, late)
+    assert late / early < 2, (early, late)  # looking at every earlier record would be nine times as much
     kept = [r for r in read(tmp_path) if r.kind == "accuracy"]
     assert len({r.id for r in kept}) == len(kept) == TRIALS
     assert all(len(r.samples["correct"]["values"]) == nothing.TESTED for r in kept)
