@@ -9,9 +9,9 @@ import sys
 import pandas as pd
 import pytest
 
-from vitbench import discovery
 from vitbench.ablate import Options, main, trained_by
-from vitbench.recipes import recipe
+from vitbench.declare import discovery
+from vitbench.declare.recipes import recipe
 
 TINY = '''"""Does depth help?
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from vitbench.config import MeasureConfig, ViTConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure.profile import profile
 
 MISSING = [name for name in ("tensorboard", "torch_tb_profiler") if importlib.util.find_spec(name) is None]

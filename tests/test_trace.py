@@ -12,13 +12,16 @@ import torch
 from torch import nn
 
 from vitbench.__main__ import COMMANDS
-from vitbench.config import ExternalConfig, MeasureConfig, ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure import count, memory
 from vitbench.measure.profile import profile
 from vitbench.measure.tracing import tables
 from vitbench.measure.tracing.recording import record
 from vitbench.trace import Options, folder_of, main
+from vitbench.utils.errors import UserError
 
 BATCH, STEPS = 3, 2
 SETTINGS = MeasureConfig(batch_size=BATCH)

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from vitbench import cli, discovery
-from vitbench.ablation import DATA_FIELDS, Ablation, parse_setting
-from vitbench.config import Tuning
-from vitbench.errors import UserError, choices
+from vitbench.declare import discovery
+from vitbench.declare.ablation import DATA_FIELDS, Ablation, parse_setting
+from vitbench.declare.tuning import Tuning
+from vitbench.utils import cli
+from vitbench.utils.errors import UserError, choices
 
 if TYPE_CHECKING:
     from vitbench.run import Outcome, Plan
-    from vitbench.run.watch.scalars import Scalars
-    from vitbench.run.watch.view import PlainView
+    from vitbench.run.progress.tensorboard import Scalars
+    from vitbench.run.progress.view import PlainView
 
 PROG = "python -m vitbench.ablate"
 
@@ -117,8 +118,8 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     directory = options.results or Path("results") / loaded.name
 
     from vitbench.run import check_request, execute, plan, survey
-    from vitbench.run.executors.executor import Place
-    from vitbench.run.watch.observer import Observers
+    from vitbench.run.executors.protocol import Place
+    from vitbench.run.progress.observer import Observers
 
     check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout, budget_s=options.budget)
     view = view_of_run()
@@ -169,7 +170,7 @@ def trained_by(options: Options, ablation: Ablation) -> dict[str, Any]:
     """Recipe and tuning, where the command line names others."""
     found: dict[str, Any] = {}
     if options.recipe is not None:
-        from vitbench.recipes import recipe
+        from vitbench.declare.recipes import recipe
 
         found["train"] = recipe(options.recipe)
     if options.tries is not None:
@@ -235,7 +236,7 @@ def show_results(directory: Path, outcome: Outcome) -> int:
     from rich.table import Table
 
     from vitbench import report
-    from vitbench.run.watch.view import spent
+    from vitbench.run.progress.view import spent
 
     start = time.monotonic()
     heads, rows = report.write_and_show(directory)
@@ -257,7 +258,7 @@ def show_results(directory: Path, outcome: Outcome) -> int:
 
 def scalars_of(directory: Path, view: PlainView) -> Scalars:
     """What writes TensorBoard's files; raises UserError where it cannot."""
-    from vitbench.run.watch.scalars import Scalars, check_tensorboard
+    from vitbench.run.progress.tensorboard import Scalars, check_tensorboard
 
     check_tensorboard()
     return Scalars(directory, view.note)
@@ -267,7 +268,7 @@ def view_of_run() -> PlainView:
     """A live bar in a terminal, a line a trial otherwise."""
     from rich.console import Console
 
-    from vitbench.run.watch.view import LiveView, PlainView
+    from vitbench.run.progress.view import LiveView, PlainView
 
     console = Console()
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)

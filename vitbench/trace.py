@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from vitbench import cli, threads
-from vitbench.catalog import names
-from vitbench.config import Dtype, MeasureConfig
-from vitbench.errors import UserError, choices
+from vitbench.declare.measure import Dtype, MeasureConfig
+from vitbench.declare.zoo import names
+from vitbench.utils import cli, threads
+from vitbench.utils.errors import UserError, choices
 
 if TYPE_CHECKING:
     from vitbench.measure.tracing.summary import Summary
@@ -109,7 +109,7 @@ def _write(summary: Summary, folder: Path) -> None:
     import pandas as pd
 
     from vitbench.measure.tracing.memory import MIB
-    from vitbench.plots import drawing
+    from vitbench.plots import style
     from vitbench.plots.tracing import block_times, memory_timeline
 
     text = json.dumps(summary.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
@@ -129,7 +129,7 @@ def _write(summary: Summary, folder: Path) -> None:
         for suffix in (".svg", ".png"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     for name, figure in figures.items():
-        drawing.save(figure, folder / name)
+        style.save(figure, folder / name)
 
 
 def _print(summary: Summary, form: str) -> None:

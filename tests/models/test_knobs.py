@@ -13,11 +13,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vitbench import config as words
-from vitbench.config import ImpossibleConfigError, ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare import vit as words
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.vit import VisionTransformer
+from vitbench.utils.errors import ImpossibleConfigError, UserError
 
 SMALL = {"img_size": (8, 12), "patch_size": 4, "in_chans": 2, "num_classes": 3, "embed_dim": 16, "depth": 2}
 HYBRID = {"stem": "hybrid", "hybrid_layers": (1,), "hybrid_width": 32}

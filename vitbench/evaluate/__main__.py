@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from vitbench import cli, threads
-from vitbench.errors import UserError
+from vitbench.utils import cli, threads
+from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     from vitbench.data import DataSpec
+    from vitbench.evaluate.display import Found
     from vitbench.evaluate.request import Ready
-    from vitbench.evaluate.showing import Found
 
 PROG = "python -m vitbench.evaluate"
 EXAMPLE = f"{PROG} vit_base_patch16_224 --weights FILE --data folder:PATH"
@@ -86,7 +86,7 @@ def evaluate(options: Options) -> int:
 
     import torch
 
-    from vitbench.evaluate.showing import rendered
+    from vitbench.evaluate.display import rendered
 
     torch.set_num_threads(options.threads)
     try:
@@ -104,9 +104,9 @@ def evaluate(options: Options) -> int:
 def _found(options: Options) -> Found:
     import torch
 
+    from vitbench.evaluate.display import Found
     from vitbench.evaluate.request import prepare
     from vitbench.evaluate.scoring import Clock, logits_of, score, throughput
-    from vitbench.evaluate.showing import Found
     from vitbench.measure.prepare import available
 
     device = available(options.device)
@@ -155,7 +155,7 @@ def _found(options: Options) -> Found:
 
 def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[str]:
     """To what the numbers apply, what was done to get them, and what may be wrong with them."""
-    from vitbench.evaluate.showing import SHOWN_CLASSES
+    from vitbench.evaluate.display import SHOWN_CLASSES
 
     spec = ready.dataset.spec
     lines = [

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import tyro
 
-from vitbench import cli, threads
-from vitbench.catalog import names
-from vitbench.config import Dtype, MeasureConfig, ModelConfig
-from vitbench.errors import UserError, choices
+from vitbench.declare.measure import Dtype, MeasureConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.zoo import names
+from vitbench.utils import cli, threads
+from vitbench.utils.errors import UserError, choices
 
 if TYPE_CHECKING:
     from vitbench.measure.side_by_side import SideBySide
@@ -95,7 +96,9 @@ def measure(options: Options) -> int:
 
 def _print_only(options: Options, models: dict[str, ModelConfig], settings: MeasureConfig, device: str) -> int:
     """The table that ``--only`` names, and what it applies to. Exit status: 1 where something was not measured."""
-    from vitbench.measure import batch_tables, counters, memory_table
+    from vitbench.measure import batch_tables
+    from vitbench.measure.counts import common_counters
+    from vitbench.measure.peak_memory import table
 
     rows: list[dict[str, Any]]
     scope = f"{settings.dtype}, {device}, threads {settings.threads}"
@@ -109,13 +112,13 @@ def _print_only(options: Options, models: dict[str, ModelConfig], settings: Meas
         heads, cells = batch_tables.largest_batch_cells(rows)
         notes = [f"a forward pass; predicted from modelled memory, run in processes of their own; {scope}", *reasons]
     elif options.only == "memory":
-        rows, reasons = memory_table.rows(models, settings, device=device, progress=cli.progress)
-        heads, cells = memory_table.cells(rows, device)
+        rows, reasons = table.rows(models, settings, device=device, progress=cli.progress)
+        heads, cells = table.cells(rows, device)
         notes = [f"MiB; batch size {settings.batch_size}, {scope}", *reasons]
     else:
-        sides = counters.SIDES if options.img_size is None else (options.img_size,)
-        rows = counters.rows(options.models, sides, progress=cli.progress)
-        heads, cells, reasons = list(counters.HEADS), counters.cells(rows), []
+        sides = common_counters.SIDES if options.img_size is None else (options.img_size,)
+        rows = common_counters.rows(options.models, sides, progress=cli.progress)
+        heads, cells, reasons = list(common_counters.HEADS), common_counters.cells(rows), []
         notes = [
             "multiply-adds of the forward pass of one image, in evaluation mode; a FLOP counter's number is halved"
         ]
@@ -147,7 +150,7 @@ def _print(found: SideBySide, form: str) -> None:
 
 def _grid(found: SideBySide) -> tuple[list[str], list[list[str]]]:
     """Headings and cells as readers see them; what is alike in all rows, and reasons, are left to the notes."""
-    from vitbench.tables.layout import MISSING, absent, column
+    from vitbench.tables.columns import MISSING, absent, column
 
     rows = found.table().to_dict("records")
     failed = any(row["status"] != "ok" for row in rows)
@@ -212,7 +215,7 @@ def _markdown(heads: list[str], cells: list[list[str]]) -> None:
 
 def _latex(heads: list[str], cells: list[list[str]]) -> None:
     """A ``tabular`` with booktabs' rules."""
-    from vitbench.tables import export_latex as tex
+    from vitbench.tables import latex as tex
 
     columns = "".join("l" if head in WORDS else "r" for head in heads)
     rows = [[tex.name(line[0]), *map(tex.words, line[1:])] for line in cells]

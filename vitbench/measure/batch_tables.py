@@ -6,14 +6,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vitbench.config import MeasureConfig, ModelConfig
-from vitbench.errors import UserError
-from vitbench.measure.batch_sizes import doublings, sweep
-from vitbench.measure.largest_batch import largest_batch
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.measure.peak_memory.largest_batch import largest_batch
 from vitbench.measure.prepare import prepared
-from vitbench.measure.subject import Subject
-from vitbench.tables.layout import MISSING, significant
-from vitbench.threads import torch_threads
+from vitbench.measure.timing.batch_sizes import doublings, sweep
+from vitbench.measure.timing.subject import Subject
+from vitbench.tables.columns import MISSING, significant
+from vitbench.utils.errors import UserError
+from vitbench.utils.threads import torch_threads
 
 Rows = list[dict[str, Any]]
 WINDOW_S, WINDOWS = 2.0, 3

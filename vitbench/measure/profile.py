@@ -12,17 +12,19 @@ from pathlib import Path
 
 import torch
 
-from vitbench.config import MeasureConfig, ModelConfig, as_pair
-from vitbench.errors import UserError
-from vitbench.measure.flops import count
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.sizes import as_pair
+from vitbench.measure.counts.flops import count
 from vitbench.measure.prepare import prepared
-from vitbench.measure.subject import Mode, SubjectError, blame
+from vitbench.measure.timing.subject import Mode, SubjectError, blame
 from vitbench.measure.tracing.attribution import attribute
 from vitbench.measure.tracing.chrome_trace import load
 from vitbench.measure.tracing.memory import memory_of
 from vitbench.measure.tracing.recording import record
 from vitbench.measure.tracing.summary import Summary, summarise
-from vitbench.threads import torch_threads
+from vitbench.utils.errors import UserError
+from vitbench.utils.threads import torch_threads
 
 
 def profile(

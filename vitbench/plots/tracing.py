@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from vitbench.plots import drawing
-from vitbench.plots.drawing import INK, MUTED, PAPER, SWATCHES, WIDTH
+from vitbench.plots import style
+from vitbench.plots.style import INK, MUTED, PAPER, SWATCHES, WIDTH
 
 HATCH = "////"
 """Of the backward pass, so that colour does not say alone what is what."""
@@ -19,8 +19,8 @@ def block_times(blocks: pd.DataFrame) -> Figure:
     Args:
         blocks: ``name, forward_ms, backward_ms, share``.
     """
-    with drawing.style():
-        figure, axes = drawing.rows(list(blocks["name"]), least=0.24)
+    with style.style():
+        figure, axes = style.rows(list(blocks["name"]), least=0.24)
         backward = bool((blocks["backward_ms"] > 0).any())
         at = range(len(blocks))
         axes.barh(at, blocks["forward_ms"], height=0.66, color=SWATCHES[0], zorder=2)
@@ -33,7 +33,7 @@ def block_times(blocks: pd.DataFrame) -> Figure:
             handles += [Patch(facecolor=SWATCHES[4], edgecolor=PAPER, hatch=HATCH, label="backward")]
             axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         for row, share in enumerate(blocks["share"]):
-            drawing.margin_note(axes, row, f"{100 * share:.1f}%")
+            style.margin_note(axes, row, f"{100 * share:.1f}%")
         axes.set_xlim(left=0)
         axes.set(xlabel="Under the profiler, mean over the recorded steps (ms)", ylabel="")
     return figure
@@ -50,7 +50,7 @@ def memory_timeline(
         held_mib: what was there before the step; None: not known apart.
         phases: ``name, from_ms, to_ms``, named above where there are several.
     """
-    with drawing.style():
+    with style.style():
         figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
         axes = figure.subplots()
         axes.fill_between(levels["ms"], levels["mib"], step="post", color=SWATCHES[0], alpha=0.25, lw=0, zorder=1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.report.energy import energy_method
 from vitbench.report.memory import memory_method
 from vitbench.report.phrases import first, span
+from vitbench.tables.columns import si, significant
 from vitbench.tables.frames import WINDOWS_FOR_INTERVAL
-from vitbench.tables.layout import si, significant
 from vitbench.tables.study import Study
 
 COUNTERS = {"closed_form": "the closed form", "torch_meta": "torch's counter on meta", "fvcore": "fvcore"}

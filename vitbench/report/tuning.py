@@ -8,11 +8,11 @@ import pandas as pd
 
 from vitbench import plots
 from vitbench.report.answer import with_interval
-from vitbench.report.grids import AGAINST_SAME, AGAINST_TUNED, Cell, Grid, bracket, make, tone
 from vitbench.report.phrases import Name, Phrase, listed, span
-from vitbench.report.picture import Picture, prose
+from vitbench.report.section import Picture, prose
+from vitbench.report.text_tables import AGAINST_SAME, AGAINST_TUNED, Cell, Grid, bracket, make, tone
+from vitbench.tables.columns import MISSING, percent, significant
 from vitbench.tables.frames import BASELINE
-from vitbench.tables.layout import MISSING, percent, significant
 from vitbench.tables.study import Study
 from vitbench.tables.tuned import tuned, tuning_cost
 

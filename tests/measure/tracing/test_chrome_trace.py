@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.errors import UserError
 from vitbench.measure.tracing.chrome_trace import load, trace_of
+from vitbench.utils.errors import UserError
 
 
 def event(name, start, end, *, cat="cpu_op", tid=1, **args):

@@ -6,7 +6,8 @@ import pytest
 from torch import nn
 
 import vitbench
-from vitbench.config import ResNetConfig, ViTConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure.tracing.attribution import PARTS
 from vitbench.measure.tracing.parts import blocks_of, part_of, parts_of
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 STEP = "ProfilerStep#"
 BACKWARD = "autograd::engine::evaluate_function: "

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from vitbench.measure.products import convolution_backward
+from vitbench.measure.counts.matmul_ops import convolution_backward
 
 Shape: TypeAlias = Sequence[int]
 Formula: TypeAlias = Callable[[Sequence[Shape], Sequence[str]], int]

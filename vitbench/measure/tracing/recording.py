@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitbench.errors import UserError
-from vitbench.measure.subject import Mode, SubjectError, blame, check
+from vitbench.measure.timing.subject import Mode, SubjectError, blame, check
 from vitbench.measure.tracing.attribution import MODULE, Part
 from vitbench.measure.tracing.parts import blocks_of, parts_of
 from vitbench.train.loss import cross_entropy
+from vitbench.utils.errors import UserError
 
 WORKER = "vitbench"
 WARM_UP = 3
