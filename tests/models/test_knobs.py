@@ -15,6 +15,8 @@ from torch import nn
 
 from vitbench.declare import vit as words
 from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.serialize import from_dict
+from vitbench.declare.sizes import as_pair
 from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.vit import VisionTransformer
@@ -405,7 +407,7 @@ OLD["vit relative moco"] = dataclasses.replace(OLD["vit"], pos_embed="relative",
 def test_defaults_draw_and_compute_what_they_did_before_there_were_knobs(name):
     torch.manual_seed(0)
     model = build(OLD[name])
-    x = torch.randn(2, OLD[name].in_chans, *words.as_pair(OLD[name].img_size))
+    x = torch.randn(2, OLD[name].in_chans, *as_pair(OLD[name].img_size))
     weights, logits = STORED[name]
     assert model(x).flatten().tolist() == pytest.approx(logits, abs=2e-5)
     assert sum(t.double().abs().sum().item() for t in model.state_dict().values()) == pytest.approx(weights, abs=1e-3)
@@ -413,4 +415,4 @@ def test_defaults_draw_and_compute_what_they_did_before_there_were_knobs(name):
 
 def test_a_config_of_before_is_read_as_it_was_meant():
     old = {"type": "ViTConfig", "embed_dim": 192, "num_heads": 3, "pool": "mean"}
-    assert words.from_dict(json.loads(json.dumps(old))) == ViTConfig(embed_dim=192, num_heads=3, pool="mean")
+    assert from_dict(json.loads(json.dumps(old))) == ViTConfig(embed_dim=192, num_heads=3, pool="mean")

@@ -232,7 +232,7 @@ def test_everything_that_determines_a_number_changes_its_id(part, value):
 
 def test_a_rooms_version_changes_the_ids_that_rest_on_it(monkeypatch):
     before = identity(**GOLDEN), identity(**GOLDEN | {"rooms": ("measure",)})
-    monkeypatch.setattr("vitbench.records.VERSIONS", VERSIONS | {"train": VERSIONS["train"] + 1})
+    monkeypatch.setattr("vitbench.records.identity.VERSIONS", VERSIONS | {"train": VERSIONS["train"] + 1})
     assert identity(**GOLDEN) != before[0]
     assert identity(**GOLDEN | {"rooms": ("measure",)}) == before[1]
 

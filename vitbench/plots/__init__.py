@@ -50,10 +50,10 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "curves": ("data_sizes", "progress", "reach"),
-        "drawing": ("save",),
+        "style": ("save",),
         "effects": ("interactions", "main_effects"),
-        "families": ("fronts", "tuned"),
-        "figures": (
+        "model_families": ("fronts", "tuned"),
+        "variants": (
             "accuracy",
             "attention_distance",
             "latency_ratios",
@@ -61,7 +61,7 @@ __getattr__, __dir__ = lazy(
             "position_similarity",
             "tradeoff",
         ),
-        "outcomes": ("calibration", "differences", "groups"),
+        "training_outcomes": ("calibration", "differences", "groups"),
         "roofline": ("roofs",),
     },
 )

@@ -75,7 +75,7 @@ def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup
     Args:
         svg: a figure's file.
         name: put before every id.
-        rows: what a point says, by the name that ``plots.drawing.hit`` gave it.
+        rows: what a point says, by the name that ``plots.style.hit`` gave it.
     """
     drawn = svg[svg.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
