@@ -33,7 +33,7 @@ class Claim:
     """
 
     text: str = field(kw_only=False)
-    metric: str
+    metric: str = "accuracy"
     source: str
     better: Any = None
     than: Any = None

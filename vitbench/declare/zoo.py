@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+from vitbench.declare.checked import with_values
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.resnet import RESNET_LAYERS, ResNetConfig
 from vitbench.declare.vit import ViTConfig
@@ -90,6 +91,13 @@ _ENCODER_2017 = ViTConfig(
 )
 """The encoder of the base model of Vaswani et al. (2017, table 3), which reads patches for words."""
 
+_DIGITS = {"img_size": 8, "in_chans": 1, "num_classes": 10}
+_VIT_DIGITS = ViTConfig(**_DIGITS, patch_size=2, embed_dim=64, depth=4, num_heads=4, init="moco", pos_embed_std=1.0)
+"""The small ViT that the shipped questions share: minutes on a CPU with scikit-learn's 8 px digits."""
+
+_RESNET_DIGITS = ResNetConfig(**_DIGITS, depth=None, layers=(1, 1, 1), block="basic", width=16, stem="cifar")
+"""The small ResNet that stands beside it: one basic block in each of three stages."""
+
 _ZOO: dict[str, ModelConfig] = {
     **{f"vit_{size}_patch{patch}_{img}": _vit(size, patch, img) for size, patch, img in _VITS},
     **{name: config for size, patch in _IN21K for name, config in _in21k(size, patch).items()},
@@ -100,20 +108,23 @@ _ZOO: dict[str, ModelConfig] = {
     **{f"vit_{size}_{backbone}_{img}": _hybrid(size, backbone, img) for size, backbone, img in _HYBRIDS},
     **{f"resnet{depth}": ResNetConfig(depth=depth) for depth in RESNET_LAYERS},
     **{f"resnet{depth}d": ResNetConfig(depth=depth, variant="d") for depth in RESNET_LAYERS},
+    "vit_digits": _VIT_DIGITS,
+    "resnet_digits": _RESNET_DIGITS,
 }
 
 
 def names() -> list[str]:
-    """Every name that ``zoo`` knows."""
+    """The names that ``zoo`` takes."""
     return list(_ZOO)
 
 
-def zoo(name: str) -> ModelConfig:
-    """The config of a published model.
+def zoo(name: str, **overrides: Any) -> ModelConfig:
+    """The config of a named model, with fields replaced: ``zoo("vit_digits", depth=6)``.
 
     Raises:
-        UserError: no such name; the message has the nearest.
+        UserError: no model has that name; the message names the nearest.
+        ConfigError: the model has no such field, or the field cannot have that value.
     """
     if name not in _ZOO:
         raise UserError(unknown("model", name, _ZOO))
-    return _ZOO[name]
+    return with_values(_ZOO[name], overrides)
