@@ -9,9 +9,9 @@ import pytest
 
 from vitbench.ablate import Options, trained_by
 from vitbench.declare import discovery
-from vitbench.declare.ablation import family, format_value
 from vitbench.declare.recipes import RECIPES
 from vitbench.declare.train import TrainConfig
+from vitbench.declare.variant import family, format_value
 from vitbench.records.reader import read
 from vitbench.run import execute
 

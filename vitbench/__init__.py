@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.declare.ablation import Ablation, Claim
+    from vitbench.declare.ablation import Ablation
+    from vitbench.declare.claim import Claim
     from vitbench.declare.data import DataConfig
     from vitbench.declare.external import ExternalConfig
     from vitbench.declare.measure import MeasureConfig

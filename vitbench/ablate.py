@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from vitbench.declare import discovery
-from vitbench.declare.ablation import DATA_FIELDS, Ablation, parse_setting
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.settings import DATA_FIELDS, parse_setting
 from vitbench.declare.tuning import Tuning
 from vitbench.utils import cli
 from vitbench.utils.errors import UserError, choices

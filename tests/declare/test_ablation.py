@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.declare.ablation import Ablation, Claim, family, model_name, parse_setting
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.claim import Claim
 from vitbench.declare.data import DataConfig
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.settings import parse_setting
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.tuning import Tuning
+from vitbench.declare.variant import family, model_name
 from vitbench.declare.vit import ViTConfig
 from vitbench.utils.errors import ConfigError, UserError
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from vitbench.ablate import Options, designed_by
-from vitbench.declare.ablation import Ablation, Claim
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.claim import Claim
 from vitbench.declare.designs import cells, shuffled
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.train import TrainConfig

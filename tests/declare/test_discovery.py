@@ -42,9 +42,9 @@ def test_every_shipped_ablation_opens_with_question_command_duration_and_expecta
     assert f"python -m vitbench.ablate {name} " in loaded.summary
     assert listing.question == loaded.ablation.question
     assert listing.duration
-    assert "\nExpected: " in loaded.summary
+    assert "Expected: " in loaded.summary
     assert all(claim.source for claim in loaded.ablation.claims)
-    assert len(loaded.path.read_text().splitlines()) <= 60
+    assert len(loaded.path.read_text().splitlines()) <= 30
 
 
 def test_listing_executes_nothing(here):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.declare.zoo import names, zoo
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.models import build
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import ConfigError, ImpossibleConfigError, UserError
 
 PARAMS = {
     "vit_tiny_patch16_224": 5_717_416,
@@ -63,6 +64,10 @@ PARAMS = {
     "vit_base_r50_s16_384": 98_950_952,
     "vit_large_r50_s32_224": 328_994_856,
     "vit_large_r50_s32_384": 329_092_136,
+    # patches, class token, positions; 4 blocks of attention, MLP and norms; norm, head
+    "vit_digits": 320 + 64 + 17 * 64 + 4 * (16_640 + 33_088 + 256) + 128 + 650,
+    # stem; a block of 16 channels, of 32 and of 64, the last two with a projection; head
+    "resnet_digits": 176 + 4_672 + 14_528 + 57_728 + 650,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
@@ -125,3 +130,13 @@ def test_an_unknown_name_is_answered_with_the_nearest():
 def test_names_need_no_torch():
     code = "import sys, vitbench.declare.zoo; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_overrides_replace_fields_and_are_checked_like_any_other():
+    assert zoo("vit_digits", depth=6, pos_embed="rope") == dataclasses.replace(
+        zoo("vit_digits"), depth=6, pos_embed="rope"
+    )
+    with pytest.raises(ConfigError, match="did you mean 'depth'"):
+        zoo("vit_digits", dept=6)
+    with pytest.raises(ImpossibleConfigError, match="does not divide img_size=8"):
+        zoo("vit_digits", patch_size=3)

@@ -6,38 +6,22 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from vitbench.declare.checked import with_values
-from vitbench.declare.claim import METRICS, Claim
-from vitbench.declare.data import DataConfig
+from vitbench.declare.claim import Claim
+from vitbench.declare.declaration import Declaration
 from vitbench.declare.designs import Design
-from vitbench.declare.expand import DATA_FIELDS, GROUPS, expanded
+from vitbench.declare.expand import expanded
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.find_variant import find
-from vitbench.declare.measure import MeasureConfig
-from vitbench.declare.model import ModelConfig, adapt_to_data
-from vitbench.declare.settings import parse_setting
+from vitbench.declare.model import adapt_to_data
+from vitbench.declare.settings import DATA_FIELDS
 from vitbench.declare.sizes import Size
-from vitbench.declare.train import TrainConfig
-from vitbench.declare.tuning import Tuning
-from vitbench.declare.variant import Variant, family, format_value, model_name
+from vitbench.declare.variant import Variant
 from vitbench.utils.errors import ConfigError, ImpossibleConfigError, choices, unknown
 from vitbench.utils.garbage_collection import without_collector
-
-__all__ = [
-    "DATA_FIELDS",
-    "METRICS",
-    "Ablation",
-    "Claim",
-    "Design",
-    "Variant",
-    "family",
-    "format_value",
-    "model_name",
-    "parse_setting",
-]
 
 SESSION_FIELDS = ("threads", "blocks", "cycles", "warmup_s")
 
@@ -45,7 +29,7 @@ TUNED = ("train.lr", "train.weight_decay")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation:
+class Ablation(Declaration):
     """A question about a design choice, as a declaration; a file in ``ablations/`` holds one as ``ABLATION``.
 
     An axis is a field of the baseline's config, or ``train.FIELD``, ``measure.FIELD`` or ``data.FIELD``. Several of
@@ -71,24 +55,6 @@ class Ablation:
     Raises:
         ConfigError: an axis, a value, a metric, a teacher or a claimed variant that does not exist.
     """
-
-    question: str
-    baseline: ModelConfig
-    axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    combined: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    data: str = "digits"
-    data_settings: DataConfig = field(default_factory=DataConfig)
-    design: Design = "one_at_a_time"
-    sample: int | None = None  # of design="random": rows, the baseline among them
-    sample_seed: int = 0
-    claims: tuple[Claim, ...] = ()
-    references: tuple[ModelConfig, ...] | Mapping[str, ModelConfig] = ()
-    train: TrainConfig = field(default_factory=TrainConfig)
-    tuning: Tuning | None = None
-    measure: MeasureConfig = field(default_factory=MeasureConfig)
-    seeds: int = 6
-    latency_margin: float = 0.01  # a smaller difference in cost is no difference worth having
-    accuracy_margin: float = 0.01
 
     def __post_init__(self) -> None:
         """Checks everything that can be checked without data or torch."""
@@ -149,26 +115,6 @@ class Ablation:
         if one == other:
             raise ConfigError(f"claim {claim.text!r} compares {one} with itself: name both sides by value, as depth=4")
 
-    def cell(self, settings: Mapping[str, Any]) -> Ablation:
-        """The ablation with settings changed at the baseline, all at once; unchecked as a whole."""
-        groups: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
-        for name, value in settings.items():
-            group, dot, rest = name.rpartition(".")
-            if (dot and not group) or group not in GROUPS:
-                raise ConfigError(unknown("group of settings", group, [g for g in GROUPS if g]))
-            groups[group][rest] = value
-        cell = object.__new__(Ablation)  # without __post_init__: a cell need not satisfy the claims
-        for f in dataclasses.fields(Ablation):
-            object.__setattr__(cell, f.name, getattr(self, f.name))
-        for group, holder in GROUPS.items():
-            object.__setattr__(cell, holder, with_values(getattr(self, holder), groups[group]))
-        return cell
-
-    def value_of(self, axis: str) -> Any:
-        """The baseline's value on an axis."""
-        group, _, name = axis.rpartition(".")
-        return getattr(getattr(self, GROUPS[group]), name)
-
     def with_settings(self, settings: Mapping[str, Any]) -> Ablation:
         """The ablation with settings of its baseline changed: ``depth``, ``train.lr``, ``data.fraction``.
 
@@ -216,16 +162,6 @@ class Ablation:
             adapt_to_data(cell.baseline, img_size=img_size, in_chans=in_chans, num_classes=num_classes), own
         )
         return dataclasses.replace(cell, data=data, baseline=baseline).with_settings(settings or {})
-
-    @property
-    def columns(self) -> dict[str, tuple[Any, ...]]:
-        """The settings in which rows differ, with their values: the axes, and what combined rows change besides."""
-        found = {axis: list(values) for axis, values in self.axes.items()}
-        for settings in self.combined.values():
-            for name, value in settings.items():
-                values = found.setdefault(name, [self.value_of(name)])
-                values += [] if value in values else [value]
-        return {name: tuple(values) for name, values in found.items()}
 
     @property
     def sources(self) -> tuple[str, ...]:

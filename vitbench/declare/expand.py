@@ -5,29 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vitbench.declare import designs
 from vitbench.declare.checked import with_values
+from vitbench.declare.declaration import Declaration
 from vitbench.declare.model import ModelConfig, adapt_to_data
+from vitbench.declare.settings import CROSSED, DATA_FIELDS, GROUPS, group_of
 from vitbench.declare.sizes import as_pair, scaled
 from vitbench.declare.variant import ROLES, Variant, format_axes, model_name
 from vitbench.utils.errors import ConfigError, ImpossibleConfigError, unknown
 
-if TYPE_CHECKING:
-    from vitbench.declare.ablation import Ablation
 
-DATA_FIELDS = ("img_size", "in_chans", "num_classes")
-"""What a model has from the data set."""
-
-GROUPS = {"": "baseline", "train": "train", "measure": "measure", "data": "data_settings"}
-"""What stands before the dot of a setting → the ablation's field that holds it."""
-
-CROSSED = ("data", "train")
-"""Groups of settings that every model has: references vary along their axes too."""
-
-
-def expanded(ablation: Ablation) -> dict[str, Variant]:
+def expanded(ablation: Declaration) -> dict[str, Variant]:
     """Every row behind its name, the baseline first; an impossible one has no model but a reason.
 
     Raises:
@@ -51,11 +41,11 @@ class _Expansion:
     The ablation holds the values that rows are made of, so their ``id`` tells them apart, and is quick.
     """
 
-    def __init__(self, ablation: Ablation) -> None:
+    def __init__(self, ablation: Declaration) -> None:
         self.ablation = ablation
         self.base = {name: ablation.value_of(name) for name in ablation.columns}
         self.named = model_name(ablation.baseline)
-        self._fields = {group: [name for name in self.base if _group(name) == group] for group in GROUPS}
+        self._fields = {group: [name for name in self.base if group_of(name) == group] for group in GROUPS}
         self._configs: dict[tuple[Any, ...], Any] = {}
         self._words: dict[tuple[str, int], str] = {}
 
@@ -120,7 +110,7 @@ class _Expansion:
         if not named:
             return
         shape = {name: getattr(baseline, name) for name in DATA_FIELDS}
-        crossed = [axis for axis in self.ablation.axes if _group(axis) in CROSSED]
+        crossed = [axis for axis in self.ablation.axes if group_of(axis) in CROSSED]
         met = ({axis: cell[axis] for axis in crossed} for cell in self._cells())
         cells = {tuple(map(repr, cell.values())): cell for cell in met}
         for name, model in named.items():
@@ -155,10 +145,6 @@ class _Expansion:
                 self._words[key] = format_axes({axis: value})
             said.append(self._words[key])
         return ",".join(said)
-
-
-def _group(setting: str) -> str:
-    return setting.rpartition(".")[0]
 
 
 def _at_scale(model: ModelConfig, scale: float) -> ModelConfig:

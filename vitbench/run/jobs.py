@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vitbench.declare.ablation import Variant
 from vitbench.declare.data import DataConfig
 from vitbench.declare.model import ModelConfig
+from vitbench.declare.variant import Variant
 from vitbench.run.executors.job import On
 from vitbench.run.planning.trial import WINDOW_S, WINDOWS, Trial
 from vitbench.utils.errors import UserError

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitbench.declare.ablation import Ablation, Variant
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.variant import Variant
 from vitbench.records.reader import RECORDS, read
 from vitbench.run.executors.gpus import MOST, OnCards
 from vitbench.run.executors.job import Job, Result

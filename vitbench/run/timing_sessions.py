@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from vitbench.declare.ablation import Variant
+from vitbench.declare.variant import Variant
 from vitbench.records.identity import now
 from vitbench.records.record import Record
 from vitbench.run.executors.job import Job, Result

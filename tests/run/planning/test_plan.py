@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vitbench.declare.ablation import Ablation, Claim
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.claim import Claim
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.train import TrainConfig

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from vitbench.declare.ablation import Variant
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
+from vitbench.declare.variant import Variant
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.run.executors.job import Result
 

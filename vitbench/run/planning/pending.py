@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vitbench.declare.ablation import Variant
+from vitbench.declare.variant import Variant
 from vitbench.records.record import Record
 from vitbench.run.planning.lazy_trials import Block, block_of
 from vitbench.run.planning.recorded import Recorded, copied

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitbench.declare.ablation import Ablation, Variant
+from vitbench.declare.ablation import Ablation
 from vitbench.declare.data import DataConfig
 from vitbench.declare.serialize import as_dict, completed, defaults
 from vitbench.declare.sizes import as_pair
+from vitbench.declare.variant import Variant
 from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import chosen
 from vitbench.run.planning.lazy_trials import Blocks, block_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from vitbench.declare.ablation import Variant
+from vitbench.declare.variant import Variant
 from vitbench.run.planning.macs import spread
 from vitbench.run.planning.plan import Plan
 from vitbench.run.progress.view import duration, opening

@@ -7,9 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vitbench.declare.ablation import Variant
 from vitbench.declare.serialize import as_dict
-from vitbench.declare.variant import ROLES
+from vitbench.declare.variant import ROLES, Variant
 from vitbench.records.identity import IDS, VERSIONS, identity
 from vitbench.records.record import Record
 from vitbench.run.planning.trial import ROOMS, SESSIONS, TRAINED, Kind, Trial, session_id

@@ -8,10 +8,11 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from vitbench.declare.ablation import Ablation, Variant, family
+from vitbench.declare.ablation import Ablation
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.serialize import as_dict
+from vitbench.declare.variant import Variant, family
 from vitbench.records.identity import digest
 from vitbench.records.tuning_outcome import FIRST_SEED, Chosen, points
 from vitbench.run.planning.lazy_trials import Block

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vitbench.declare.ablation import Ablation, Claim, Variant, family
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.claim import Claim
 from vitbench.declare.serialize import as_dict
+from vitbench.declare.variant import Variant, family
 from vitbench.records.identity import digest
 from vitbench.records.record import Record
 from vitbench.run.planning.plan import Plan

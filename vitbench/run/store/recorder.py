@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vitbench.declare.ablation import Variant
 from vitbench.declare.serialize import as_dict
+from vitbench.declare.variant import Variant
 from vitbench.records.identity import now
 from vitbench.records.reader import ARTIFACTS, file_digest
 from vitbench.records.record import Record
