@@ -70,7 +70,7 @@ def trace(options: Options) -> int:
         raise UserError(f"--steps {options.steps} is too small: it takes 1 or more")
     settings = MeasureConfig(batch_size=options.batch_size, threads=options.threads, dtype=options.dtype)
     folder = folder_of(options)
-    threads.ask_for(options.threads)
+    threads.set_environment(options.threads)
     cli.import_from_here()
 
     from vitbench.measure.prepare import available

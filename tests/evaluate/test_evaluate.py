@@ -440,9 +440,9 @@ def test_a_missing_class_map(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"model": None}, ["which model?", "--weights FILE"]),
-        ({"weights": None}, ["which weights?", "--data folder:PATH"]),
-        ({"data": None}, ["which data?"]),
+        ({"model": None}, ["model is missing", "--weights FILE"]),
+        ({"weights": None}, ["--weights is missing", "--data folder:PATH"]),
+        ({"data": None}, ["--data is missing"]),
         ({"model": "vit_tinny_patch16_224"}, ["did you mean 'vit_tiny_patch16_224'?"]),
         ({"model": "resnet18"}, ["does not fit", "type auto for resnet18"]),
         ({"weights": "none.pth"}, ["there is no checkpoint none.pth"]),
@@ -541,7 +541,7 @@ def test_interrupted(place, monkeypatch, capsys):
 
     monkeypatch.setattr("vitbench.evaluate.request.prepare", stop)
     assert run(place) == 130
-    assert "keeps nothing" in capsys.readouterr().err
+    assert "nothing was kept" in capsys.readouterr().err
 
 
 def test_it_is_a_subcommand_and_help_is_light(place):

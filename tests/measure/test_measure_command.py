@@ -145,7 +145,7 @@ def test_nothing_can_be_timed(nets, capsys):
     *_, reason, last = capsys.readouterr().out.splitlines()
     assert reason.startswith("odd_nets:Raises failed: cost: ")
     assert "it is Monday" in reason
-    assert last == "nothing could be timed"
+    assert last == "no model could be timed"
 
 
 def test_a_missing_library_says_which_extra_to_install(monkeypatch, capsys):

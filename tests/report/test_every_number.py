@@ -19,10 +19,10 @@ from tests.tables.test_tuned import made_tuned
 from vitbench import report
 from vitbench.report import figures, page, text_tables
 from vitbench.report.phrases import plain
-from vitbench.tables.columns import MISSING
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table
 from vitbench.tables.study import read_study
+from vitbench.utils.format import MISSING
 
 NO = "no interval"
 COUNTED = {

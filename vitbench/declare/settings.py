@@ -1,4 +1,4 @@
-"""Settings by name: ``depth``, ``train.lr``, ``data.fraction``, ``measure.dtype``; and as they are typed, ``depth=6``."""
+"""Settings by name (``depth``, ``train.lr``, ``data.fraction``, ``measure.dtype``) and as typed (``depth=6``)."""
 
 from __future__ import annotations
 

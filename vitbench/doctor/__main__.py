@@ -57,7 +57,7 @@ def doctor(options: Options) -> int:
         raise UserError(f"--budget {options.budget:g} leaves no time: it takes more than 0 seconds")
     if options.threads < 1:
         raise UserError(f"--threads {options.threads} is too few: it takes 1 or more")
-    threads.ask_for(options.threads)
+    threads.set_environment(options.threads)
 
     from vitbench.doctor.display import as_json, as_text
 

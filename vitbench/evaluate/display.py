@@ -1,37 +1,28 @@
-"""What was found, as a table for readers (terminal, Markdown, LaTeX) or as data (CSV, JSON)."""
+"""The results of an evaluation: tables for readers, or rows of data."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import Any
 
 from vitbench.evaluate.scoring import ClassScore, Scores
 from vitbench.stats import Interval
-from vitbench.tables import latex as tex
-from vitbench.tables.columns import MISSING, percent, significant
-
-Form: TypeAlias = Literal["table", "csv", "json", "markdown", "latex"]
-Grid: TypeAlias = tuple[list[str], list[list[str]]]
+from vitbench.utils import display
+from vitbench.utils.display import Table
+from vitbench.utils.format import MISSING, percent, significant
 
 SHOWN_CLASSES = 20
-"""Classes in a table for readers at most, those of the lowest accuracy first; csv and json have all."""
+"""The most classes in a table for readers, those of the lowest accuracy first; csv and json have all."""
 
 COLUMNS = ("quantity", "class", "value", "low", "high", "level", "n", "unit")
-LOG_WIDTH = 180
-NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
 class Found:
-    """All that is shown; ``scope`` says to what it applies, ``notes`` what else must be known."""
+    """Results; ``scope`` is what they apply to, ``notes`` what else a reader must know."""
 
     scores: Scores
     throughput: Interval | None
@@ -39,18 +30,16 @@ class Found:
     notes: list[str]
 
 
-def rendered(found: Found, form: Form) -> str:
-    """The text of one form, without notes."""
-    if form == "csv":
-        return _csv(found)
+def write(found: Found, form: display.Format) -> None:
+    """Prints the results without the notes."""
     if form == "json":
-        return json.dumps(_data(found), indent=2, ensure_ascii=False) + "\n"
-    write = {"table": _terminal, "markdown": _markdown, "latex": _latex}[form]
-    return "\n".join(write(grid) for grid in (_overall(found), _classes(found.scores)))
+        print(json.dumps(_data(found), indent=2, ensure_ascii=False))
+    else:
+        display.write(form, rows(found), _overall(found), _classes(found.scores), fields=COLUMNS)
 
 
 def rows(found: Found) -> list[dict[str, Any]]:
-    """One row a number, in ``COLUMNS``; accuracies and calibration error are fractions."""
+    """One row for each number, with the fields of ``COLUMNS``; accuracies and calibration error are fractions."""
     scores = found.scores
     lines = [_row("top1_accuracy", scores.top1, "images")]
     if scores.top5 is not None:
@@ -79,14 +68,6 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _csv(found: Found) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows(found))
-    return out.getvalue()
-
-
 def _data(found: Found) -> dict[str, Any]:
     found_rows = rows(found)
     named = {row["quantity"]: {k: v for k, v in row.items() if k not in {"quantity", "class"}} for row in found_rows}
@@ -97,19 +78,18 @@ def _data(found: Found) -> dict[str, Any]:
     return {**found.scope, "notes": found.notes, **named, "classes": classes}
 
 
-def _overall(found: Found) -> Grid:
-    scores = found.scores
+def _overall(found: Found) -> Table:
+    scores, error = found.scores, found.scores.calibration.error
     lines = [["Top-1 accuracy (%)", *_cells(scores.top1, percent), str(scores.top1.n)]]
     if scores.top5 is not None:
         lines.append(["Top-5 accuracy (%)", *_cells(scores.top5, percent), str(scores.top5.n)])
-    error = scores.calibration.error
     lines.append(["Calibration error (points)", *_cells(error, percent), str(error.n)])
     if found.throughput is not None:
         lines.append(["Throughput (img/s)", *_cells(found.throughput, significant), MISSING])
-    return ["Quantity", "Value", "95 % interval", "Images"], lines
+    return Table(heads=("Quantity", "Value", "95 % interval", "Images"), rows=lines)
 
 
-def _classes(scores: Scores) -> Grid:
+def _classes(scores: Scores) -> Table:
     def order(of: ClassScore) -> tuple[float, int]:
         return (of.accuracy.value if of.accuracy else 2.0, -of.images)
 
@@ -118,40 +98,9 @@ def _classes(scores: Scores) -> Grid:
     lines = [
         [of.name, str(of.images), *(_cells(of.accuracy, percent) if of.accuracy else (MISSING, MISSING))] for of in kept
     ]
-    return ["Class", "Images", "Accuracy (%)", "95 % interval"], lines
+    return Table(heads=("Class", "Images", "Accuracy (%)", "95 % interval"), rows=lines)
 
 
-def _cells(interval: Interval, show: Any) -> tuple[str, str]:
+def _cells(interval: Interval, show: Callable[[float], str]) -> tuple[str, str]:
     bounds = MISSING if math.isnan(interval.low) else f"[{show(interval.low)}, {show(interval.high)}]"
     return show(interval.value), bounds
-
-
-def _terminal(grid: Grid) -> str:
-    heads, lines = grid
-    console = Console(file=io.StringIO(), width=LOG_WIDTH, no_color=True)
-    table = Table(box=None, pad_edge=False, header_style="")
-    for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index else "left", no_wrap=True)
-    for line in lines:
-        table.add_row(*map(escape, line))
-    console.print(table)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO, as given
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
-
-
-def _markdown(grid: Grid) -> str:
-    heads, lines = grid
-    marks = ["---", *["---:"] * (len(heads) - 1)]
-    return "".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in (heads, marks, *lines)
-    )
-
-
-def _latex(grid: Grid) -> str:
-    heads, lines = grid
-    table = tex.tabular(
-        "l" + "r" * (len(heads) - 1),
-        [*map(tex.escape, heads)],
-        [[tex.escape(line[0]), *map(tex.words, line[1:])] for line in lines],
-    )
-    return tex.definitions(table) + table + "\n"

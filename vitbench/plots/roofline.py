@@ -17,7 +17,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from vitbench.plots import style
 from vitbench.plots.style import INK, MUTED, PAPER, WIDTH
-from vitbench.tables.columns import si
+from vitbench.utils.format import si
 
 HEIGHT = 4.4
 STROKES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from vitbench.report.phrases import Name, Phrase, listed, names, span
 from vitbench.report.text_tables import bracket
-from vitbench.tables.columns import percent
+from vitbench.utils.format import percent
 
 NAMED, CROWD = 3, 6
 """So many variants with the same verdict are named one by one (in a crowd one fewer); of more, the two extremes."""

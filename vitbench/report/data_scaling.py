@@ -9,12 +9,12 @@ from vitbench import plots, stats
 from vitbench.report.phrases import Name, Phrase, names, span
 from vitbench.report.section import Picture, prose
 from vitbench.report.text_tables import Cell, Grid, bracket, make, tone
-from vitbench.tables.columns import MISSING, percent, significant
-from vitbench.tables.columns import points as signed
 from vitbench.tables.compare import settings_of
 from vitbench.tables.data_scaling import DataCurve, data_curves, lines, misses, points, rivals, size_by_size
 from vitbench.tables.model_families import representatives
 from vitbench.tables.study import Study
+from vitbench.utils.format import MISSING, percent, significant
+from vitbench.utils.format import points as signed
 
 DRAWN = 6
 """Curves that a picture's colours tell apart."""

@@ -10,7 +10,7 @@ import pandas as pd
 from vitbench.report import shown_variants
 from vitbench.report.phrases import counted, span
 from vitbench.report.text_tables import PLURAL, Cell, Grid, bracket, make, tone
-from vitbench.tables.columns import MISSING, absent, points, ratio
+from vitbench.utils.format import MISSING, absent, points, ratio
 
 HEADS = {"accuracy": "Accuracy (points)", "latency_ms": "Latency (ratio)"}
 COSTS = {

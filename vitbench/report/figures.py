@@ -20,13 +20,14 @@ from vitbench.report import (
 )
 from vitbench.report.phrases import span
 from vitbench.report.section import Picture, prose
-from vitbench.tables.columns import column, percent
+from vitbench.tables.columns import column
 from vitbench.tables.compare import noise_floor
 from vitbench.tables.effects import Crossed
 from vitbench.tables.effects import crossed as crossed_of
 from vitbench.tables.frames import accuracy_seeds, attention_distances, learning_curves, position_similarities
 from vitbench.tables.model_families import whole
 from vitbench.tables.study import Study
+from vitbench.utils.format import percent
 
 ACCURACY = """
     Each faint dot is one seed ({seeds} a variant), always at the same height within a row; the outlined mark is the

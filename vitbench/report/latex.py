@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vitbench.report.page import Page
 from vitbench.report.text_tables import Cell, Grid
-from vitbench.tables import latex as tex
+from vitbench.utils import latex as tex
 
 BOLD = "Bold: better or faster than the baseline, by the verdict beside it."
 SCOPE = ("Data", "Device", "Data type", "Batch size", "Threads")

@@ -10,9 +10,9 @@ from vitbench import plots
 from vitbench.report.phrases import Name, Phrase, listed, span
 from vitbench.report.section import Picture, prose
 from vitbench.report.text_tables import Cell, Grid, make, tone
-from vitbench.tables.columns import significant
 from vitbench.tables.matched_pairs import TOLERANCES, matched
 from vitbench.tables.study import Study
+from vitbench.utils.format import significant
 
 SHORT = {"params": "parameters", "macs": "MACs", "latency_ms": "latency"}
 

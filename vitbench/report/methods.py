@@ -8,9 +8,9 @@ from vitbench.records.record import Record
 from vitbench.report.energy import energy_method
 from vitbench.report.memory import memory_method
 from vitbench.report.phrases import first, span
-from vitbench.tables.columns import si, significant
 from vitbench.tables.frames import WINDOWS_FOR_INTERVAL
 from vitbench.tables.study import Study
+from vitbench.utils.format import si, significant
 
 COUNTERS = {"closed_form": "the closed form", "torch_meta": "torch's counter on meta", "fvcore": "fvcore"}
 

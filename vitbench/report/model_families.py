@@ -10,13 +10,14 @@ from vitbench import plots
 from vitbench.report.phrases import Name, Phrase, listed, names
 from vitbench.report.section import Picture, prose
 from vitbench.report.text_tables import Cell, Grid, bracket, make
-from vitbench.tables.columns import MISSING, column, percent, significant
+from vitbench.tables.columns import column
 from vitbench.tables.compare import settings_of
 from vitbench.tables.frames import attention_distances
 from vitbench.tables.model_families import COSTS, DRAWS, TRAINING, families, fronts, representatives, whole
 from vitbench.tables.receptive_field import receptive_fields
 from vitbench.tables.study import Study
 from vitbench.tables.training_outcomes import progress
+from vitbench.utils.format import MISSING, percent, significant
 
 SURE = 0.95
 """Probability from which on a model is said to be on a front, and under one minus which it is said not to be."""

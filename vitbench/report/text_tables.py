@@ -10,10 +10,11 @@ import pandas as pd
 
 from vitbench.report.methods import throughput_note
 from vitbench.report.phrases import span
-from vitbench.tables.columns import MISSING, Show, absent, column, percent, points, ratio, significant
+from vitbench.tables.columns import Show, column
 from vitbench.tables.frames import BASELINE, accuracy_seeds, timings
 from vitbench.tables.study import Study
 from vitbench.tables.timings import unit_of
+from vitbench.utils.format import MISSING, absent, percent, points, ratio, significant
 
 PLURAL = {"seed": "seeds", "block": "blocks", "process": "processes"}
 GOOD, BAD = ("better", "faster"), ("worse", "slower", "invalid")

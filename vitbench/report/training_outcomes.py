@@ -10,13 +10,14 @@ from vitbench import plots, stats
 from vitbench.report.phrases import Name, Phrase, listed, names, span
 from vitbench.report.section import Picture, prose
 from vitbench.report.text_tables import Cell, Grid, bracket, make, tone
-from vitbench.tables.columns import MISSING, column, percent, points
+from vitbench.tables.columns import column
 from vitbench.tables.comparable import like_seeds, seed_records
 from vitbench.tables.compare import settings_of
 from vitbench.tables.image_groups import group_accuracies, group_means, named_groups
 from vitbench.tables.model_families import families, representatives
 from vitbench.tables.study import Study
 from vitbench.tables.training_outcomes import calibration, class_differences
+from vitbench.utils.format import MISSING, percent, points
 
 CLASSES_DRAWN = 24
 """Rows of a picture of classes: of more, those that differ most."""

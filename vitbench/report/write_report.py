@@ -17,7 +17,7 @@ from vitbench.tables.effects import Crossed, crossed, wide
 from vitbench.tables.frames import table, write_csv
 from vitbench.tables.study import Study, read_study
 from vitbench.utils.errors import UserError
-from vitbench.utils.garbage_collection import looking_at_new_only, without_collector
+from vitbench.utils.garbage_collection import collecting_new_objects_only, without_collector
 
 FIGURES = "figures"
 
@@ -38,7 +38,7 @@ def write(*directories: str | Path, notice: Notice = warn, mixed: bool = False, 
         UserError: no records, folders that do not belong together, or a folder that cannot be written.
     """
     found = _read(*directories, notice=notice, mixed=mixed)
-    with looking_at_new_only():
+    with collecting_new_objects_only():
         return _written(found, into)
 
 
@@ -49,7 +49,7 @@ def write_and_show(directory: str | Path) -> tuple[list[str], list[list[str]]]:
         UserError: as ``write``.
     """
     found = _read(directory)
-    with looking_at_new_only():
+    with collecting_new_objects_only():
         _written(found)
         return _terminal(found)
 

@@ -2,75 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import pandas as pd
+from vitbench.utils.format import count, percent, points, ratio, si, significant, text
 
 Show: TypeAlias = Callable[[Any], str]
 
-MISSING = "–"
 STATUS_WORDS = {"oom": "out of memory", "timeout": "timed out", None: "not run yet"}
 """What a status says to a reader, where it does not speak for itself."""
-
-
-def absent(value: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN or pandas' NA."""
-    return not isinstance(value, (list, tuple)) and bool(pd.isna(value))
-
-
-def text(value: Any) -> str:
-    """The value as a word; a size as ``4×8``, a whole float without its point."""
-    if absent(value):
-        return MISSING
-    if isinstance(value, (list, tuple)):
-        return "×".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """So many significant digits, never an exponent: ``0.0123``, ``12.3``, ``1230``."""
-    if absent(value):
-        return MISSING
-    if value == 0:
-        return "0"
-    rounded = abs(float(f"{value:.{digits - 1}e}"))  # .9996 has as many places as 1.00
-    places = max(0, digits - 1 - math.floor(math.log10(rounded)))
-    shown = f"{value:,.{places}f}"
-    return shown.replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def si(value: float) -> str:
-    """Three significant digits and k, M, G or T: ``86.6 M``."""
-    if absent(value):
-        return MISSING
-    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor * 0.9995:
-            return f"{significant(value / factor)}\N{NARROW NO-BREAK SPACE}{prefix}"
-    return significant(value) if value != int(value) else str(int(value))
-
-
-def percent(value: float) -> str:
-    """A fraction in hundredths, one decimal."""
-    return MISSING if absent(value) else f"{100 * value:.1f}"
-
-
-def points(value: float) -> str:
-    """A difference of fractions in hundredths, one decimal, with its sign."""
-    if absent(value):
-        return MISSING
-    shown = f"{100 * abs(value):.1f}"
-    return shown if not float(shown) else ("+" if value > 0 else "−") + shown
-
-
-def ratio(value: float) -> str:
-    return MISSING if absent(value) else f"{value:.3f}"
-
-
-def count(value: float) -> str:
-    return MISSING if absent(value) else str(int(value))
 
 
 @dataclass(frozen=True, kw_only=True)

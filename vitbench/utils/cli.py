@@ -1,4 +1,4 @@
-"""What all commands share: options from a dataclass, and a mistake answered in one sentence with exit status 2."""
+"""Shared by all commands: options from a dataclass, and one sentence with exit status 2 for a user's mistake."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ INTERRUPTED = 130
 
 
 def option(metavar: str, default: str) -> Any:
-    """How ``--help`` shows an option that need not be given."""
+    """How ``--help`` shows an optional option."""
     import tyro
 
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})")
 
 
 def parse(options: type[T], argv: Sequence[str] | None, *, prog: str) -> T:
-    """The options from the command line; ``--help`` prints and exits.
+    """The options of a command line; ``--help`` prints and exits.
 
     Raises:
-        UserError: the command line cannot be read, in one sentence instead of tyro's box.
+        UserError: the command line cannot be parsed; one sentence replaces tyro's box.
     """
     import tyro
 
@@ -49,7 +49,7 @@ def parse(options: type[T], argv: Sequence[str] | None, *, prog: str) -> T:
 
 
 def _one_sentence(box: str, prog: str) -> str:
-    """Tyro's error box (a title, then parts divided by rules, in Unicode or ASCII) as one line."""
+    """Tyro's error box (a title, then parts separated by rules, in Unicode or ASCII) as one line."""
     lines = [line.strip(" │") for line in box.splitlines() if not line.startswith("╰")]
     parts: list[list[str]] = [[]] if "╭" in box else []
     for line in lines[1:]:
@@ -58,14 +58,14 @@ def _one_sentence(box: str, prog: str) -> str:
         elif parts:
             parts[-1].append(line)
     sentences = [" ".join(" ".join(part).split()) for part in parts]
-    problem = _number(_choices(next(filter(None, sentences), "the command line cannot be read").rstrip(".")))
+    problem = _number(_choices(next(filter(None, sentences), "the command line cannot be parsed").rstrip(".")))
     meant = [re.findall(r"--[a-z-]+", part) for part in sentences if part.startswith("Perhaps you meant")]
     hint = f"; did you mean {' or '.join(dict.fromkeys(meant[0]))}?" if meant else "."
     return f"{problem}{hint} `{prog} --help` shows what exists."
 
 
 def _choices(problem: str) -> str:
-    """What may be typed in the place of a wrong word, in order; an option that need not be given has no word for it."""
+    """The problem with the allowed words sorted, without the None of an optional option."""
 
     def listed(found: re.Match[str]) -> str:
         words = sorted(word for word in re.findall("'([^']*)'", found[1]) if word != "None")
@@ -75,7 +75,7 @@ def _choices(problem: str) -> str:
 
 
 def _number(problem: str) -> str:
-    """That a word is no number, without the words of Python's conversions."""
+    """The problem in plain words where a word is not a number."""
     found = re.match(r"Error parsing (\S+): .*(INT|FLOAT|int\(\)|to float).*?'([\w.+ -]*)'(?=[^']*$)", problem)
     if not found:
         return problem
@@ -83,7 +83,7 @@ def _number(problem: str) -> str:
 
 
 def run(command: Callable[[], int]) -> int:
-    """The command's exit status; mistakes and interruptions become a message, never a traceback."""
+    """The command's exit status; user errors and interrupts become a message, never a traceback."""
     try:
         with _plain_warnings():
             return command()
@@ -91,16 +91,16 @@ def run(command: Callable[[], int]) -> int:
         print(f"vitbench: {error}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        print("vitbench: interrupted; everything so far is kept, the same command goes on", file=sys.stderr)
+        print("vitbench: interrupted; all results so far are kept, run the same command to resume", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has left; Python would complain once more on exit
+        sys.stderr.close()  # the reader of the pipe is gone; Python would report it again on exit
         return 0
 
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Our own warnings as a line of words; those of libraries as Python shows them."""
+    """Shows our own warnings as one line, those of libraries as usual."""
     before = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *rest: Any, **kept: Any) -> None:
@@ -116,8 +116,8 @@ def _plain_warnings() -> Iterator[None]:
         warnings.showwarning = before
 
 
-class _Forgiving(io.FileIO):
-    """A descriptor that is written to; once nobody can read what is written, it leads nowhere."""
+class _Unbreakable(io.FileIO):
+    """A file descriptor that switches to /dev/null when writing fails."""
 
     def write(self, data: Buffer, /) -> int:
         try:
@@ -130,13 +130,13 @@ class _Forgiving(io.FileIO):
 
 
 @contextlib.contextmanager
-def outliving_readers() -> Iterator[None]:
-    """For commands whose work matters more than what they print, and goes on when nobody reads that any more.
+def surviving_closed_output() -> Iterator[None]:
+    """Keeps a command running when its output cannot be written.
 
-    A closed terminal, a pipe whose reader has left (``| head``) and a log file on a full disk are then no errors.
+    A closed terminal, a closed pipe (``| head``) and a log file on a full disk are then no errors.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_forgiving, before)
+    sys.stdout, sys.stderr = map(_unbreakable, before)
     try:
         yield
     finally:
@@ -145,10 +145,10 @@ def outliving_readers() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def _forgiving(stream: TextIO) -> TextIO:
+def _unbreakable(stream: TextIO) -> TextIO:
     try:
-        raw = _Forgiving(stream.fileno(), "w", closefd=False)
-    except (OSError, ValueError, AttributeError):  # there is no descriptor behind it
+        raw = _Unbreakable(stream.fileno(), "w", closefd=False)
+    except (OSError, ValueError, AttributeError):  # the stream has no file descriptor
         return stream
     with contextlib.suppress(OSError):
         stream.flush()
@@ -156,12 +156,12 @@ def _forgiving(stream: TextIO) -> TextIO:
 
 
 def import_from_here() -> None:
-    """A ``module:function`` is looked for in the working directory too, under ``vitbench COMMAND`` as under ``-m``."""
+    """Makes modules in the working directory importable, for ``vitbench COMMAND`` as for ``python -m``."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
 
 
 def progress(text: str) -> None:
-    """One line that is written over and over; nothing where there is no terminal."""
+    """Overwrites one line of the terminal; prints nothing where stderr is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

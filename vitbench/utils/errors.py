@@ -1,4 +1,4 @@
-"""Errors a user can mend: one message saying what is wrong, what exists and what to type."""
+"""Errors that a user can fix; each message says what is wrong, what exists and what to type."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ class UserError(Exception):
 
 
 class ConfigError(UserError, ValueError):
-    """A setting has a value that does not exist: a wrong type, word or sign."""
+    """A setting has an invalid value: a wrong type, word or sign."""
 
 
 class ImpossibleConfigError(ConfigError):
-    """Each setting exists, but they cannot hold together (a patch that does not divide the image).
+    """Valid settings that do not go together, such as a patch size that does not divide the image.
 
-    In a sweep such a cell is skipped with this message as its reason; anywhere else it is an error.
+    A sweep skips such a cell with this message as the reason; anywhere else it is an error.
     """
 
 
 def choices(values: Iterable[object]) -> str:
-    """Names what exists: ``"a, b, c"``."""
+    """The values as a list of words: ``"a, b, c"``."""
     return ", ".join(str(value) for value in values)
 
 

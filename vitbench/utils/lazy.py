@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use (PEP 562), so that importing the package costs nothing."""
+"""A package's names, imported on first use (PEP 562), so that importing the package is cheap."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def lazy(package: str, modules: Mapping[str, tuple[str, ...]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a package whose ``modules`` hold those names.
+    """The ``__getattr__`` and ``__dir__`` of a package; ``modules`` maps each submodule to the names it exports.
 
-    No module may share the name of something it exports: importing the module would hide it.
+    No submodule may share the name of an exported name, since importing the submodule would hide it.
     """
     home = {name: module for module, exported in modules.items() for name in exported}
 

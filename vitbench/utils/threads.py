@@ -1,4 +1,4 @@
-"""How many threads numerical libraries take: told by the environment before they are imported, by torch after it."""
+"""The number of threads of numerical libraries: from the environment before import, from torch afterwards."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUME
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def environment(threads: int) -> dict[str, str]:
-    """What a process that has imported nothing yet must find in its environment."""
+    """The environment variables that limit libraries to this many threads when they are imported."""
     return dict.fromkeys(VARIABLES, str(threads))
 
 
-def ask_for(threads: int) -> None:
-    """Puts it into this process' environment, unless torch has read that already."""
+def set_environment(threads: int) -> None:
+    """Sets these variables in this process, unless torch is imported already."""
     if "torch" not in sys.modules:
         os.environ.update(environment(threads))
 
 
 @contextlib.contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Inside, torch has so many threads; afterwards as many as before."""
+    """Runs the block with this many torch threads, then restores the number."""
     import torch
 
     before = torch.get_num_threads()

@@ -7,7 +7,7 @@ import torch
 
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.vit import ViTConfig
-from vitbench.measure import batch_tables
+from vitbench.measure import other_tables
 from vitbench.measure.__main__ import main
 from vitbench.measure.peak_memory import largest_batch
 from vitbench.measure.peak_memory.modelled import memory
@@ -115,7 +115,7 @@ def test_the_limit_is_the_processes_own():
 
 
 def test_tables(monkeypatch, capsys):
-    monkeypatch.setattr(batch_tables, "WINDOW_S", 0.02)
+    monkeypatch.setattr(other_tables, "WINDOW_S", 0.02)
     assert main(["--only", "batch-sizes", "--batch-size", "4", "--img-size", "32", "vit_tiny_patch16_224"]) == 0
     out = capsys.readouterr().out
     assert "3 interleaved windows of 0.02 s" in out
