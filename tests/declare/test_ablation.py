@@ -126,9 +126,9 @@ def test_other_data_and_settings_change_at_once():
         ({"axes": {"pos_embed": "none"}}, "takes a tuple"),
         ({"axes": {"pos_embed": ()}}, "takes a tuple"),
         ({"axes": {"depth": (2, 2)}}, "names a value twice"),
-        ({"axes": {"img_size": (16,)}}, "is the data set's"),
-        ({"axes": {"measure.threads": (1, 2)}}, "timed in one session"),
-        ({"question": " "}, "says nothing"),
+        ({"axes": {"img_size": (16,)}}, "belongs to the data set"),
+        ({"axes": {"measure.threads": (1, 2)}}, "share one timing session"),
+        ({"question": " "}, "is empty"),
         ({"design": "gird"}, "did you mean 'grid'"),
         ({"seeds": 0}, "seeds=0"),
         ({"references": (ResNetConfig(depth=18), ResNetConfig(depth=18, stem="cifar"))}, "same name"),
@@ -152,7 +152,7 @@ def claim(**changes):
         ({"better": 1}, "go together"),
         ({"along": "depth"}, "go together"),
         ({"along": "depth", "exponent": (2, 1)}, "(low, high)"),
-        ({"better": 1, "than": 2, "margin": 0.1}, "beside equal="),
+        ({"better": 1, "than": 2, "margin": 0.1}, "goes with equal="),
         ({"equal": (1, 2), "margin": 0.0}, "above 0"),
         ({"metric": "acuracy", "better": 1, "than": 2}, "did you mean 'accuracy'"),
     ],
@@ -303,7 +303,7 @@ def test_a_row_can_be_the_teacher_of_others_and_is_not_taught_itself():
 
 def test_the_pupil_of_an_impossible_teacher_is_impossible():
     rows = ablation(combined={"soft": TAUGHT}, references={"cnn": ViTConfig()}).variants()
-    assert rows[1].reason == f"its teacher cnn cannot be: {rows[2].reason}"
+    assert rows[1].reason == f"its teacher cnn is impossible: {rows[2].reason}"
 
 
 LOW = {"low": {"data.scale": 0.5}, "after": {"train.init_from": "variant:low", "train.epochs": 0}}
@@ -322,7 +322,7 @@ def test_a_row_at_another_resolution_gets_a_model_for_it_and_another_one_can_sta
 def test_a_resolution_that_the_patches_do_not_divide_takes_those_along_who_start_from_it():
     rows = ablation(combined={**LOW, "low": {"data.scale": 5 / 8}}).variants()
     assert "5" in rows[1].reason
-    assert rows[2].reason == f"what it starts from, low cannot be: {rows[1].reason}"
+    assert rows[2].reason == f"what it starts from, low is impossible: {rows[1].reason}"
 
 
 def test_rows_that_need_each_other_in_two_roles_are_found_out():
@@ -331,7 +331,7 @@ def test_rows_that_need_each_other_in_two_roles_are_found_out():
         "b": {"train.distillation": "soft", "train.teacher": "variant:c"},
         "c": {"train.init_from": "variant:a"},
     }
-    with pytest.raises(ConfigError, match=r"needs . needs . needs .: a row cannot wait for itself"):
+    with pytest.raises(ConfigError, match=r"needs . needs . needs .: a variant cannot wait for itself"):
         ablation(combined=everyone)
 
 
@@ -351,15 +351,18 @@ def test_checkpoints_and_external_models_are_sources():
         ({"axes": {"data.fraction": (0.0,)}}, "fraction=0.0 is no part of the data"),
         ({"axes": {"data.per_class": (0,)}}, "per_class=0 is too small"),
         ({"combined": {"x": {"dept": 3}}}, "did you mean 'depth'"),
-        ({"combined": {"x": {"img_size": 3}}}, "is the data set's"),
+        ({"combined": {"x": {"img_size": 3}}}, "belongs to the data set"),
         ({"combined": {"cnn": {"depth": 3}}, "references": {"cnn": CNN}}, "two variants are called 'cnn'"),
         ({"combined": {"x": TAUGHT}, "references": {"cnm": CNN}}, "did you mean 'cnm'"),
-        ({"combined": {"x": TAUGHT | {"train.teacher": "variant:x"}}}, "x needs x: a row cannot wait for itself"),
+        ({"combined": {"x": TAUGHT | {"train.teacher": "variant:x"}}}, "x needs x: a variant cannot wait for itself"),
         ({"combined": {"x": {"train.init_from": "variant:y"}}}, "x has init_from='variant:y': unknown variant 'y'"),
         ({"combined": {"x": {"train.epochs": 0}}}, "epochs=0"),
         ({"combined": {"x": {"data.scale": 0.0}}}, "scale=0.0"),
-        ({"tuning": Tuning(tries=2), "axes": {"train.lr": (0.1,)}}, "is what tuning=… chooses"),
-        ({"tuning": Tuning(tries=2), "combined": {"x": {"train.weight_decay": 0.1}}}, "is what tuning=… chooses"),
+        ({"tuning": Tuning(tries=2), "axes": {"train.lr": (0.1,)}}, "is tuned for every variant by tuning=…"),
+        (
+            {"tuning": Tuning(tries=2), "combined": {"x": {"train.weight_decay": 0.1}}},
+            "is tuned for every variant by tuning=…",
+        ),
     ],
 )
 def test_a_mistake_in_rows_or_data_is_named(changes, words):

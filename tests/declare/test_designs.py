@@ -94,7 +94,7 @@ def test_a_part_that_the_recipe_does_not_have_has_no_row():
 
 
 def test_a_part_has_one_other_value():
-    with pytest.raises(ConfigError, match=r"beside the baseline's 4, and axis 'depth' has 2, 8: leave all but one out"):
+    with pytest.raises(ConfigError, match=r"besides the baseline's 4, and axis 'depth' has 2, 8: keep one of them"):
         ablation(axes={"depth": (2, 4, 8)}, design="leave_one_out")
 
 

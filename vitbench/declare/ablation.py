@@ -1,4 +1,4 @@
-"""An ablation: one question, a baseline, its axes, its claims. Declared, checked and expanded here. No torch."""
+"""``Ablation``: one question, a baseline, its axes and its claims, checked on construction."""
 
 from __future__ import annotations
 
@@ -30,58 +30,57 @@ TUNED = ("train.lr", "train.weight_decay")
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation(Declaration):
-    """A question about a design choice, as a declaration; a file in ``ablations/`` holds one as ``ABLATION``.
+    """A question about a design choice; a file in ``ablations/`` declares one as ``ABLATION``.
 
-    An axis is a field of the baseline's config, or ``train.FIELD``, ``measure.FIELD`` or ``data.FIELD``. Several of
-    them make rows by ``design``, after the baseline, which is always the first:
+    An axis is a field of the baseline's config, or ``train.FIELD``, ``measure.FIELD`` or ``data.FIELD``. ``design``
+    combines several axes into variants, after the baseline, which is always the first:
 
-    - ``one_at_a_time``: each value alone, all else the baseline's.
+    - ``one_at_a_time``: each value alone, everything else as in the baseline.
     - ``grid``: every combination.
-    - ``leave_one_out``: the baseline is the full recipe, and an axis has one other value, which stands for "without".
-      Each component is left out alone, and in the last row all of them: what the parts lose one by one can be held
-      against what they lose together. A component that the recipe does not have has no row.
-    - ``add_one_in``: the baseline is the bare recipe, and an axis has one other value, which stands for "with". Each
-      component is put in alone, and in the last row all of them.
-    - ``random``: ``sample`` cells of the grid, the baseline among them, drawn uniformly without replacement from
-      ``sample_seed``. A larger sample begins with the smaller one, and a grid of any size will do.
+    - ``leave_one_out``: the baseline is the full recipe, and each axis has one other value, "without". Each variant
+      leaves one component out, and the last leaves out all of them. A component that the recipe lacks has no variant.
+    - ``add_one_in``: the baseline is the bare recipe, and each axis has one other value, "with". Each variant adds one
+      component, and the last adds all of them.
+    - ``random``: ``sample`` cells of the grid, the baseline included, drawn uniformly without replacement from
+      ``sample_seed``. A larger sample contains the smaller one; the grid may have any size.
 
-    ``combined`` adds rows that change several settings at once: name → setting → value. ``references`` add rows of
-    other models, fitted to the data; along axes of training and data they vary too, as far as the other rows do.
-    ``tuning`` gives every family the same number of tries.
+    ``combined`` adds variants that change several settings at once: name → setting → value. ``references`` add other
+    models, adapted to the data; they also vary along the axes of training and data. ``tuning`` gives every family the
+    same number of tries.
 
-    A recipe's ``teacher="variant:NAME"`` or ``init_from="variant:NAME"`` is another row, trained first with the same
-    seed; a reference that teaches is not taught.
+    ``teacher="variant:NAME"`` or ``init_from="variant:NAME"`` in a recipe names another variant, which is trained first
+    with the same seed. A reference that teaches is not taught itself.
 
     Raises:
-        ConfigError: an axis, a value, a metric, a teacher or a claimed variant that does not exist.
+        ConfigError: an axis, a value, a metric, a teacher or a variant in a claim does not exist.
     """
 
     def __post_init__(self) -> None:
-        """Checks everything that can be checked without data or torch."""
+        """Checks everything that needs neither data nor torch."""
         if not self.question.strip():
-            raise ConfigError("question='' says nothing: write the question that the ablation answers")
+            raise ConfigError("question='' is empty: write the question that the ablation answers")
         if self.design not in get_args(Design):
             raise ConfigError(unknown("design", self.design, get_args(Design)))
         self._check_sample()
         if self.seeds < 1:
-            raise ConfigError(f"seeds={self.seeds} is too few: it takes 1 or more, and 6 for a verdict")
+            raise ConfigError(f"seeds={self.seeds} is too few: it takes 1 or more, and 6 or more for a verdict")
         for axis, values in self.axes.items():
             self._check_axis(axis, values)
         for settings in self.combined.values():
             self._check_settings(settings)
-        _ = self._rows  # expands, which checks every row
+        _ = self._rows  # expanding checks every variant
         for claim in self.claims:
             self._check_claim(claim)
 
     def _check_sample(self) -> None:
         if self.design == "random" and self.sample is None:
             raise ConfigError(
-                "design='random' does not say how many rows to draw: write sample=100, or type --sample 100"
+                "design='random' needs the number of rows to draw: write sample=100, or type --sample 100"
             )
         if self.design != "random" and self.sample is not None:
             raise ConfigError(f"sample={self.sample} belongs to design='random', not to design={self.design!r}")
         if self.sample is not None and self.sample < 2:
-            raise ConfigError(f"sample={self.sample} is too few: it takes 2 or more, the baseline among them")
+            raise ConfigError(f"sample={self.sample} is too few: it takes 2 or more, the baseline included")
 
     def _check_axis(self, axis: str, values: object) -> None:
         if not isinstance(values, tuple) or not values:
@@ -95,16 +94,16 @@ class Ablation(Declaration):
         for name in settings:
             if name in DATA_FIELDS:
                 raise ConfigError(
-                    f"axis {name!r} is the data set's: choose another data set with data=… or --data NAME"
+                    f"axis {name!r} belongs to the data set: choose another data set with data=… or --data NAME"
                 )
             if name.startswith("measure.") and name.removeprefix("measure.") in SESSION_FIELDS:
-                raise ConfigError(f"axis {name!r} cannot vary: all variants are timed in one session and share it")
+                raise ConfigError(f"axis {name!r} cannot vary: all variants share one timing session")
             if name in TUNED and self.tuning is not None:
-                raise ConfigError(f"axis {name!r} is what tuning=… chooses for every variant: leave one of them out")
+                raise ConfigError(f"axis {name!r} is tuned for every variant by tuning=…: leave out one of the two")
         try:
             self.cell(settings)
         except ImpossibleConfigError:
-            return  # a cell that cannot be is skipped with its reason, see `variants`
+            return  # an impossible cell is skipped with its reason, see `variants`
 
     def _check_claim(self, claim: Claim) -> None:
         if claim.along is not None:
@@ -119,25 +118,25 @@ class Ablation(Declaration):
         """The ablation with settings of its baseline changed: ``depth``, ``train.lr``, ``data.fraction``.
 
         Raises:
-            ConfigError: no such setting or value, or one that cannot be beside the others.
+            ConfigError: a setting or value does not exist, or does not go with the others.
         """
         for name in settings:
             if name in DATA_FIELDS:
-                raise ConfigError(f"{name} is the data set's: choose another data set with --data NAME")
+                raise ConfigError(f"{name} belongs to the data set: choose another data set with --data NAME")
         return dataclasses.replace(self.cell(settings)) if settings else self
 
     def with_design(self, design: Design, sample: int | None = None) -> Ablation:
-        """The ablation with other rows; claims about rows that are not among them are left out.
+        """The ablation under another design, without the claims about variants that the design lacks.
 
         Raises:
-            ConfigError: no such design, or not with these axes or this sample.
+            ConfigError: the design does not exist, or does not go with these axes or this sample.
         """
         made = dataclasses.replace(self, design=design, sample=sample, claims=())
         claims = made.answerable(self.claims)
         return dataclasses.replace(made, claims=claims) if claims else made
 
     def answerable(self, claims: Iterable[Claim]) -> tuple[Claim, ...]:
-        """Those of the claims that speak of rows and axes which are there."""
+        """The claims whose variants and axes exist."""
         found = []
         for claim in claims:
             with contextlib.suppress(ConfigError):
@@ -148,12 +147,12 @@ class Ablation(Declaration):
     def on_data(
         self, data: str, *, img_size: Size, in_chans: int, num_classes: int, settings: Mapping[str, Any] | None = None
     ) -> Ablation:
-        """The ablation on another data set, its models fitted to it, together with ``with_settings``.
+        """The ablation on another data set, its models adapted to it and ``settings`` changed.
 
-        At once, because a patch size that is asked for must divide the new image, not the old one.
+        Both happen at once, because a new patch size must divide the new image, not the old one.
 
         Raises:
-            ConfigError: as ``with_settings``; the baseline's patches do not divide the new image.
+            ConfigError: as ``with_settings``, or the baseline's patches do not divide the new image.
         """
         shape = {"img_size": img_size, "in_chans": in_chans, "num_classes": num_classes}
         cell = self.cell({**shape, **(settings or {})})
@@ -165,28 +164,28 @@ class Ablation(Declaration):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where models come from that somebody else wrote, and checkpoints: their content is part of an id."""
+        """Sources of external models, and checkpoint files: their content is part of an id."""
         rows = self.variants()
         models = [row.model.source for row in rows if isinstance(row.model, ExternalConfig)]
         return tuple(dict.fromkeys([*models, *(file for row in rows for file in row.files)]))
 
     def variants(self) -> list[Variant]:
-        """Every row of the table, the baseline first; an impossible cell has no model but a reason."""
+        """Every variant, the baseline first; an impossible one has a reason instead of a model."""
         return list(self._rows.values())
 
     @functools.cached_property
     def _rows(self) -> dict[str, Variant]:
         with without_collector():
-            return expanded(self)  # once, since a grid may have a hundred thousand
+            return expanded(self)  # cached, since a grid may have a hundred thousand cells
 
     def variant(self, wanted: Any) -> Variant:
-        """The variant of that name; or the only one that changes an axis to that value; or the baseline that has it.
+        """The variant of that name; or the only one with that value on an axis; or the baseline that has it.
 
-        A name keeps its meaning where --recipe or --set moves the baseline: ``depth=4`` is then the row of four blocks,
-        the baseline or not, and what a name does not say is the baseline's.
+        A name keeps its meaning where --recipe or --set changes the baseline: ``depth=4`` is the variant with four
+        blocks, baseline or not, and settings that the name leaves out are the baseline's.
 
         Raises:
-            ConfigError: there is none, or more than one.
+            ConfigError: no variant matches, or several do.
         """
         if isinstance(wanted, str) and wanted in self._rows:
             return self._rows[wanted]

@@ -1,4 +1,4 @@
-"""A claim: a statement about the rows of an ablation's table, put to the test by the report. No torch."""
+"""``Claim``: a statement about the variants of an ablation, which the report tests."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ METRICS = (
     "flops",
     "activations",
 )
-"""What a claim can be about: columns of ``table.csv``."""
+"""The columns of ``table.csv`` that a claim can be about."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement to put to the test, in one of three forms.
+    """A statement to test, in one of three forms.
 
-    *Better than*: ``better="learned", than="none"``. *Equal within a margin*: ``equal=("learned", "rope")``, with
-    ``margin`` in the metric's own measure (0.01 is a point of accuracy, or one per cent of a cost). *Grows as*:
-    ``along="depth", exponent=(0.9, 1.1)``, the slope of log metric on log axis value. Variants are named by their axis
-    value, or by their whole name where two axes share a value. Better means higher accuracy, lower cost.
+    *Better than*: ``better="learned", than="none"``; better means higher accuracy or lower cost. *Equal within a
+    margin*: ``equal=("learned", "rope")``, with ``margin`` in the unit of the metric (0.01 is one point of accuracy or
+    1 % of a cost). *Grows as*: ``along="depth", exponent=(0.9, 1.1)``, the slope of the log metric on the log axis
+    value. A variant is named by its axis value, or by its whole name where two axes share a value.
     """
 
     text: str = field(kw_only=False)
@@ -43,7 +43,7 @@ class Claim:
     exponent: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigError where the claim is not exactly one of the three forms."""
+        """Raises ConfigError unless the claim has exactly one of the three forms."""
         if self.metric not in METRICS:
             raise ConfigError(unknown("metric", self.metric, METRICS))
         forms = [self.better is not None, self.equal is not None, self.along is not None]
@@ -56,6 +56,8 @@ class Claim:
         if (self.along is None) != (self.exponent is None):
             raise ConfigError(f"claim {self.text!r}: along= and exponent= go together")
         if self.margin is not None and (self.equal is None or not self.margin > 0):
-            raise ConfigError(f"claim {self.text!r}: margin={self.margin} takes a number above 0, beside equal=")
+            raise ConfigError(
+                f"claim {self.text!r}: margin={self.margin} must be a number above 0 and goes with equal="
+            )
         if self.exponent is not None and not self.exponent[0] <= self.exponent[1]:
             raise ConfigError(f"claim {self.text!r}: exponent={self.exponent} takes (low, high)")

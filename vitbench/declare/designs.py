@@ -1,4 +1,4 @@
-"""Designs: which combinations of the axes' values are rows. Each is made when it is asked for. No torch."""
+"""Designs: which combinations of axis values become variants. Combinations are generated lazily."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from vitbench.utils.errors import ConfigError, choices
 Design: TypeAlias = Literal["one_at_a_time", "grid", "leave_one_out", "add_one_in", "random"]
 
 Axes: TypeAlias = Mapping[str, tuple[Any, ...]]
-"""Setting → the values that it takes."""
+"""Setting → its values."""
 
 ENDS = ("leave_one_out", "add_one_in")
-"""Designs from one end of the components to the other."""
+"""Designs that switch components between two recipes, full and bare."""
 
 CROSSED = ("grid", "random")
-"""Designs in which any value meets any other: a row's name says all of them."""
+"""Designs that cross the axes: a variant's name states every axis."""
 
 MOST_CELLS = 1_000_000
-"""Of a full grid; a larger one would take minutes to check, and nobody trains it."""
+"""The most cells of a full grid; checking more would take minutes."""
 
 
 def cells(
     design: Design, base: Mapping[str, Any], axes: Axes, *, sample: int | None = None, seed: int = 0
 ) -> Iterator[dict[str, Any]]:
-    """``base``, then the settings of every other row, each once, in an order that adding rows at the end keeps.
+    """``base``, then the settings of every other variant, each once; appended values do not change the order.
 
     Args:
-        design: ``one_at_a_time`` changes one axis a row; ``grid`` has every combination; ``leave_one_out`` and
-            ``add_one_in`` switch one axis a row, and in the last row all of them; ``random`` draws from the grid.
-        base: the baseline's settings; on axes and besides.
+        design: ``one_at_a_time`` changes one axis at a time; ``grid`` has every combination; ``leave_one_out`` and
+            ``add_one_in`` switch one axis at a time and finally all of them; ``random`` draws from the grid.
+        base: the baseline's settings, on the axes and besides.
         axes: what varies, with its values.
-        sample: rows of ``random``, the baseline among them.
-        seed: of ``random``.
+        sample: the number of variants of ``random``, the baseline included.
+        seed: the seed of ``random``.
 
     Raises:
-        ConfigError: a grid of more than a million cells, or an axis that cannot be switched.
+        ConfigError: the grid has more than a million cells, or an axis cannot be switched.
     """
     yield dict(base)
     others = (cell for cell in _others(design, base, axes, seed) if cell != base)
@@ -47,7 +47,7 @@ def cells(
 
 
 def _others(design: Design, base: Mapping[str, Any], axes: Axes, seed: int) -> Iterator[dict[str, Any]]:
-    """The design's rows, wherever the baseline stands among them."""
+    """The cells of the design in its own order, the baseline included."""
     if design == "one_at_a_time":
         return ({**base, axis: value} for axis, values in axes.items() for value in values)
     if design == "grid":
@@ -67,14 +67,14 @@ def _grid(base: Mapping[str, Any], axes: Axes) -> Iterator[dict[str, Any]]:
 
 
 def _switched(design: Design, base: Mapping[str, Any], axes: Axes) -> Iterator[dict[str, Any]]:
-    """One axis after another at its other value, then all of them at once."""
+    """Each axis at its other value in turn, then all of them at once."""
     other: dict[str, Any] = {}
     for axis, values in axes.items():
         different = [value for value in values if value != base[axis]]
         if len(different) > 1:
             raise ConfigError(
-                f"design={design!r} takes one value of an axis beside the baseline's {base[axis]}, "
-                f"and axis {axis!r} has {choices(different)}: leave all but one out, or take another design"
+                f"design={design!r} takes one value per axis besides the baseline's {base[axis]}, "
+                f"and axis {axis!r} has {choices(different)}: keep one of them, or take another design"
             )
         if different:
             other[axis] = different[0]
@@ -85,7 +85,7 @@ def _switched(design: Design, base: Mapping[str, Any], axes: Axes) -> Iterator[d
 
 
 def _drawn(base: Mapping[str, Any], axes: Axes, seed: int) -> Iterator[dict[str, Any]]:
-    """The cells of the grid in an order drawn from the seed: however many are taken, they are a uniform sample."""
+    """The cells of the grid in a random order: any number of the first ones is a uniform sample."""
     backwards = list(axes.items())[::-1]
     for number in shuffled(math.prod(map(len, axes.values())), seed):
         cell, rest = dict(base), number
@@ -96,11 +96,10 @@ def _drawn(base: Mapping[str, Any], axes: Axes, seed: int) -> Iterator[dict[str,
 
 
 def shuffled(count: int, seed: int) -> Iterator[int]:
-    """The numbers under ``count``, each once, in a uniformly random order that depends on the seed alone.
+    """The numbers below ``count``, each once, in a uniformly random order that depends on the seed alone.
 
-    The shuffle of Fisher and Yates (Durstenfeld 1964), with a table of those places alone that it has touched: the
-    first n numbers take time and memory for n, whatever ``count`` is. Drawn by SHA-256, so that no version of Python
-    changes them.
+    A Fisher-Yates shuffle (Durstenfeld 1964) that stores only the places it has touched: the first n numbers take time
+    and memory for n, whatever ``count`` is. SHA-256 draws them, so that every version of Python gives the same order.
     """
     moved: dict[int, int] = {}
     for place in range(count):

@@ -1,4 +1,4 @@
-"""Finds ablation files by name and reads what they ask, from the syntax tree: nothing is executed until it is run."""
+"""Finds ablation files by name, lists them without executing them, and loads one."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from vitbench.utils.errors import UserError, choices, unknown
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What ``--list`` says of an ablation file."""
+    """What ``--list`` shows of an ablation file."""
 
     name: str
     path: Path
     question: str
     duration: str  # "about 2 minutes on two CPU cores", or ""
     shipped: bool
-    broken: str = ""  # why the file cannot be read
+    broken: str = ""  # why the file cannot be parsed
 
 
 def shipped_directory() -> Path:
-    """Where the ablations that come with vitbench lie: in the installed package, or beside it in a checkout."""
+    """The folder of the shipped ablations: in the installed package, or beside it in a checkout."""
     package = Path(__file__).parent.parent
     inside = package / "_ablations"
     return inside if inside.is_dir() else package.parent / "ablations"
 
 
 def _files() -> Iterator[tuple[Path, bool]]:
-    """Ablation files, the user's own before the shipped ones."""
+    """Paths of ablation files and whether they are shipped; the user's own come first."""
     own, shipped = Path("ablations"), shipped_directory()
     if own.is_dir() and own.resolve() != shipped.resolve():
         yield from ((path, False) for path in sorted(own.glob("*.py")) if not path.name.startswith("_"))
@@ -43,7 +43,7 @@ def _files() -> Iterator[tuple[Path, bool]]:
 
 
 def _question(tree: ast.Module) -> str | None:
-    """The ``question=`` of ``ABLATION = Ablation(…)``, or None where the file holds no such call."""
+    """The ``question=`` of ``ABLATION = Ablation(…)``, or None if the file has no such call."""
     for node in tree.body:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -59,7 +59,7 @@ def _question(tree: ast.Module) -> str | None:
 
 
 def read(path: Path, *, shipped: bool = False) -> Listing:
-    """What one file asks, without executing it."""
+    """The listing of one file, from its syntax tree."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except (SyntaxError, ValueError, OSError) as error:
@@ -82,7 +82,7 @@ def read(path: Path, *, shipped: bool = False) -> Listing:
 
 
 def listings() -> list[Listing]:
-    """Every ablation that can be named; a file of the user's hides a shipped one of the same name."""
+    """Every ablation that can be named; a user's file hides a shipped one of the same name."""
     found: dict[str, Listing] = {}
     for path, shipped in _files():
         found.setdefault(path.stem, read(path, shipped=shipped))
@@ -93,7 +93,7 @@ def find(name: str) -> Path:
     """The file of an ablation, by name or path.
 
     Raises:
-        UserError: there is none.
+        UserError: no such file exists.
     """
     if name.endswith(".py") or "/" in name:
         path = Path(name)
@@ -120,14 +120,14 @@ def load(name: str) -> Loaded:
     """Executes an ablation file.
 
     Raises:
-        UserError: there is no such file, it is broken (with file and line), or it holds no ``ABLATION``.
+        UserError: the file does not exist, fails (the message names file and line), or defines no ``ABLATION``.
     """
     path = find(name)
     spec = importlib.util.spec_from_file_location(f"vitbench_ablation_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))  # as `python FILE` would: helpers beside the file are found
+    sys.path.insert(0, str(path.resolve().parent))  # as `python FILE` does, so that modules beside the file are found
     try:
         spec.loader.exec_module(module)
     except UserError as error:
@@ -145,7 +145,7 @@ def load(name: str) -> Loaded:
 
 
 def _place(path: Path, error: BaseException) -> str:
-    """``"FILE, line N"``: the last line of the ablation file on the way to the error."""
+    """``"FILE, line N"``: the last line of the ablation file in the traceback."""
     if isinstance(error, SyntaxError) and error.lineno:
         return f"{path}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""From an ablation's declaration to the rows of its table: axes, combined rows, references. No torch."""
+"""The variants of an ablation: from its axes, its combined rows and its references."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vitbench.utils.errors import ConfigError, ImpossibleConfigError, unknown
 
 
 def expanded(ablation: Declaration) -> dict[str, Variant]:
-    """Every row behind its name, the baseline first; an impossible one has no model but a reason.
+    """Name → variant, the baseline first; an impossible variant has a reason instead of a model.
 
     Raises:
-        ConfigError: two rows have one name, or one needs a row that is not there, or itself.
+        ConfigError: two variants share a name, or a variant needs one that does not exist, or itself.
     """
     rows = _Expansion(ablation).rows()
     by_name = {row.name: row for row in rows}
     if len(by_name) < len(rows):
         twice, _ = Counter(row.name for row in rows).most_common(1)[0]
-        raise ConfigError(f"two variants are called {twice!r}: give references=… names of their own")
+        raise ConfigError(f"two variants are called {twice!r}: give each reference a name of its own")
     check_needs(by_name)
     for row in rows:
         if row.borrows and row.model is not None and (reason := impossible_needs(row, by_name)):
@@ -36,9 +36,9 @@ def expanded(ablation: Declaration) -> dict[str, Variant]:
 
 
 class _Expansion:
-    """The rows of an ablation. A grid has very many: what some of them share is made once.
+    """Makes the variants of an ablation; configs and names that variants of a large grid share are made once.
 
-    The ablation holds the values that rows are made of, so their ``id`` tells them apart, and is quick.
+    Caches use the ``id`` of an axis value, which is fast and safe since the ablation keeps the value alive.
     """
 
     def __init__(self, ablation: Declaration) -> None:
@@ -91,7 +91,7 @@ class _Expansion:
         )
 
     def _config(self, group: str, axes: Mapping[str, Any]) -> Any:
-        """The group's config under these settings."""
+        """The config of one group (model, train, measure or data) under these settings."""
         if not self._fields[group]:
             return getattr(self.ablation, GROUPS[group])
         fields = [name for name in self._fields[group] if name in axes]
@@ -102,7 +102,7 @@ class _Expansion:
         return self._configs[key]
 
     def _references(self) -> Iterator[Variant]:
-        """The rows of other models: each under the baseline's settings, and along the axes that they cross."""
+        """The references, each under the baseline's settings and along the axes of training and data."""
         references, baseline = self.ablation.references, self.ablation.baseline
         named = references if isinstance(references, Mapping) else {model_name(m): m for m in references}
         if len(named) < len(references):
@@ -137,7 +137,7 @@ class _Expansion:
         return self._format({axis: value for axis, value in declared.items() if value != self.base[axis]})
 
     def _format(self, axes: Mapping[str, Any]) -> str:
-        """``format_axes``, each setting said once."""
+        """``format_axes``, with each setting formatted once."""
         said = []
         for axis, value in axes.items():
             key = axis, id(value)
@@ -148,7 +148,7 @@ class _Expansion:
 
 
 def _at_scale(model: ModelConfig, scale: float) -> ModelConfig:
-    """The model for the same data at another resolution."""
+    """The model adapted to the same data at another resolution."""
     if scale == 1:
         return model
     height, width = (scaled(side, scale) for side in as_pair(model.img_size))
@@ -157,12 +157,12 @@ def _at_scale(model: ModelConfig, scale: float) -> ModelConfig:
 
 
 def _untaught(row: Variant) -> Variant:
-    """A row that teaches and is not taught."""
+    """The variant as a teacher, which is not taught itself."""
     return dataclasses.replace(row, train=dataclasses.replace(row.train, teacher=None, distillation="none"))
 
 
 def check_needs(by_name: Mapping[str, Variant]) -> None:
-    """Raises ConfigError where a row that another one needs does not exist, or needs that one in turn."""
+    """Raises ConfigError if a variant needs one that does not exist, or two need each other."""
     chains = [[name] for name, row in by_name.items() if row.borrows]
     while chains:
         chain = chains.pop()
@@ -171,14 +171,14 @@ def check_needs(by_name: Mapping[str, Variant]) -> None:
                 others = [name for name in by_name if name != chain[-1]]
                 raise ConfigError(f"{chain[-1]} has {role}='variant:{needed}': {unknown('variant', needed, others)}")
             if needed in chain:
-                raise ConfigError(f"{' needs '.join([*chain, needed])}: a row cannot wait for itself")
+                raise ConfigError(f"{' needs '.join([*chain, needed])}: a variant cannot wait for itself")
             chains.append([*chain, needed])
 
 
 def impossible_needs(row: Variant, by_name: Mapping[str, Variant]) -> str | None:
-    """Why a row cannot be whose model could be: one that it needs cannot; None where all can."""
+    """Why a variant is impossible because of one that it needs; None if all of those are possible."""
     for role, name in row.needs.items():
         needed = by_name[name]
         if reason := needed.reason or impossible_needs(needed, by_name):
-            return f"{ROLES[role]} {name} cannot be: {reason}"
+            return f"{ROLES[role]} {name} is impossible: {reason}"
     return None

@@ -1,4 +1,4 @@
-"""From what a claim or a person calls a row to the row. No torch."""
+"""Finds the variant that a claim or a user names."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from vitbench.declare.variant import Variant, format_value
 from vitbench.utils.errors import ConfigError, choices, unknown
 
 MOST_NAMED = 100
-"""Rows that a message names; of more, those whose names are nearest."""
+"""The most variants that a message lists; beyond that it lists the nearest names."""
 
 
 def find(rows: Mapping[str, Variant], wanted: Any, axes: Collection[str]) -> Variant:
-    """The row that says so; or the only one that changes an axis to that value; or the baseline that has it.
+    """The variant of that name; or the only one with that value on an axis; or the baseline that has it.
 
     Args:
-        rows: by name, the baseline first; without those that have a name of their own.
-        wanted: ``depth=4``, of a reference ``NAME,train.lr=0.001``, or an axis value. What it does not say is the
-            baseline's.
-        axes: among whose values it is looked for.
+        rows: name → variant, the baseline first, without combined ones.
+        wanted: ``depth=4``, ``NAME,train.lr=0.001`` for a reference, or an axis value. Settings that it leaves out are
+            the baseline's.
+        axes: the axes whose values are searched.
 
     Raises:
-        ConfigError: there is none, or more than one.
+        ConfigError: no variant matches, or several do.
     """
     own = [row for row in rows.values() if not row.is_reference]
     base = own[0].axes
@@ -40,7 +40,7 @@ def find(rows: Mapping[str, Variant], wanted: Any, axes: Collection[str]) -> Var
 
 
 def _said(rows: Mapping[str, Variant], wanted: str, base: Mapping[str, Any]) -> Iterator[Variant]:
-    """The rows whose settings ``wanted`` spells out."""
+    """The variants whose settings ``wanted`` spells out."""
     parts = wanted.split(",")
     reference = None if "=" in parts[0] else parts.pop(0)
     said = {axis: value for axis, _, value in (part.partition("=") for part in parts)}

@@ -1,9 +1,9 @@
-"""Published training recipes: ``recipe("deit") -> TrainConfig``. No torch.
+"""Published training recipes: ``recipe("deit") -> TrainConfig``.
 
-A recipe is what a paper or its code trains with, as far as ``TrainConfig`` has the knob; each docstring says which
-numbers are the source's and which are adapted, and what is left out. Here every schedule ends at 0 and warm-up is a
-share of all steps, so other ``epochs`` keep the shape of the schedule. Learning rates belong to the batch size that
-stands beside them. What belongs to the model (dropout, stochastic depth) stands in the model's config.
+A recipe follows a paper or its code as far as ``TrainConfig`` can express it; each docstring says which numbers come
+from the source, which are adapted, and what is left out. Every schedule ends at 0 and warm-up is a share of all steps,
+so that other ``epochs`` keep the shape of the schedule. A learning rate belongs to its batch size. Dropout and
+stochastic depth belong to the model's config.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Published names → configs: ``zoo("vit_base_patch16_224")``. No torch.
+"""Configs of published models by name: ``zoo("vit_base_patch16_224")``.
 
-Sizes are those of the ViT paper (table 1), DeiT for tiny and small; names are timm's where timm has one. All have 1000
-classes, but for the ImageNet-21k models, which have 21843. These come as published, with ``representation_size``, and
-as ``…_no_pre_logits`` without it.
+Sizes are those of the ViT paper (table 1), and of DeiT for tiny and small; names are timm's where timm has one. All
+models have 1000 classes, except the ImageNet-21k models with 21843. Those come as published, with
+``representation_size``, and as ``…_no_pre_logits`` without it. ``vit_digits`` and ``resnet_digits`` are this project's
+own small models.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SIZES = {
     "huge": (1280, 32, 16),
 }
 
-# size, patch_size, img_size: those that timm has names for
+# size, patch_size, img_size; the combinations that timm names
 _VITS = (
     *itertools.product(("tiny",), (16,), (224, 384)),
     *itertools.product(("small", "base", "large"), (32, 16), (224, 384)),
@@ -41,8 +42,7 @@ _IN21K = (("base", 16), ("base", 32), ("large", 16), ("large", 32), ("huge", 14)
 
 _DEITS = (("tiny", 224), ("small", 224), ("base", 224), ("base", 384))
 
-# backbone → pixels a token stands for, blocks per stage. r_s16_p8 is the 7×7 stem alone, of stride 4 after all, cut
-# into 8×8
+# backbone → pixels per token, blocks per stage. r_s16_p8 is the 7×7 stem alone, with stride 4, cut into 8×8 patches
 _BACKBONES: dict[str, tuple[int, tuple[int, ...]]] = {
     "r_s16_p8": (32, ()),
     "r26_s32": (32, (2, 2, 2, 2)),
@@ -89,7 +89,7 @@ _ENCODER_2017 = ViTConfig(
     act="relu",
     drop_rate=0.1,
 )
-"""The encoder of the base model of Vaswani et al. (2017, table 3), which reads patches for words."""
+"""The encoder of the base model of Vaswani et al. (2017, table 3), with patches instead of words."""
 
 _DIGITS = {"img_size": 8, "in_chans": 1, "num_classes": 10}
 _VIT_DIGITS = ViTConfig(**_DIGITS, patch_size=2, embed_dim=64, depth=4, num_heads=4, init="moco", pos_embed_std=1.0)
