@@ -233,7 +233,7 @@ def test_a_function_may_return_a_dataset(module):
         ("my_own_data:arays", "unknown function of my_own_data 'arays': .*did you mean 'arrays'"),
         ("my_own_data:raises", "raised ZeroDivisionError: division by zero"),
         ("my_own_data:nothing", "returned NoneType: return a vitbench.data.Dataset, or a dict with images and labels"),
-        ("my_own_data:wrong_spec", "labels of train must be int64, from 0 to 2"),
+        ("my_own_data:wrong_spec", "labels of train must be int64 from 0 to 2"),
     ],
 )
 def test_other_functions_are_explained(module, path, sentence):

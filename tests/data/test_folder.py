@@ -196,8 +196,8 @@ def test_an_image_too_large_to_be_one_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: None, "holds no images in subfolders"),
-        (lambda root: _write(root, "loose"), "holds no images in subfolders"),
+        (lambda root: None, "has no images in subfolders"),
+        (lambda root: _write(root, "loose"), "has no images in subfolders"),
         (lambda root: _fill(root, classes=("cat",), count=20), "holds one class, 'cat'"),
         (lambda root: (_fill(root), (root / "owl").mkdir()), "classes without images: owl"),
         (lambda root: _fill(root, count=2), "holds 4 images: a split takes 10 or more"),
@@ -440,9 +440,9 @@ def test_imagenet(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_fill, "imagenet: .* lacks train, val: it takes train and val, one subfolder a class each"),
+        (_fill, "imagenet: .* lacks train, val: it takes train and val, one subfolder per class each"),
         (lambda root: _fill(root / "train"), "lacks val:"),
-        (lambda root: (_fill(root / "train"), _write(root / "val", "0")), "val holds no images in subfolders"),
+        (lambda root: (_fill(root / "train"), _write(root / "val", "0")), "val has no images in subfolders"),
         (lambda root: (_fill(root / "train"), _fill(root / "val", classes=("cat",))), "have different classes: dog"),
     ],
 )

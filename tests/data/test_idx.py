@@ -151,7 +151,7 @@ def test_a_damaged_archive_is_named(tmp_path, made, how):
     _write(tmp_path, made[2], packed=True)
     name = "train-images-idx3-ubyte"
     (tmp_path / f"{name}.gz").write_bytes(_damaged(made[2][name], True, how))
-    with pytest.raises(UserError, match=f"{name}.gz is damaged .*get it again"):
+    with pytest.raises(UserError, match=f"{name}.gz is damaged .*download it again"):
         load(f"mnist:{tmp_path}")
 
 

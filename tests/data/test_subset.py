@@ -81,10 +81,10 @@ def test_only_the_training_split_is_cut_and_its_statistics_stay():
         ({"fraction": 1.5}, "fraction = 1.5 is no part"),
         ({"fraction": float("nan")}, "fraction = nan is no part"),
         ({"fraction": True, "per_class": 1}, "fraction = True is no part"),
-        ({"fraction": 0.5, "per_class": 3}, "ask for two sizes: give one of them"),
+        ({"fraction": 0.5, "per_class": 3}, "contradict each other: give one of them"),
         ({"fraction": 0.001}, r"of 1077 training images leaves 1 for 10 classes: it takes 0.0093 or more"),
-        ({"per_class": 0}, "per_class = 0 is no number of images"),
-        ({"per_class": 2.0}, "per_class = 2.0 is no number of images"),
+        ({"per_class": 0}, "per_class = 0 is not a number of images"),
+        ({"per_class": 2.0}, "per_class = 2.0 is not a number of images"),
         ({"per_class": 106}, r"per_class = 106 is more than there are training images of .*8.*: it takes 1 to 104"),
     ],
 )

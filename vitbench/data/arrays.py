@@ -73,7 +73,9 @@ def from_arrays(arrays: Mapping[str, Any], *, name: str, source: str) -> Dataset
     kinds = {(str(array.dtype), array.shape[1:]) for array in images.values()}
     if len(kinds) > 1:
         what = choices(f"{part}: {array.shape[1:]} {array.dtype}" for part, array in images.items())
-        raise UserError(f"{source} holds images that differ between the splits ({what}): make them alike")
+        raise UserError(
+            f"{source} holds images that differ between the splits ({what}): give all splits the same shape and dtype"
+        )
     classes = _classes(arrays, labels["train"], source)
     for part, values in labels.items():
         if len(values) and not 0 <= values.min() <= values.max() < len(classes):
@@ -117,11 +119,11 @@ def _pair(
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "biu":
         raise UserError(
-            f"{source}: {keys[1]} is {labels.shape} {labels.dtype}: it takes one whole number an image, from 0"
+            f"{source}: {keys[1]} is {labels.shape} {labels.dtype}: it takes one whole number per image, starting at 0"
         )
     if len(labels) != len(images):
         raise UserError(
-            f"{source}: {keys[1]} has {len(labels)} labels for {len(images)} images: one an image is needed"
+            f"{source}: {keys[1]} has {len(labels)} labels for {len(images)} images: give one label per image"
         )
     return images, labels.astype(np.int64)
 

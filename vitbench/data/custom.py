@@ -83,7 +83,7 @@ def _checked(dataset: Dataset, name: str) -> Dataset:
             raise UserError(f"{name}: {part} holds {len(split)} images, and its spec says {expected}")
         labels = split.labels
         if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < spec.num_classes:
-            raise UserError(f"{name}: labels of {part} must be int64, from 0 to {spec.num_classes - 1}")
+            raise UserError(f"{name}: labels of {part} must be int64 from 0 to {spec.num_classes - 1}")
         digest.update(labels.numpy().tobytes())
         if isinstance(split, Stream):
             digest.update(split.files.digest().encode())

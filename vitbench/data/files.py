@@ -91,7 +91,7 @@ def list_classes(folder: Path) -> Listing:
         raise UserError(f"{shown(str(folder))} cannot be read ({error}): check its permissions") from None
     if not found:
         raise UserError(
-            f"{shown(str(folder))} holds no images in subfolders: it takes one subfolder a class, with files "
+            f"{shown(str(folder))} has no images in subfolders: it takes one subfolder per class, with files "
             f"that end in {choices(SUFFIXES)}"
         )
     listing = Listing(

@@ -1,4 +1,4 @@
-"""The user's own images, one subfolder a class: ``folder:PATH[@SIZE]`` and ``imagenet:PATH[@SIZE]``.
+"""The user's own images, one subfolder per class: ``folder:PATH[@SIZE]`` and ``imagenet:PATH[@SIZE]``.
 
     PATH/cat/1.jpg  PATH/dog/7.png …                 split here: a tenth for validation, a tenth for test
     PATH/train/cat/1.jpg …  PATH/val/cat/9.jpg …     val/ is the test split; a tenth of train/ becomes validation
@@ -133,7 +133,7 @@ def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
     if not root.is_dir():
         takes = "train and val, each with" if kind == "imagenet" else "with"
         raise UserError(
-            f"{kind}: there is no folder {shown(str(root))}: give the path of a folder {takes} one subfolder a class"
+            f"{kind}: there is no folder {shown(str(root))}: give the path of a folder {takes} one subfolder per class"
         )
     parts = _parts(kind, root)
     listings = {part: list_classes(folder) for part, folder in parts.items()}
@@ -203,7 +203,7 @@ def _parts(kind: str, root: Path) -> dict[str, Path]:
         missing = [part for part in ("train", "val") if not (root / part).is_dir()]
         if missing:
             raise UserError(
-                f"imagenet: {root} lacks {choices(missing)}: it takes train and val, one subfolder a class each"
+                f"imagenet: {root} lacks {choices(missing)}: it takes train and val, one subfolder per class each"
             )
         return {"train": root / "train", "test": root / "val"}
     if not (root / "train").is_dir():

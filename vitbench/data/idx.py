@@ -108,7 +108,7 @@ def _array(file: Path, dimensions: int) -> npt.NDArray[np.uint8]:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             return _values(file, stream, dimensions)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{file} is damaged ({error}): get it again") from None
+        raise UserError(f"{file} is damaged ({error}): download it again") from None
     except OSError as error:
         raise UserError(f"{file} cannot be read ({error}): check its permissions") from None
 
@@ -118,11 +118,11 @@ def _values(file: Path, stream: BinaryIO | gzip.GzipFile, dimensions: int) -> np
     head = stream.read(4 + 4 * dimensions)
     if head[:4] != magic:
         raise UserError(
-            f"{file} begins with {head[:4].hex() or 'nothing'}, not with {magic.hex()}: it is no IDX file of bytes in "
+            f"{file} begins with {head[:4].hex() or 'nothing'}, not with {magic.hex()}: it is not an IDX file in "
             f"{dimensions} dimension{'s' if dimensions > 1 else ''}"
         )
     if len(head) < 4 + 4 * dimensions:
-        raise UserError(f"{file} is truncated: it ends within its header: get it again")
+        raise UserError(f"{file} is truncated: it ends within its header: download it again")
     shape = struct.unpack(f">{dimensions}I", head[4:])
     if shape[1:] and not (shape[1] == shape[2] and 1 <= shape[1] <= LARGEST_SIZE):
         raise UserError(f"{file} holds images of {shape[1]}×{shape[2]}: it takes squares of 1 to {LARGEST_SIZE} pixels")
@@ -130,7 +130,7 @@ def _values(file: Path, stream: BinaryIO | gzip.GzipFile, dimensions: int) -> np
     raw = _read(stream, expected + 1)  # one more than there should be
     if len(raw) != expected:
         found = f"ends after {len(raw):,}" if len(raw) < expected else "goes on after its"
-        raise UserError(f"{file} {found} of {expected:,} bytes: it is truncated or damaged: get it again")
+        raise UserError(f"{file} {found} of {expected:,} bytes: it is truncated or damaged: download it again")
     return np.frombuffer(raw, dtype=np.uint8).reshape(shape)
 
 
@@ -147,7 +147,7 @@ def _check(file: Path, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uin
     if len(labels) != len(images):
         raise UserError(f"{file} holds {len(labels)} labels for {len(images)} images: take both from one data set")
     if not len(labels):
-        raise UserError(f"{file} holds no labels: get it again")
+        raise UserError(f"{file} holds no labels: download it again")
     if labels.max() >= num_classes:
         raise UserError(
             f"{file} holds the label {labels.max()}: there are {num_classes} classes, 0 to {num_classes - 1}"

@@ -22,10 +22,12 @@ def rows(
         UserError: not a fraction, both given, fewer images than classes, or a class with too few images.
     """
     if isinstance(fraction, bool) or not 0 < fraction <= 1:
-        raise UserError(f"data.fraction = {fraction} is no part of the training images: it takes more than 0, up to 1")
+        raise UserError(
+            f"data.fraction = {fraction} is not a fraction of the training images: it takes more than 0, up to 1"
+        )
     if per_class is not None and fraction != 1:
         raise UserError(
-            f"data.fraction = {fraction} and data.per_class = {per_class} ask for two sizes: give one of them"
+            f"data.fraction = {fraction} and data.per_class = {per_class} contradict each other: give one of them"
         )
     if fraction == 1 and per_class is None:
         return list(range(len(labels)))
@@ -55,7 +57,7 @@ def _places(labels: Sequence[int], seed: int) -> list[int]:
 
 def _check_per_class(per_class: int, size: Counter[int], classes: Sequence[str]) -> None:
     if type(per_class) is not int or per_class < 1:
-        raise UserError(f"data.per_class = {per_class!r} is no number of images: it takes 1 or more")
+        raise UserError(f"data.per_class = {per_class!r} is not a number of images: it takes 1 or more")
     few = [label for label in sorted(size) if size[label] < per_class]
     if few:
         least = min(size.values())

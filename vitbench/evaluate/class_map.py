@@ -1,7 +1,7 @@
 """Which output of a model is which class of the data: ``--class-map FILE``.
 
-A CSV file with a line a class, ``name,output`` (``tabby cat,281``), or a JSON object ``{"tabby cat": 281}``. Outputs
-count from 0; those that no class has are left out, as ImageNet-R and its like are evaluated.
+A CSV file with one line per class, ``name,output`` (``tabby cat,281``), or a JSON object ``{"tabby cat": 281}``.
+Outputs count from 0; those that no class has are left out, as ImageNet-R and its like are evaluated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def class_map(path: str | Path, classes: Sequence[str], outputs: int) -> tuple[i
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
-        raise UserError(f"class map {path} cannot be read ({error}): write a line a class, name,output") from None
+        raise UserError(f"class map {path} cannot be read ({error}): write one line per class: name,output") from None
     found: dict[str, int] = {}
     for name, value in _pairs(path, text):
         if name not in classes:
@@ -35,7 +35,7 @@ def class_map(path: str | Path, classes: Sequence[str], outputs: int) -> tuple[i
             raise UserError(f"{path} names the class {name!r} twice: each has one output")
         number = str(value).strip()
         if isinstance(value, bool) or not number.isdecimal() or int(number) >= outputs:
-            raise UserError(f"{path}: the output {number!r} of {name!r} is none: it takes 0 to {outputs - 1}")
+            raise UserError(f"{path}: the output {number!r} of {name!r} does not exist: it takes 0 to {outputs - 1}")
         found[name] = int(number)
     absent = [name for name in classes if name not in found]
     if absent:
@@ -53,12 +53,12 @@ def _pairs(path: Path, text: str) -> list[tuple[str, object]]:
             return list(json.loads(text).items())
         except ValueError as error:
             raise UserError(
-                f"{path} is no JSON ({error}): write {{'class': 0, …}}, or a line a class, name,output"
+                f"{path} is no JSON ({error}): write {{'class': 0, …}}, or one line per class: name,output"
             ) from None
     try:
         rows = [row for row in csv.reader(io.StringIO(text)) if row]
     except csv.Error as error:
-        raise UserError(f"{path} is no CSV ({error}): write a line a class, name,output") from None
+        raise UserError(f"{path} is no CSV ({error}): write one line per class: name,output") from None
     wrong = next((row for row in rows if len(row) != 2), None)
     if wrong is not None:
         raise UserError(f"{path}: {','.join(wrong)!r} is not of the form name,output")

@@ -81,7 +81,7 @@ def prepare(
         UserError: whatever does not exist or does not fit.
     """
     if crop is not None and not 0 < crop <= 1:
-        raise UserError(f"crop {crop:g} is no share of an image: it takes more than 0, at most 1")
+        raise UserError(f"crop {crop:g} is not a fraction: it takes more than 0 and at most 1")
     if normalise is not None and normalise not in WORDS:
         raise UserError(unknown("normalisation", normalise, WORDS))
     if interpolation is not None and interpolation not in INTERPOLATIONS:
@@ -127,7 +127,7 @@ def _config(model: str, weights: str, img_size: int | None) -> tuple[ModelConfig
         else:
             config = with_values(zoo(model), {"num_classes": theirs.num_classes, "in_chans": theirs.in_chans})
         if not theirs.num_classes:
-            raise UserError(f"{weights} has no classifier: its features are of no class; fine-tune it first")
+            raise UserError(f"{weights} has no classifier: fine-tune it first")
     if img_size is not None:
         config = with_values(config, {"img_size": img_size})
     return config, family, said
@@ -157,7 +157,7 @@ def _dataset(data: str, side: int, resize: Resize | None, *, statistics: bool) -
 def _outputs(config: ModelConfig, weights: str, data: str, spec: DataSpec, file: str | None) -> tuple[int, ...] | None:
     if config.in_chans != spec.in_chans:
         raise UserError(
-            f"{weights} takes images of {config.in_chans} channels, {data} has {spec.in_chans}: they do not go together"
+            f"{weights} takes images of {config.in_chans} channels, {data} has {spec.in_chans}: they do not match"
         )
     if file is not None:
         return class_map(file, spec.classes, config.num_classes)
@@ -165,6 +165,6 @@ def _outputs(config: ModelConfig, weights: str, data: str, spec: DataSpec, file:
         few = choices(spec.classes[:3]) + ", …" * (spec.num_classes > 3)
         raise UserError(
             f"{weights} is for {config.num_classes} classes and {data} has {spec.num_classes} ({few}): evaluating "
-            "needs the same classes; give --class-map FILE with a line a class, name,output"
+            "needs the same classes; give --class-map FILE with one line per class: name,output"
         )
     return None

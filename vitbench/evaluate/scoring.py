@@ -109,11 +109,11 @@ def logits_of(
         for raw in raw_batches(dataset.test, device, batch_size=batch_size, workers=workers):
             out = model(prepare(raw))
             if not isinstance(out, Tensor) or out.ndim != 2:
-                raise UserError("this model does not put out logits of (batch, classes): it cannot be evaluated")
+                raise UserError("this model does not output logits of (batch, classes): it cannot be evaluated")
             logits = out.float().cpu()
             if not torch.isfinite(logits).all():
                 raise UserError(
-                    f"the model puts out NaN or infinity for one of test images {done + 1} to {done + len(logits)}: "
+                    f"the model outputs NaN or infinity for one of test images {done + 1} to {done + len(logits)}: "
                     "its weights are damaged, or their numbers too large for float32"
                 )
             found.append(logits if outputs is None else logits[:, list(outputs)])

@@ -85,7 +85,9 @@ def measure(options: Options) -> int:
         UserError: the request cannot be met.
     """
     if not options.models:
-        raise UserError(f"which models? {choices(names())} exist, and timm:NAME: type {PROG} {names()[0]} resnet50")
+        raise UserError(
+            f"the models are missing: {choices(names())} exist, and timm:NAME; type {PROG} {names()[0]} resnet50"
+        )
     if not options.budget > 0:
         raise UserError(f"--budget {options.budget:g} leaves no time: it takes more than 0 seconds")
     settings = MeasureConfig(batch_size=options.batch_size, threads=options.threads, dtype=options.dtype)

@@ -61,7 +61,7 @@ def arguments(model_or_config: ModelLike, example: Example | None, batch_size: i
         return tuple(torch.zeros(batch_size, *t.shape[1:], dtype=t.dtype, device=device) for t in given)
     if isinstance(model_or_config, nn.Module):
         raise UserError(
-            f"nothing says what {type(model_or_config).__name__} is called with: give example=, "
+            f"the input of {type(model_or_config).__name__} is unknown: give example=, "
             "such as example=torch.zeros(1, 3, 224, 224)"
         )
     height, width = as_pair(model_or_config.img_size)

@@ -78,7 +78,7 @@ class Step:
         if not isinstance(taught, Tensor) or taught.shape != logits.shape:
             what = tuple(taught.shape) if isinstance(taught, Tensor) else type(taught).__name__
             raise UserError(
-                f"the teacher puts out {what} for a batch of {len(images)} and the model {tuple(logits.shape)}: "
+                f"the teacher outputs {what} for a batch of {len(images)} and the model {tuple(logits.shape)}: "
                 "take a teacher for the same classes"
             )
         return distillation_loss(outputs, targets, taught, self.config)

@@ -51,7 +51,7 @@ def available_bytes(device: str) -> int:
         return int(torch.cuda.mem_get_info()[0])
     free = free_memory()
     if free is None:
-        raise UserError("how much memory is available is not known on this system")
+        raise UserError("the available memory is unknown on this system")
     try:
         own = [Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current")]
     except OSError:
@@ -73,7 +73,7 @@ def predict(config: ModelConfig, settings: MeasureConfig, limit_bytes: int) -> i
     each = (high - low) / 8
     batch = int((limit_bytes - (low - 8 * each)) / each) if each > 0 else 0
     if batch < 1:
-        raise UserError(f"not even one image fits into {limit_bytes / 2**20:.0f} MiB: its parameters alone take that")
+        raise UserError(f"not even one image fits into {limit_bytes / 2**20:.0f} MiB: its parameters alone need more")
     return batch
 
 
@@ -133,7 +133,7 @@ def _attempt(config: ModelConfig, settings: MeasureConfig, device: str, batch: i
         return DOES_NOT
     if done.returncode != 0:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
-        raise UserError(f"a batch of {batch} fails, and not for want of memory: {' '.join(last)}")
+        raise UserError(f"a batch of {batch} fails, but not because memory ran out: {' '.join(last)}")
     return FITS
 
 

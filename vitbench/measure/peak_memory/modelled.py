@@ -212,7 +212,7 @@ def scores_of(out: Any) -> list[Tensor]:
     scores = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and leaf.requires_grad]
     if not scores or any(score.ndim < 2 for score in scores):
         raise UserError(
-            "a training step needs scores (batch, classes, ...) that depend on the parameters; this model puts out "
+            "a training step needs scores (batch, classes, ...) that depend on the parameters; this model outputs "
             f"{', '.join(str(tuple(score.shape)) for score in scores) or 'none'}"
         )
     return scores

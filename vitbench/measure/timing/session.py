@@ -135,7 +135,7 @@ def _check(subjects: Mapping[str, Subject], baseline: str, blocks: int, cycles: 
     if CONTROL in subjects:
         raise ConfigError(f"a subject cannot be called {CONTROL!r}: that is the baseline's clone; choose another name")
     if blocks < 1 or cycles < 1:
-        raise ConfigError(f"blocks={blocks}, cycles={cycles} times nothing: both take 1 or more")
+        raise ConfigError(f"blocks={blocks}, cycles={cycles} leave nothing to time: both take 1 or more")
     if target is not None and not target > 0:
         raise ConfigError(f"target={target:g} is never reached: it takes a fraction above 0, such as 0.02 for ±2%")
 
