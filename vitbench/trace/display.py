@@ -67,7 +67,12 @@ def _tables(summary: Summary) -> Iterator[Table]:
     if summary.phases:
         yield ["Phase", "Share", "ms"], [[phase["name"], *_time(phase)] for phase in summary.phases]
     operations = [
-        [op["name"], *_time(op), f"{op['calls']:g}", "" if op["flops"] is None else f"{op['flops'] / 1e9:.4g}"]
+        [
+            op["name"],
+            *_time(op),
+            f"{op['calls']:g}" if op["calls"] else "",
+            "" if op["flops"] is None else f"{op['flops'] / 1e9:.4g}",
+        ]
         for op in summary.operations[:SHOWN_OPERATIONS]
     ]
     yield ["Operation", "Share", "ms", "Calls", "GFLOP"], operations

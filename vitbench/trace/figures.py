@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -37,18 +36,18 @@ def draw(blocks: Sequence[Mapping[str, Any]], memory: Mapping[str, Any] | None, 
 
 def block_times(blocks: Sequence[Mapping[str, Any]]) -> Figure:
     """One bar a block, forward and backward end to end, with its share of the step; the first block on top."""
-    table = pd.DataFrame(blocks)
-    forward, backward, at = table["forward_ms"], table["backward_ms"], range(len(table))
+    names, forward, backward = ([row[key] for row in blocks] for key in ("name", "forward_ms", "backward_ms"))
+    at = range(len(blocks))
     with drawing.style():
-        figure, axes = drawing.rows(list(table["name"]), least=0.24)
+        figure, axes = drawing.rows(names, least=0.24)
         axes.barh(at, forward, height=0.66, color=SWATCHES[0], zorder=2)
-        if backward.any():
+        if any(backward):
             hatched: dict[str, Any] = {"edgecolor": PAPER, "lw": 0, "hatch": HATCH}
             axes.barh(at, backward, left=forward, height=0.66, color=SWATCHES[4], zorder=2, **hatched)
             handles = [Patch(color=SWATCHES[0], label="forward"), Patch(fc=SWATCHES[4], label="backward", **hatched)]
             axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-        for row, share in enumerate(table["share"]):
-            drawing.margin_note(axes, row, f"{100 * share:.1f}%")
+        for number, row in enumerate(blocks):
+            drawing.margin_note(axes, number, f"{100 * row['share']:.1f}%")
         axes.set_xlim(left=0)
         axes.set(xlabel="Under the profiler, mean over the recorded steps (ms)", ylabel="")
     return figure
@@ -56,8 +55,7 @@ def block_times(blocks: Sequence[Mapping[str, Any]]) -> Figure:
 
 def memory_timeline(memory: Mapping[str, Any]) -> Figure:
     """Memory over one step as stairs, with its peak, the memory held before the step, and the phases of training."""
-    at, levels = ([row[i] for row in memory["timeline"]] for i in (0, 1))
-    mib = [level / MIB for level in levels]
+    at, mib = [ms for ms, _ in memory["timeline"]], [level / MIB for _, level in memory["timeline"]]
     peak, held, last = memory["peak"] / MIB, memory["held"] / MIB, at[-1]
     with drawing.style():
         figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
