@@ -6,11 +6,12 @@ The profiler slows what it records, small operations most. Read shares here; no 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any
-
-import pandas as pd
 
 from vitbench.trace.attribution import PARTS, PHASES, attribute, steps_of
 from vitbench.trace.record import Recording
@@ -97,27 +98,35 @@ def summarize(recording: Recording) -> Summary:
 
 
 def memory_of(allocations: Sequence[tuple[float, int]], held: int, steps: Sequence[Any]) -> Row | None:
-    """Memory over the step with the highest peak; None if no step allocated any.
+    """Memory over the step with the highest peak; None if that step allocated none.
 
     Args:
         allocations: time (us) and bytes, below 0 for a release.
         held: bytes that were allocated before the first step.
         steps: the events of the steps.
     """
-    levels = pd.DataFrame(allocations, columns=["us", "bytes"]).sort_values("us", kind="stable")
-    levels["bytes"] = held + levels["bytes"].cumsum()
-    best: Row | None = None
-    for number, step in enumerate(steps):
-        start, end = step.time_range.start, step.time_range.end
-        before, inside = levels[levels["us"] < start], levels[levels["us"].between(start, end, inclusive="left")]
-        first = int(before["bytes"].iloc[-1]) if len(before) else held
-        timeline = [(0.0, first), *zip(((inside["us"] - start) / 1e3).tolist(), inside["bytes"].tolist(), strict=True)]
-        peak = max(level for _, level in timeline)
-        if len(inside) and (best is None or peak > best["peak"]):
-            ranges = {
-                "optimizer" if e.name.startswith("Optimizer.step") else e.name: e.time_range for e in step.cpu_children
-            }
-            phases = [(n, (r.start - start) / 1e3, (r.end - start) / 1e3) for n, r in ranges.items() if n in PHASES]
-            timeline.append(((end - start) / 1e3, timeline[-1][1]))
-            best = {"peak": peak, "held": held, "step": number, "timeline": timeline, "phases": phases}
-    return best
+    allocations = sorted(allocations, key=itemgetter(0))
+    times = [us for us, _ in allocations]
+    levels = list(accumulate((size for _, size in allocations), initial=held))  # levels[i] is after i allocations
+    spans = [(bisect_left(times, s.time_range.start), bisect_left(times, s.time_range.end)) for s in steps]
+    peaks = [max(levels[first : last + 1]) for first, last in spans]
+    number = peaks.index(max(peaks))
+    (first, last), step = spans[number], steps[number]
+    if first == last:
+        return None
+
+    def ms(us: float) -> float:
+        return (us - float(step.time_range.start)) / 1e3
+
+    ranges = {"optimizer" if e.name.startswith("Optimizer.step") else e.name: e.time_range for e in step.cpu_children}
+    return {
+        "peak": peaks[number],
+        "held": held,
+        "step": number,
+        "timeline": [
+            (0.0, levels[first]),
+            *((ms(times[i]), levels[i + 1]) for i in range(first, last)),
+            (ms(step.time_range.end), levels[last]),
+        ],
+        "phases": [(name, ms(span.start), ms(span.end)) for name, span in ranges.items() if name in PHASES],
+    }
