@@ -2,47 +2,27 @@
 
     python -m vitbench.ablate depth        # about 4 minutes on two CPU cores
 
-Expected: depth helps most of all ways to grow, with diminishing returns after 16 blocks (ViT paper, figure 8); its
-cost grows in proportion.
+Expected: of all ways to grow a ViT, depth helps most, with diminishing returns after 16 blocks (ViT paper, figure 8).
+Its cost grows in proportion.
 """
 
-from vitbench import Ablation, Claim, ViTConfig
+from vitbench import Ablation, Claim, zoo
+
+SOURCE = "Dosovitskiy et al. 2021, figure 8"
 
 ABLATION = Ablation(
     question="How deep should a ViT be?",
-    baseline=ViTConfig(
-        img_size=8,
-        patch_size=2,
-        in_chans=1,
-        num_classes=10,
-        embed_dim=64,
-        depth=4,
-        num_heads=4,
-        init="moco",
-        pos_embed_std=1.0,
-    ),
+    baseline=zoo("vit_digits"),
     axes={"depth": (1, 2, 4, 8)},
     claims=(
-        Claim(
-            "four blocks beat one",
-            metric="accuracy",
-            better=4,
-            than=1,
-            source="Dosovitskiy et al. 2021, figure 8",
-        ),
-        Claim(
-            "eight blocks beat four",
-            metric="accuracy",
-            better=8,
-            than=4,
-            source="Dosovitskiy et al. 2021, figure 8",
-        ),
+        Claim("four blocks beat one", better=4, than=1, source=SOURCE),
+        Claim("eight blocks beat four", better=8, than=4, source=SOURCE),
         Claim(
             "MACs grow in proportion to depth",
             metric="macs",
             along="depth",
             exponent=(0.9, 1.0),
-            source="by arithmetic: all but the patch embedding and the head stands in the blocks",
+            source="arithmetic: all but the patch embedding and the head is in the blocks",
         ),
     ),
 )

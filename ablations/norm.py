@@ -1,48 +1,23 @@
-"""Which norm, and where?
+"""Which norm is best, and where?
 
     python -m vitbench.ablate norm        # about 4 minutes on two CPU cores
 
-Expected: layer and RMS norm lie close together, RMS norm is cheaper; batch norm is said to be behind, here with batches
-of 32 (smaller ones are what `batch_norm` asks about); post-norm trains worse than pre-norm without a longer warm-up.
+Expected: layer norm and RMS norm are close, and RMS norm is cheaper. Batch norm is said to be behind, here with batches
+of 32 (`batch_norm` asks about smaller ones). Post-norm trains worse than pre-norm without a longer warm-up.
 """
 
-from vitbench import Ablation, Claim, ViTConfig
+from vitbench import Ablation, Claim, zoo
+
+BELIEF = "a common belief; batches of 32 here"
+ZHANG, XIONG = (f"{paper}; translation, not vision" for paper in ("Zhang and Sennrich 2019", "Xiong et al. 2020"))
 
 ABLATION = Ablation(
-    question="Which norm, and where?",
-    baseline=ViTConfig(
-        img_size=8,
-        patch_size=2,
-        in_chans=1,
-        num_classes=10,
-        embed_dim=64,
-        depth=4,
-        num_heads=4,
-        init="moco",
-        pos_embed_std=1.0,
-    ),
+    question="Which norm is best, and where?",
+    baseline=zoo("vit_digits"),
     axes={"norm": ("layernorm", "rmsnorm", "batchnorm"), "norm_position": ("pre", "post")},
     claims=(
-        Claim(
-            "layer norm is more accurate than batch norm",
-            metric="accuracy",
-            better="layernorm",
-            than="batchnorm",
-            source="a common belief; batches of 32 here",
-        ),
-        Claim(
-            "RMS norm is as accurate as layer norm within a point",
-            metric="accuracy",
-            equal=("layernorm", "rmsnorm"),
-            margin=0.01,
-            source="Zhang and Sennrich 2019; translation, not vision",
-        ),
-        Claim(
-            "pre-norm is more accurate than post-norm",
-            metric="accuracy",
-            better="pre",
-            than="post",
-            source="Xiong et al. 2020; translation, not vision",
-        ),
+        Claim("layer norm is more accurate than batch norm", better="layernorm", than="batchnorm", source=BELIEF),
+        Claim("RMS norm is as accurate as layer norm", equal=("layernorm", "rmsnorm"), source=ZHANG),
+        Claim("pre-norm is more accurate than post-norm", better="pre", than="post", source=XIONG),
     ),
 )

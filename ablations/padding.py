@@ -1,51 +1,27 @@
-"""Does a CNN know where a thing is, and from what?
+"""Does a CNN know where an object is because of its padding?
 
     python -m vitbench.ablate padding        # about 3 minutes on two CPU cores
 
-On `quadrant`, where only position tells the class (chance 25 %).
-
-Expected: the zeros at the border tell a CNN where it is, circular padding leaves it at chance, and so is a ViT without
-position embeddings, which cannot be above it (Kayhan and van Gemert 2020; the data set's own docstring).
+On `quadrant`, where only the position tells the class (chance 25 %). Expected: zeros at the border tell a CNN where it
+is; circular padding leaves it at chance, as does a ViT without position embeddings (Kayhan and van Gemert 2020).
 """
 
-from vitbench import Ablation, Claim, ResNetConfig, TrainConfig, ViTConfig
+from vitbench import Ablation, Claim, TrainConfig, zoo
 
-
-def vit(pos_embed: str) -> ViTConfig:
-    shape = {"img_size": 16, "patch_size": 4, "in_chans": 1, "num_classes": 4, "embed_dim": 64, "depth": 2}
-    return ViTConfig(**shape, num_heads=4, pos_embed=pos_embed, pool="mean", init="moco", pos_embed_std=1.0)
-
+SHAPE = {"img_size": 16, "num_classes": 4}
+VIT = {**SHAPE, "patch_size": 4, "depth": 2, "pool": "mean"}
+KAYHAN = "Kayhan and van Gemert 2020, arXiv 2003.07064"
+BUILT = "by construction of `quadrant`: exactly 25 %"
 
 ABLATION = Ablation(
-    question="Does a CNN know where a thing is, and from what?",
-    baseline=ResNetConfig(
-        depth=None,
-        layers=(1, 1, 1),
-        block="basic",
-        width=16,
-        stem="cifar",
-        img_size=16,
-        in_chans=1,
-        num_classes=4,
-    ),
+    question="Does a CNN know where an object is because of its padding?",
+    baseline=zoo("resnet_digits", **SHAPE),
     axes={"padding": ("zeros", "circular")},
-    references={"vit_none": vit("none"), "vit_learned": vit("learned")},
+    references={f"vit_{kind}": zoo("vit_digits", **VIT, pos_embed=kind) for kind in ("none", "learned")},
     data="quadrant",
     train=TrainConfig(epochs=40),
     claims=(
-        Claim(
-            "a CNN with zero padding knows position, one with circular padding does not",
-            metric="accuracy",
-            better="zeros",
-            than="circular",
-            source="Kayhan and van Gemert 2020, arXiv 2003.07064",
-        ),
-        Claim(
-            "without position embeddings a ViT is as lost as a circular CNN, within 5 points",
-            metric="accuracy",
-            equal=("circular", "vit_none"),
-            margin=0.05,
-            source="by construction of `quadrant`: exactly 25 %",
-        ),
+        Claim("zero padding tells a CNN the position", better="zeros", than="circular", source=KAYHAN),
+        Claim("a ViT without positions is as lost", equal=("circular", "vit_none"), margin=0.05, source=BUILT),
     ),
 )

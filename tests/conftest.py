@@ -13,7 +13,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 @pytest.fixture(scope="session")
 def lent():
     """An executor that outlives the commands that are done with it."""
-    from vitbench.run.executors.local import LocalExecutor
+    from vitbench.run.executors.local.executor import LocalExecutor
 
     class Lent(LocalExecutor):
         def close(self):
@@ -27,6 +27,6 @@ def lent():
 @pytest.fixture
 def warm(lent, monkeypatch):
     """One fork server for the commands that run in this process: to start it takes longer than all that they do."""
-    from vitbench.run.executors.executor import Place
+    from vitbench.run.executors.protocol import Place
 
     monkeypatch.setattr(Place, "open", lambda *_, **__: lent)

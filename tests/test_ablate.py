@@ -9,9 +9,9 @@ import sys
 import pandas as pd
 import pytest
 
-from vitbench import discovery
 from vitbench.ablate import Options, main, trained_by
-from vitbench.recipes import recipe
+from vitbench.declare import discovery
+from vitbench.declare.recipes import recipe
 
 TINY = '''"""Does depth help?
 
@@ -183,7 +183,7 @@ def test_the_list_shows_ones_own_ablations_first(here, capsys):
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], ["which ablation?", "pos_embed"]),
+        ([], ["the ablation is missing", "pos_embed"]),
         (["pos_embde"], ["did you mean 'pos_embed'?"]),
         (["./nowhere.py"], ["no ablation file", "--list"]),
         (["tiny", "--set", "patch_size=3"], ["patch_size=3 does not divide img_size=8", "1, 2, 4, 8"]),
@@ -194,9 +194,9 @@ def test_the_list_shows_ones_own_ablations_first(here, capsys):
         (["tiny", "--dtype", "float23"], ["did you mean 'float32'?"]),
         (["tiny", "--recipe", "diet"], ["unknown recipe 'diet'", "small, cifar, deit", "did you mean 'deit'?"]),
         (["tiny", "--recipe", "resnet", "--set", "train.optimizer=sdg"], ["did you mean 'sgd'?"]),
-        (["tiny", "--tries", "-1"], ["--tries -1", "0 for none"]),
+        (["tiny", "--tries", "-1"], ["--tries -1", "0 for no tuning"]),
         (["tiny", "--tries", "2", "--set", "data.fraction=2"], ["fraction=2 is no part of the data"]),
-        (["regularization", "--tries", "2"], ["'train.weight_decay' is what tuning=… chooses"]),
+        (["regularization", "--tries", "2"], ["'train.weight_decay' is tuned for every variant"]),
         (["tiny", "--epochs", "0"], ["epochs=0", "1 or more"]),
         (["tiny", "--seeds", "0"], ["--seeds 0", "1 or more"]),
         (["tiny", "--seeds", "many"], ["--seeds", "'many'"]),

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from vitbench import discovery
 from vitbench.ablate import Options, trained_by
-from vitbench.ablation import family, format_value
-from vitbench.config import TrainConfig
-from vitbench.recipes import RECIPES
-from vitbench.records import read
+from vitbench.declare import discovery
+from vitbench.declare.recipes import RECIPES
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.variant import family, format_value
+from vitbench.records.reader import read
 from vitbench.run import execute
 
 NAMES = sorted(path.stem for path in discovery.shipped_directory().glob("*.py"))

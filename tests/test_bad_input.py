@@ -9,16 +9,19 @@ import warnings
 
 import pytest
 
-from tests.report.made import pos_embed
-from vitbench import ablate, status
-from vitbench.ablation import Ablation
-from vitbench.config import ExternalConfig, TrainConfig
-from vitbench.errors import UserError
-from vitbench.records import Environment, load_arrays, read
+from tests.support.made_records import pos_embed
+from vitbench import ablate
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.records.reader import load_arrays, read
+from vitbench.records.record import Environment
 from vitbench.report import write
 from vitbench.report.__main__ import main as report
 from vitbench.run import Observer, execute
 from vitbench.run.store.writer import Writer
+from vitbench.status import __main__ as status
+from vitbench.utils.errors import UserError
 
 
 def is_one_sentence(error, *words):

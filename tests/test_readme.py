@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vitbench import discovery, report
+from vitbench import report
+from vitbench.declare import discovery
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

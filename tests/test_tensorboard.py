@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from vitbench.config import MeasureConfig, ViTConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.trace.attribution import CONVOLUTIONS
 from vitbench.trace.record import record
 from vitbench.trace.summary import summarize

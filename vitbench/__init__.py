@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitbench.lazy import lazy
+from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.ablation import Ablation, Claim
-    from vitbench.catalog import zoo
-    from vitbench.config import (
-        DataConfig,
-        ExternalConfig,
-        MeasureConfig,
-        ResNetConfig,
-        TrainConfig,
-        Tuning,
-        ViTConfig,
-    )
+    from vitbench.declare.ablation import Ablation
+    from vitbench.declare.claim import Claim
+    from vitbench.declare.data import DataConfig
+    from vitbench.declare.external import ExternalConfig
+    from vitbench.declare.measure import MeasureConfig
+    from vitbench.declare.recipes import recipe
+    from vitbench.declare.resnet import ResNetConfig
+    from vitbench.declare.train import TrainConfig
+    from vitbench.declare.tuning import Tuning
+    from vitbench.declare.vit import ViTConfig
+    from vitbench.declare.zoo import zoo
     from vitbench.measure import match
     from vitbench.models import build
-    from vitbench.recipes import recipe
     from vitbench.report.notebook import load
 
 __version__ = "0.1.0"
@@ -48,20 +47,19 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "ablation": ("Ablation", "Claim"),
-        "catalog": ("zoo",),
-        "config": (
-            "DataConfig",
-            "ExternalConfig",
-            "MeasureConfig",
-            "ResNetConfig",
-            "TrainConfig",
-            "Tuning",
-            "ViTConfig",
-        ),
+        "declare.ablation": ("Ablation",),
+        "declare.claim": ("Claim",),
+        "declare.data": ("DataConfig",),
+        "declare.external": ("ExternalConfig",),
+        "declare.measure": ("MeasureConfig",),
+        "declare.recipes": ("recipe",),
+        "declare.resnet": ("ResNetConfig",),
+        "declare.train": ("TrainConfig",),
+        "declare.tuning": ("Tuning",),
+        "declare.vit": ("ViTConfig",),
+        "declare.zoo": ("zoo",),
         "measure": ("match",),
         "models": ("build",),
-        "recipes": ("recipe",),
         "report.notebook": ("load",),
     },
 )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 
-from vitbench import cli
-from vitbench.errors import UserError, unknown
+from vitbench.utils import cli
+from vitbench.utils.errors import UserError, unknown
 
 COMMANDS = {
     "ablate": ("vitbench.ablate", "run an ablation, then write table, figures and report"),
-    "doctor": ("vitbench.doctor", "whether this machine's numbers can be believed today, and what to change"),
+    "doctor": ("vitbench.doctor.__main__", "whether this machine's numbers can be believed today, and what to change"),
     "evaluate": ("vitbench.evaluate.__main__", "a checkpoint on the test split of a data set"),
     "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records"),
-    "status": ("vitbench.status", "how a running sweep stands, from another terminal"),
+    "status": ("vitbench.status.__main__", "how a running sweep stands, from another terminal"),
     "trace": ("vitbench.trace.__main__", "where a step's time and memory go, for TensorBoard and as a summary"),
 }
 

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from vitbench import cli, discovery
-from vitbench.ablation import DATA_FIELDS, Ablation, parse_setting
-from vitbench.config import Tuning
-from vitbench.errors import UserError, choices
+from vitbench.declare import discovery
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.settings import DATA_FIELDS, parse_setting
+from vitbench.declare.tuning import Tuning
+from vitbench.utils import cli, display
+from vitbench.utils.errors import UserError, choices
 
 if TYPE_CHECKING:
     from vitbench.run import Outcome, Plan
-    from vitbench.run.watch.scalars import Scalars
-    from vitbench.run.watch.view import PlainView
+    from vitbench.run.progress.tensorboard import Scalars
+    from vitbench.run.progress.view import PlainView
 
 PROG = "python -m vitbench.ablate"
 
-LOG_WIDTH = 132
 PUBLISHED_PROCESSES = 3
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
@@ -36,63 +37,63 @@ Flag = tyro.conf.FlagCreatePairsOff[bool]
 class Options:
     """Run (or resume) an ablation, then write its table, figures and report.
 
-    Interrupt it at any moment: the same command goes on, and repeats nothing that was recorded.
+    Interrupt it at any moment; run the same command to resume. Recorded trials are not repeated.
     """
 
     name: Annotated[str | None, tyro.conf.Positional, cli.option("NAME", "none")] = None
-    """An ablation's name, or the path of its file."""
+    """Name an ablation, or give the path of its file."""
     list: Flag = False
-    """Show what exists."""
+    """List the ablations that exist."""
     dry_run: Flag = False
-    """Show the plan: variants, trials, MACs, estimated time."""
+    """Print the plan (variants, trials, MACs, estimated time) and run nothing."""
     seeds: Annotated[int | None, cli.option("N", "the ablation's")] = None
-    """Training runs of each variant; 6 or more for a verdict on accuracy."""
+    """Train each variant with this many seeds; a verdict on accuracy needs 6 or more."""
     epochs: Annotated[int | None, cli.option("N", "the ablation's")] = None
-    """Passes over the training split."""
+    """Train for this many passes over the training split."""
     data: Annotated[str | None, cli.option("NAME", "the ablation's")] = None
-    """Another data set: digits, quadrant, majority, same_different, translation, folder:PATH[@SIZE],
+    """Use another data set: digits, quadrant, majority, same_different, translation, folder:PATH[@SIZE],
     imagenet:PATH[@SIZE], cifar10:PATH, cifar100:PATH, mnist:PATH, fashion_mnist:PATH, npz:PATH or
     python:MODULE:FUNCTION."""
     recipe: Annotated[str | None, cli.option("NAME", "the ablation's")] = None
-    """A published training recipe instead: small, cifar, deit, simple_vit, resnet."""
+    """Train with a published recipe: small, cifar, deit, simple_vit or resnet."""
     tries: Annotated[int | None, cli.option("N", "the ablation's")] = None
-    """Tune learning rate and weight decay on the validation split, so many tries for every family; 0: do not."""
+    """Tune learning rate and weight decay on the validation split, N tries per model family; 0 turns tuning off."""
     design: Annotated[str | None, cli.option("DESIGN", "the ablation's")] = None
-    """Which combinations of its axes are rows: one_at_a_time, grid, leave_one_out (the baseline is the full recipe),
-    add_one_in (it is the bare one), or random with --sample."""
+    """Combine the axes by one_at_a_time, grid, leave_one_out (the baseline is the full recipe), add_one_in (the baseline
+    is the bare recipe), or random with --sample."""
     sample: Annotated[int | None, cli.option("N", "the ablation's")] = None
-    """Rows drawn at random from the grid, the baseline among them; more keep the fewer."""
+    """Draw N rows of the grid at random, the baseline included; a larger sample contains the smaller one."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], cli.option("FIELD=VALUE", "none; repeatable")] = ()
     """Change a setting of the baseline: --set depth=6 --set train.lr=0.001."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Run on this device: auto, cpu or cuda."""
     dtype: Annotated[str | None, cli.option("DTYPE", "float32")] = None
-    """Of weights and images in timings: float32, bfloat16 or float16."""
+    """Time with this data type: float32, bfloat16 or float16."""
     publish: Flag = False
-    """Time every session in 3 processes, which become the units: for numbers that are to be published."""
+    """Repeat each timing session in three processes and compute intervals over them, for numbers to be published."""
     jobs: Annotated[int | None, cli.option("N", "one a core")] = None
-    """Trainings side by side; timing always has the machine to itself."""
+    """Train N models side by side; timing always has the machine to itself."""
     timeout: Annotated[float | None, cli.option("SECONDS", "no limit")] = None
-    """Seconds that a trial may take."""
+    """Stop a trial after SECONDS and record a timeout."""
     budget: Annotated[float | None, cli.option("SECONDS", "no limit")] = None
-    """Begin no trial later; report what is there. The same command goes on."""
+    """Start no new trial after SECONDS, then write the report. Run the same command to resume."""
     results: Annotated[Path | None, cli.option("DIR", "results/NAME")] = None
-    """Folder of this run."""
+    """Write records and report to DIR."""
     executor: Literal["local", "ray"] = "local"
-    """Where trials run: on this machine, or as tasks of Ray (pip install vitbench[ray])."""
-    ray_address: Annotated[str | None, cli.option("HOST:PORT", "RAY_ADDRESS, else this machine's own")] = None
-    """Head node of a Ray cluster that this machine is part of; auto finds it."""
+    """Run trials on this machine (local), or as tasks of a Ray cluster (pip install vitbench[ray])."""
+    ray_address: Annotated[str | None, cli.option("HOST:PORT", "RAY_ADDRESS, else a cluster on this machine")] = None
+    """Connect to the head node of a Ray cluster that this machine belongs to; auto finds it."""
     fresh: Flag = False
-    """Move an existing folder aside and start over."""
+    """Move an existing results folder aside and start over."""
     wait: Flag = False
-    """If another process is writing the folder, wait until it has ended."""
+    """Wait while another process writes to the results folder."""
     tensorboard: Flag = False
-    """Write curves and accuracies for TensorBoard too, into DIR/tensorboard (pip install vitbench[trace])."""
+    """Write learning curves and accuracies for TensorBoard to DIR/tensorboard (pip install vitbench[trace])."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all measured, 1 with failed trials, 2 a request that cannot be met, 130 interrupted."""
-    with cli.outliving_readers():
+    with cli.surviving_closed_output():
         return cli.run(lambda: ablate(cli.parse(Options, argv, prog=PROG), argv))
 
 
@@ -106,24 +107,24 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
         return show_list()
     if options.name is None:
         names = choices(listing.name for listing in discovery.listings())
-        raise UserError(f"which ablation? {names} exist: type {PROG} pos_embed")
+        raise UserError(f"the ablation is missing: {names} exist; type {PROG} pos_embed")
     loaded = discovery.load(options.name)
     retrained = trained_by(options, loaded.ablation)
     declared = dataclasses.replace(loaded.ablation, **retrained) if retrained else loaded.ablation
     declared = designed_by(options, declared)
     settings = asked_for(options)
-    shaped = {name: value for name, value in settings.items() if "." not in name}  # what must suit the images
+    shaped = {name: value for name, value in settings.items() if "." not in name}  # must fit the images
     ablation = declared.with_settings({n: v for n, v in settings.items() if n not in shaped or not options.data})
     directory = options.results or Path("results") / loaded.name
 
     from vitbench.run import check_request, execute, plan, survey
-    from vitbench.run.executors.executor import Place
-    from vitbench.run.watch.observer import Observers
+    from vitbench.run.executors.protocol import Place
+    from vitbench.run.progress.observer import Observers
 
     check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout, budget_s=options.budget)
     view = view_of_run()
     if lost := len(loaded.ablation.claims) - len(declared.claims):
-        view.note(f"claims about rows that this design does not have are left out: {lost}")
+        view.note(f"{lost} claims are left out because this design lacks their rows")
     scalars = scalars_of(directory, view) if options.tensorboard else None
     place = Place(executor=options.executor, address=options.ray_address)
     folder = loaded.path.resolve().parent
@@ -158,7 +159,7 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     if options.dry_run:
         return show_plan(planned)
     if scalars is not None:
-        scalars.catch_up()  # with what was recorded for one variant and is true of another one
+        scalars.catch_up()  # records that one variant shares with another
     if outcome.stopped:
         raise KeyboardInterrupt
     status = show_results(directory, outcome)
@@ -166,22 +167,22 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
 
 
 def trained_by(options: Options, ablation: Ablation) -> dict[str, Any]:
-    """Recipe and tuning, where the command line names others."""
+    """The recipe and tuning that the command line asks for."""
     found: dict[str, Any] = {}
     if options.recipe is not None:
-        from vitbench.recipes import recipe
+        from vitbench.declare.recipes import recipe
 
         found["train"] = recipe(options.recipe)
     if options.tries is not None:
         if options.tries < 0:
-            raise UserError(f"--tries {options.tries} is too few: type 0 for none, or 2 or more")
+            raise UserError(f"--tries {options.tries} is too few: type 0 for no tuning, or 2 or more")
         tuning = ablation.tuning or Tuning(tries=1)
         found["tuning"] = dataclasses.replace(tuning, tries=options.tries) if options.tries else None
     return found
 
 
 def designed_by(options: Options, ablation: Ablation) -> Ablation:
-    """The ablation with the rows that the command line asks for."""
+    """The ablation under the design that the command line asks for."""
     if options.design is None and options.sample is None:
         return ablation
     design: Any = options.design or "random"
@@ -202,72 +203,50 @@ def asked_for(options: Options) -> dict[str, Any]:
 
 
 def show_list() -> int:
-    """What exists: name, question, duration."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ablation", "question", "takes"):
-        table.add_column(column)
-    for listing in discovery.listings():
-        own = "" if listing.shipped else " (yours)"
-        table.add_row(listing.name + own, listing.broken or listing.question, listing.duration)
-    console = Console()
-    console.print(table)
-    console.print(f"\nRun one: {PROG} pos_embed", highlight=False)
+    """Prints each ablation's name, question and duration."""
+    rows = [
+        (listing.name + ("" if listing.shipped else " (yours)"), listing.broken or listing.question, listing.duration)
+        for listing in discovery.listings()
+    ]
+    heads = ("Ablation", "Question", "Duration")
+    display.show(display.Table(heads=heads, rows=rows, left=heads, wrap=heads[1:]))
+    display.lines(f"Run one: {PROG} pos_embed")
     return 0
 
 
 def show_plan(made: Plan) -> int:
-    """What would be run, and for how long."""
-    from rich.console import Console
-
+    """Prints what would be run, and how long it takes."""
     from vitbench.run.planning.preview import show
 
-    show(made, Console())
+    show(made, display.console())
     return 0
 
 
 def show_results(directory: Path, outcome: Outcome) -> int:
-    """Writes table, figures and report; prints the table and where the rest lies."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
+    """Writes table, figures and report; prints the table, the time spent and the report's path."""
     from vitbench import report
-    from vitbench.run.watch.view import spent
+    from vitbench.run.progress.view import spent
 
     start = time.monotonic()
     heads, rows = report.write_and_show(directory)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, head in enumerate(heads):
-        table.add_column(head, no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = LOG_WIDTH
-    console.print()
-    console.print(table)
-    console.print()
-    for line in (spent(outcome, reporting_s=time.monotonic() - start), f"report: {directory / 'report.html'}"):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    display.show(display.Table(heads=heads, rows=rows, left=heads, wrap=heads[1:]))
+    display.lines(spent(outcome, reporting_s=time.monotonic() - start), f"report: {directory / 'report.html'}")
     return 1 if outcome.failed else 0
 
 
 def scalars_of(directory: Path, view: PlainView) -> Scalars:
-    """What writes TensorBoard's files; raises UserError where it cannot."""
-    from vitbench.run.watch.scalars import Scalars, check_tensorboard
+    """The writer of TensorBoard files; raises UserError if its package is missing."""
+    from vitbench.run.progress.tensorboard import Scalars, check_tensorboard
 
     check_tensorboard()
     return Scalars(directory, view.note)
 
 
 def view_of_run() -> PlainView:
-    """A live bar in a terminal, a line a trial otherwise."""
+    """A live progress bar in a terminal, else one line per trial."""
     from rich.console import Console
 
-    from vitbench.run.watch.view import LiveView, PlainView
+    from vitbench.run.progress.view import LiveView, PlainView
 
     console = Console()
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)

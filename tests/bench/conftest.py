@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.measure import compare
-from vitbench.threads import torch_threads
+from vitbench.utils.threads import torch_threads
 
 BASELINE = "the first of its group"
 HEADINGS = ("model", "median (ms)", "iqr (ms)", "rounds", "paired ratio", "verdict")

@@ -24,18 +24,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench import nothing
-from vitbench.ablation import Ablation
-from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
-from vitbench.records import Record, read
-from vitbench.run.executors.executor import Executor
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
+from vitbench.records.reader import read
+from vitbench.records.record import Record
 from vitbench.run.executors.job import Job
-from vitbench.run.executors.local import LocalExecutor
-from vitbench.run.executors.server import PRELOAD
+from vitbench.run.executors.local.executor import LocalExecutor
+from vitbench.run.executors.local.fork_server import PRELOAD
+from vitbench.run.executors.protocol import Executor
 from vitbench.run.planning.trial import Trial
 from vitbench.run.planning.trials import Survey
+from vitbench.run.progress.observer import Observer
 from vitbench.run.schedule import execute
 from vitbench.run.store.writer import Writer
-from vitbench.run.watch.observer import Observer
 
 ROOT = Path(__file__).parents[2]
 DIGITS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vitbench.run.executors.job import On
-from vitbench.run.kinds import Measured
+from vitbench.run.jobs import Measured
 from vitbench.run.planning.trial import Trial
 
 TESTED, EPOCHS = 360, 20

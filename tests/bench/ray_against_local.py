@@ -18,10 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from vitbench.ablation import Ablation
-from vitbench.config import TrainConfig, ViTConfig
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.run import execute
-from vitbench.run.executors.executor import Executor, Place
+from vitbench.run.executors.protocol import Executor, Place
 
 TARGET = 1.15
 

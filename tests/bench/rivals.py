@@ -33,11 +33,12 @@ from scipy import stats as scipy_stats
 from torch import Tensor, nn
 from torch.utils import benchmark as torch_benchmark
 
-from vitbench import cli
-from vitbench.measure import compare, host
-from vitbench.measure.selfcheck import Repeated, tiny
+from vitbench.doctor.self_check import Repeated, tiny
+from vitbench.measure import compare
+from vitbench.measure.timing import host_load
 from vitbench.stats import wilson_interval
-from vitbench.threads import torch_threads
+from vitbench.utils import cli
+from vitbench.utils.threads import torch_threads
 
 CALLS = 20
 """Calls of the tiny model that make one of the first of a pair."""
@@ -220,10 +221,10 @@ def main() -> int:
     parser.add_argument("--busy", type=int, default=0, help="processes that compute meanwhile (0)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    before = host.read()
+    before = host_load.read()
     with busy(options.busy), torch_threads(1):
         found = run(options.pairs, options.budget, options.seed)
-    pressure = before.pressure(host.read())
+    pressure = before.pressure(host_load.read())
     rows = table(found)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vitbench import build, zoo
-from vitbench.config import TrainConfig
+from vitbench.declare.train import TrainConfig
 from vitbench.train.checkpoint import EVERY_S, SHARE, TrainingCheckpoint, tensors
 from vitbench.train.optimizer import build_optimizer
 

@@ -6,7 +6,7 @@ import pytest
 
 from vitbench import build, load, zoo
 from vitbench.measure import count, memory
-from vitbench.records import read
+from vitbench.records.reader import read
 from vitbench.report import write
 from vitbench.run.store.writer import Writer
 

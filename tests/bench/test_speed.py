@@ -6,8 +6,9 @@ Digits models are timed on 8×8 images, published ones on 224×224.
 import pytest
 import torch
 
-from vitbench import build, discovery, zoo
-from vitbench.config import as_pair
+from vitbench import build, zoo
+from vitbench.declare import discovery
+from vitbench.declare.sizes import as_pair
 
 BATCH = 8
 MODELS = {v.name: v.model for v in discovery.load("vit_vs_resnet").ablation.variants()} | {

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from vitbench.measure.sample import timed
-from vitbench.measure.selfcheck import harness_cost_s
-from vitbench.measure.subject import Subject
+from vitbench.doctor.self_check import harness_cost_s
+from vitbench.measure.timing.sample import timed
+from vitbench.measure.timing.subject import Subject
 
 pytestmark = pytest.mark.benchmark(group="harness, one timed call")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vitbench.data import describe, load
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(256, size=(60, 6, 6)).astype(np.uint8)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from vitbench.data import describe, load, plain_pickle
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 
 class _Python2Pickler(pickle._Pickler):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from vitbench.data import Split, Stream, cache, decode, describe, folder, load, stream
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 
 def _write(folder, name: str, *, size=(8, 8), seed=0, mode="RGB", suffix="png"):

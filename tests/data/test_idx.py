@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vitbench.data import describe, load
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 FILES = {
     "train-images-idx3-ubyte": "train",

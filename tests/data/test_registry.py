@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from vitbench.data import describe, load, names
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 
 @pytest.mark.parametrize("call", [describe, load])

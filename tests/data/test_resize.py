@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitbench.config import scaled
 from vitbench.data import load
 from vitbench.data.resize import resized
-from vitbench.errors import UserError
+from vitbench.declare.sizes import scaled
+from vitbench.utils.errors import UserError
 
 
 @given(seed=st.integers(0, 99), side=st.integers(2, 40), goal=st.integers(1, 40))

@@ -15,7 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from vitbench.data import Stream, load, stream
 from vitbench.data.decode import decode
 from vitbench.data.files import Files
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 
 def _smooth(height: int, width: int, seed: int = 0) -> np.ndarray:

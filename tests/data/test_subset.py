@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitbench.data import load, subset
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=150).map(
     lambda labels: [sorted(set(labels)).index(label) for label in labels]

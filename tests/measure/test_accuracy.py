@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure import accuracy
 from vitbench.models import build
 from vitbench.models.inspect import attention_maps, mean_attention_distance, position_embedding_similarity
 from vitbench.models.weights import load_weights, save_weights
+from vitbench.utils.errors import UserError
 
 
 def test_the_record_agrees_with_itself():

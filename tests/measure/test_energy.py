@@ -163,8 +163,8 @@ def test_throughput_notes_every_window_under_its_name(xeon, tmp_path):
     import torch
     from torch import nn
 
-    from vitbench.measure.subject import Subject
-    from vitbench.measure.throughput import measure
+    from vitbench.measure.timing.subject import Subject
+    from vitbench.measure.timing.throughput import measure
 
     class Steady(Rapl):
         joules = 0.0

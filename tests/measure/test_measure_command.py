@@ -11,13 +11,16 @@ import sys
 import pandas as pd
 import pytest
 
-from vitbench.catalog import zoo
-from vitbench.config import ExternalConfig, MeasureConfig, ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
+from vitbench.declare.zoo import zoo
 from vitbench.measure import count, memory, side_by_side
 from vitbench.measure.__main__ import main
 from vitbench.measure.side_by_side import COLUMNS, config_of
-from vitbench.tables.layout import COLUMNS as TABLE_COLUMNS
+from vitbench.tables.columns import COLUMNS as TABLE_COLUMNS
+from vitbench.utils.errors import UserError
 
 SETTINGS = MeasureConfig(batch_size=2, blocks=6, cycles=1, warmup_s=0.05)
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=32, depth=1, num_heads=2)
@@ -142,7 +145,7 @@ def test_nothing_can_be_timed(nets, capsys):
     *_, reason, last = capsys.readouterr().out.splitlines()
     assert reason.startswith("odd_nets:Raises failed: cost: ")
     assert "it is Monday" in reason
-    assert last == "nothing could be timed"
+    assert last == "no model could be timed"
 
 
 def test_a_missing_library_says_which_extra_to_install(monkeypatch, capsys):

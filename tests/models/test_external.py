@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from vitbench.config import ExternalConfig
-from vitbench.errors import ConfigError, UserError
+from vitbench.declare.external import ExternalConfig
 from vitbench.models.external import build_external
 from vitbench.models.libraries import native_img_size
+from vitbench.utils.errors import ConfigError, UserError
 
 SOURCE = """
 from torch import nn

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 
 import vitbench
-from vitbench.config import ExternalConfig, ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import ResNet, VisionTransformer, build
 from vitbench.models.attention import Attention
+from vitbench.utils.errors import UserError
 
 
 def test_each_config_has_its_module():

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 import torch
 
-from vitbench.config import Init, ViTConfig
+from vitbench.declare.vit import Init, ViTConfig
 from vitbench.models.initialize import INITS
 from vitbench.models.vit import VisionTransformer
 

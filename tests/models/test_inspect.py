@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.config import ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.inspect import (
     attention_maps,
@@ -20,6 +20,7 @@ from vitbench.models.inspect import (
     position_embedding_similarity,
     rollout,
 )
+from vitbench.utils.errors import UserError
 
 SMALL = {"img_size": 8, "patch_size": 2, "in_chans": 1, "num_classes": 10, "embed_dim": 32, "depth": 2, "num_heads": 4}
 POSITIONS = ("none", "learned", "sincos2d", "relative", "rope")

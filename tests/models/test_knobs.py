@@ -13,11 +13,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vitbench import config as words
-from vitbench.config import ImpossibleConfigError, ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare import vit as words
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.serialize import from_dict
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.vit import VisionTransformer
+from vitbench.utils.errors import ImpossibleConfigError, UserError
 
 SMALL = {"img_size": (8, 12), "patch_size": 4, "in_chans": 2, "num_classes": 3, "embed_dim": 16, "depth": 2}
 HYBRID = {"stem": "hybrid", "hybrid_layers": (1,), "hybrid_width": 32}
@@ -404,7 +407,7 @@ OLD["vit relative moco"] = dataclasses.replace(OLD["vit"], pos_embed="relative",
 def test_defaults_draw_and_compute_what_they_did_before_there_were_knobs(name):
     torch.manual_seed(0)
     model = build(OLD[name])
-    x = torch.randn(2, OLD[name].in_chans, *words.as_pair(OLD[name].img_size))
+    x = torch.randn(2, OLD[name].in_chans, *as_pair(OLD[name].img_size))
     weights, logits = STORED[name]
     assert model(x).flatten().tolist() == pytest.approx(logits, abs=2e-5)
     assert sum(t.double().abs().sum().item() for t in model.state_dict().values()) == pytest.approx(weights, abs=1e-3)
@@ -412,4 +415,4 @@ def test_defaults_draw_and_compute_what_they_did_before_there_were_knobs(name):
 
 def test_a_config_of_before_is_read_as_it_was_meant():
     old = {"type": "ViTConfig", "embed_dim": 192, "num_heads": 3, "pool": "mean"}
-    assert words.from_dict(json.loads(json.dumps(old))) == ViTConfig(embed_dim=192, num_heads=3, pool="mean")
+    assert from_dict(json.loads(json.dumps(old))) == ViTConfig(embed_dim=192, num_heads=3, pool="mean")

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 import torch
 
-from vitbench.config import Act, ViTConfig
+from vitbench.declare.vit import Act, ViTConfig
 from vitbench.models.mlp import ACTIVATIONS, Mlp, SwiGLU, build_mlp
 
 FORMULAS = {

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from vitbench.config import Norm
+from vitbench.declare.vit import Norm
 from vitbench.models.norm import NORMS
 
 EPS = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vitbench.config import ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.patch_embed import PatchEmbed
+from vitbench.utils.errors import UserError
 
 
 @pytest.mark.parametrize(("img_size", "patch_size"), [(6, 2), ((4, 6), 2), ((6, 4), (3, 2))])

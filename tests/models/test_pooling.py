@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vitbench.config import ViTConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.pooling import AttentionPool
 
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.config import PosEmbed, ViTConfig
+from vitbench.declare.vit import PosEmbed, ViTConfig
 from vitbench.models.pos_embed import (
     POSITIONS,
     Learned2d,

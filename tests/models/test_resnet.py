@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitbench.config import ResNetConfig
+from vitbench.declare.resnet import ResNetConfig
 from vitbench.models.resnet import ResNet
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.config import ViTConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.patch_embed import PatchEmbed
 from vitbench.models.stem import ConvStem, StdConv2d, build_stem, conv_channels, pad_same
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitbench.config import ImpossibleConfigError, ViTConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.vit import VisionTransformer
+from vitbench.utils.errors import ImpossibleConfigError
 
 SMALL = {"img_size": (4, 6), "patch_size": 2, "in_chans": 2, "num_classes": 3, "embed_dim": 16, "depth": 2}
 KINDS = ("none", "learned", "sincos2d", "relative", "rope")

@@ -4,7 +4,7 @@ import types
 
 import torch
 
-from vitbench.config import as_pair
+from vitbench.declare.sizes import as_pair
 
 PEERS = ("timm", "torchvision", "transformers", "vit_pytorch")
 RTOL = 1e-5

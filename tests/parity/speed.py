@@ -22,9 +22,11 @@ from torch import Tensor, nn
 
 from tests.parity.peers import import_torchvision
 from vitbench import build, zoo
-from vitbench.config import ModelConfig, ViTConfig, as_pair
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure import compare, memory
-from vitbench.measure.subject import Mode
+from vitbench.measure.timing.subject import Mode
 from vitbench.stats.estimates import ratio_interval
 
 OURS = "vitbench"

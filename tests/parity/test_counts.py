@@ -3,7 +3,7 @@
 import pytest
 
 from tests.parity.peers import import_torchvision
-from vitbench.config import ExternalConfig
+from vitbench.declare.external import ExternalConfig
 from vitbench.measure import count
 
 NAMES = ("vit_b_16", "swin_t", "convnext_tiny", "efficientnet_b0", "densenet121", "resnext50_32x4d")

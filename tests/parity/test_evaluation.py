@@ -8,7 +8,7 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 
 from vitbench import build, zoo
-from vitbench.config import with_values
+from vitbench.declare.checked import with_values
 from vitbench.evaluate.request import prepare
 
 SHAPES = ((300, 400), (500, 333), (224, 224), (97, 640), (248, 249))

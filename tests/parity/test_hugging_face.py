@@ -12,7 +12,7 @@ from transformers import ViTConfig as HFConfig
 
 from tests.parity.peers import assert_equal, images, randomise
 from vitbench import build
-from vitbench.config import ViTConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights import load_weights
 
 SIZES = [(32, 8), (48, 16)]

@@ -14,8 +14,10 @@ from vit_pytorch.simple_vit import posemb_sincos_2d
 
 from tests.parity.peers import assert_equal, assert_same_gradients, images, randomise
 from vitbench import build, zoo
-from vitbench.catalog import names
-from vitbench.config import ResNetConfig, ViTConfig, as_pair
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.vit import ViTConfig
+from vitbench.declare.zoo import names
 
 NOT_IN_TIMM = {"simple_vit_small_patch16_224", "encoder2017_base_patch16_224"}  # each has a test of its own
 ZOO = [name for name in names() if name not in NOT_IN_TIMM]

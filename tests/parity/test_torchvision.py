@@ -5,7 +5,8 @@ import torch
 
 from tests.parity.peers import assert_equal, assert_same_gradients, images, import_torchvision, randomise
 from vitbench import build, zoo
-from vitbench.config import ResNetConfig, ViTConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights import config_from_checkpoint, load_weights
 
 models = import_torchvision().models

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.made import vit_vs_resnet
+from tests.support.made_records import vit_vs_resnet
 from vitbench import report
 
 

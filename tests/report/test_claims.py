@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.made import Made, claim, pos_embed, vit_vs_resnet
+from tests.support.made_records import Made, claim, pos_embed, vit_vs_resnet
 from vitbench import tables
 from vitbench.report.claims import judge
 from vitbench.report.phrases import plain

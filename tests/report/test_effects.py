@@ -7,12 +7,12 @@ import shutil
 
 import pytest
 
-from tests.report.browser import look, needs_chromium
-from tests.report.test_families import part
+from tests.report.test_model_families import part
 from tests.report.test_verify import changed, digits
+from tests.support.browser import look, needs_chromium
 from tests.tables.test_effects import AXES, HOLE, made_grid
 from vitbench import report
-from vitbench.report import markdown, page, pictures, shown
+from vitbench.report import figures, markdown, page, shown_variants
 from vitbench.report.verify import Verification, compare, verify
 from vitbench.stats import effects
 from vitbench.tables.compare import comparisons
@@ -46,7 +46,7 @@ def said(folder):
     study = read_study(folder)
     compared = comparisons(study)
     tabulated = table(study, compared)
-    drawn = list(itertools.islice(pictures.draw(study, tabulated, compared), 2))
+    drawn = list(itertools.islice(figures.draw(study, tabulated, compared), 2))
     return markdown.render(page.compose(study, tabulated, compared, drawn))
 
 
@@ -184,7 +184,7 @@ def test_of_many_variants_effects_are_of_all_and_figures_say_what_they_leave_out
     """56 cells, of which other figures show 24; seven levels of depth have no room for a line each."""
     made = made_grid(tmp_path, axes=MANY, base={"depth": 4, "embed_dim": 32, "pos_embed": "learned"})
     found = said(made.folder)
-    assert f"figures show {shown.DRAWN}" in found
+    assert f"figures show {shown_variants.DRAWN}" in found
     main, pairs = part(found, "Main effects"), part(found, "Interactions")
     assert "Shown: 24" not in main + pairs
     assert main.count("\n| `") == 2 * (6 + 7)

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.report.made import Made, claim, pos_embed, vit_vs_resnet
-from tests.report.test_families import two_families
-from tests.tables.test_datasize import curves
+from tests.report.test_model_families import two_families
+from tests.support.made_records import Made, claim, pos_embed, vit_vs_resnet
+from tests.tables.test_data_scaling import curves
 from tests.tables.test_effects import HOLE, made_grid
 from tests.tables.test_roofline import under_roofs
 from tests.tables.test_tuned import made_tuned
 from vitbench import report
-from vitbench.report import grids, page, pictures
+from vitbench.report import figures, page, text_tables
 from vitbench.report.phrases import plain
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table
-from vitbench.tables.layout import MISSING
 from vitbench.tables.study import read_study
+from vitbench.utils.format import MISSING
 
 NO = "no interval"
 COUNTED = {
@@ -81,7 +81,7 @@ def composed(request, tmp_path_factory):
     study = read_study(folder)
     compared = comparisons(study)
     tabulated = table(study, compared)
-    return page.compose(study, tabulated, compared, list(pictures.draw(study, tabulated, compared)))
+    return page.compose(study, tabulated, compared, list(figures.draw(study, tabulated, compared)))
 
 
 def tables_of(composed):
@@ -141,8 +141,8 @@ def test_a_number_of_one_seed_says_that_it_has_no_interval(tmp_path):
 
 def test_a_column_nobody_has_thought_of_would_be_found():
     """The check above sees a number without an interval, so that a passing report is no accident."""
-    cells = [grids.Cell("a", name=True), grids.Cell("1.5")]
-    assert list(bare(grids.make("New", ["Variant", "Joules"], [cells], "")))
+    cells = [text_tables.Cell("a", name=True), text_tables.Cell("1.5")]
+    assert list(bare(text_tables.make("New", ["Variant", "Joules"], [cells], "")))
     assert MISSING not in "0123456789"
 
 

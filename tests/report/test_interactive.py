@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from tests.report.browser import look, needs_chromium
-from tests.report.made import Made
 from tests.report.test_html import Reader
+from tests.support.browser import look, needs_chromium
+from tests.support.made_records import Made
 from vitbench import report
-from vitbench.report.grids import AGAINST, Cell
 from vitbench.report.html import sort_key
+from vitbench.report.text_tables import AGAINST, Cell
 
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 

@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from tests.report.made import Made, pos_embed
-from tests.tables.test_export_latex import tokens
+from tests.support.made_records import Made, pos_embed
+from tests.utils.test_latex import tokens
 from vitbench import tables
 from vitbench.report import latex, page
-from vitbench.tables.export_latex import PACKAGES
+from vitbench.utils.latex import PACKAGES
 
 HOSTILE = r"a|b_c 100% & #1 {x} ~^\end{tabular} $x$ naïve 日本 \input{/etc/passwd}"
 

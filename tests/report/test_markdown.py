@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from vitbench.report import markdown
-from vitbench.report.grids import Cell, Grid
 from vitbench.report.phrases import Name
+from vitbench.report.text_tables import Cell, Grid
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKS = st.text(st.sampled_from("ab1 `*_[]()<>#+-.!~|&;:\\=$/\"'x\n"), max_size=40)

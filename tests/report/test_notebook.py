@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 import vitbench
-from tests.report.made import Made, pos_embed, vit_vs_resnet
 from tests.report.test_html import Reader
+from tests.support.made_records import Made, pos_embed, vit_vs_resnet
 from vitbench import report, tables
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 HOSTILE = "<script>alert(1)</script> & \"'"
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.report.made import Made, claim, draws, pos_embed
+from tests.support.made_records import Made, claim, draws, pos_embed
 from vitbench import report
-from vitbench.records import RECORDS, Record, file_digest
-from vitbench.report import libraries, texts
+from vitbench.records.reader import RECORDS, file_digest
+from vitbench.records.record import Record
+from vitbench.report import compare_texts, libraries
 from vitbench.report.__main__ import main
 from vitbench.report.verify import Verification, check, compare, verify
 
@@ -83,7 +84,10 @@ def test_what_was_written_holds(written, capsys):
     out = capsys.readouterr().out
     assert "All of it holds" in out
     text = (written / "report.md").read_text()
-    assert f"{texts.numbers(text)} numbers, {texts.sentences(text)} sentences, {texts.cells(text)} cells" in out
+    assert (
+        f"{compare_texts.numbers(text)} numbers, {compare_texts.sentences(text)} sentences, {compare_texts.cells(text)} cells"
+        in out
+    )
     assert f"{len((written / RECORDS).read_text().splitlines())} records by checksum" in out
     assert f"{len(list((written / 'figures').glob('*.*')))} byte for byte" in out.replace(" files", "")
     assert "12 files read, 12 of them without a digest" in out
@@ -91,7 +95,7 @@ def test_what_was_written_holds(written, capsys):
 
 def test_numbers_sentences_and_cells_are_counted_as_a_reader_would():
     text = "# Head 1\n\nOne dog ran 2.5 miles. It was 1\u202f200 m; wasn't it?\n\n| a | b |\n| --- | --: |\n| x | 3 |\n"
-    assert (texts.numbers(text), texts.sentences(text), texts.cells(text)) == (4, 3, 4)
+    assert (compare_texts.numbers(text), compare_texts.sentences(text), compare_texts.cells(text)) == (4, 3, 4)
 
 
 @pytest.mark.parametrize("name", ["report.md", "report.html", "table.csv", "table.tex"])
@@ -99,7 +103,7 @@ def test_numbers_sentences_and_cells_are_counted_as_a_reader_would():
 def test_a_changed_digit_of_the_report_is_found(copy, anew, name, seed):
     path = copy / name
     text = path.read_text(encoding="utf-8")
-    places = digits(texts.without_drawings(text) if name == "report.html" else text)
+    places = digits(compare_texts.without_drawings(text) if name == "report.html" else text)
     if name == "report.html":  # a drawing's digits are thousands: the words' own, then some of the drawings'
         places = digits(text)
         words = [p for p in places if text.rfind("<svg", 0, p) <= text.rfind("</svg>", 0, p)]

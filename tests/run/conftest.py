@@ -4,9 +4,11 @@ import textwrap
 
 import pytest
 
-from vitbench.ablation import Ablation
-from vitbench.config import ExternalConfig, MeasureConfig, TrainConfig
-from vitbench.run.executors.local import LocalExecutor
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.run.executors.local.executor import LocalExecutor
 
 FAULTS = '''
 import ctypes, os, sys, time

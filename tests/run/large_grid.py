@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vitbench.ablation import Ablation
-from vitbench.config import ViTConfig
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.vit import ViTConfig
 from vitbench.run.planning.plan import Plan, make_plan
 from vitbench.run.planning.trials import Survey
-from vitbench.run.watch.observer import Estimate
+from vitbench.run.progress.observer import Estimate
 
 FILE = '''"""A grid of {cells:,} cells.
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vitbench.ablation import Ablation
-from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.run import execute
 from vitbench.run.executors.job import Job
-from vitbench.run.executors.local import LocalExecutor
-from vitbench.run.kinds import Measured
+from vitbench.run.executors.local.executor import LocalExecutor
+from vitbench.run.jobs import Measured
 from vitbench.run.planning.trials import Survey
 
 DATA = {

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 from vitbench.ablate import show_results
-from vitbench.records import read
+from vitbench.records.reader import read
 from vitbench.run import execute
-from vitbench.run.executors.local import LocalExecutor
+from vitbench.run.executors.local.executor import LocalExecutor
 
 MODELS = '''
 import ctypes, os, signal, sys, time

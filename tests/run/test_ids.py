@@ -5,26 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from vitbench.ablation import Ablation
-from vitbench.config import (
-    DataConfig,
-    ExternalConfig,
-    MeasureConfig,
-    ResNetConfig,
-    TrainConfig,
-    Tuning,
-    ViTConfig,
-    as_dict,
-    completed,
-    defaults,
-    essence,
-    from_dict,
-)
-from vitbench.errors import UserError
-from vitbench.records import VERSIONS, identity, read
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.data import DataConfig
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.serialize import as_dict, completed, defaults, essence, from_dict
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.tuning import Tuning
+from vitbench.declare.vit import ViTConfig
+from vitbench.records.identity import VERSIONS, identity
+from vitbench.records.reader import read
 from vitbench.run.planning.plan import check_settings, make_plan
 from vitbench.run.planning.recorded import batched
 from vitbench.run.planning.trials import Survey
+from vitbench.utils.errors import UserError
 
 EARLIER = Path(__file__).parent / "earlier_version"
 
@@ -196,7 +191,7 @@ def then(monkeypatch):
 
 def set_versions(monkeypatch, versions):
     monkeypatch.setattr("vitbench.run.planning.trial.WINDOWS", 2)  # of a throughput
-    for module in ("vitbench.records", "vitbench.run.planning.recorded"):
+    for module in ("vitbench.records.identity", "vitbench.run.planning.recorded"):
         monkeypatch.setattr(f"{module}.VERSIONS", versions)
 
 

@@ -11,8 +11,8 @@ import time
 import pandas as pd
 import pytest
 
-from vitbench.records import read
-from vitbench.run.store.holder import holder_of
+from vitbench.records.reader import read
+from vitbench.run.store.lock_holder import holder_of
 from vitbench.run.store.writer import Writer
 
 TINY = '''"""Does depth help?"""

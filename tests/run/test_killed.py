@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vitbench.records import file_digest, read, scan
+from vitbench.records.reader import file_digest, read, scan
 
 HERE = Path(__file__).parent
 KILLS, TRIALS, JOBS = 50, 60, 2

@@ -7,7 +7,8 @@ import tracemalloc
 
 from tests.bench import nothing
 from tests.bench.engine import steps, sweep
-from vitbench.records import now, read
+from vitbench.records.identity import now
+from vitbench.records.reader import read
 from vitbench.run.executors.job import Result
 
 TRIALS = 1000

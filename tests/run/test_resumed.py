@@ -16,9 +16,13 @@ import pytest
 from PIL import Image
 
 from vitbench import load
-from vitbench.ablation import Ablation
-from vitbench.config import MeasureConfig, ResNetConfig, TrainConfig, Tuning, ViTConfig
-from vitbench.records import load_arrays, read
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.tuning import Tuning
+from vitbench.declare.vit import ViTConfig
+from vitbench.records.reader import load_arrays, read
 from vitbench.run import Observer, execute, plan
 from vitbench.run.store.checkpoints import CHECKPOINTS, Checkpoints
 from vitbench.run.sweep import job_of

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from vitbench.ablation import Ablation
-from vitbench.config import MeasureConfig, TrainConfig, ViTConfig
-from vitbench.errors import UserError
-from vitbench.records import read
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
+from vitbench.records.reader import read
 from vitbench.run import execute
-from vitbench.run.executors.local import LocalExecutor
-from vitbench.run.surveying import _source_version
+from vitbench.run.executors.local.executor import LocalExecutor
+from vitbench.run.preflight import _source_version
+from vitbench.utils.errors import UserError
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=32, depth=2, num_heads=2)
 KINDS = ("memory", "latency", "train_step")

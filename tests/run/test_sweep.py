@@ -11,11 +11,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vitbench.config import TrainConfig
-from vitbench.errors import UserError
-from vitbench.records import load_arrays, read
+from vitbench.declare.train import TrainConfig
+from vitbench.records.reader import load_arrays, read
 from vitbench.run import Observer, execute, plan
 from vitbench.run.store.writer import Writer
+from vitbench.utils.errors import UserError
 
 QUICK = ("cost", "latency", "train_step", "accuracy")
 

@@ -6,12 +6,18 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from vitbench.ablation import Ablation
-from vitbench.config import DataConfig, ExternalConfig, MeasureConfig, ResNetConfig, TrainConfig, Tuning, ViTConfig
-from vitbench.errors import UserError
-from vitbench.records import file_digest, load_arrays, read
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.data import DataConfig
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.tuning import Tuning
+from vitbench.declare.vit import ViTConfig
+from vitbench.records.reader import file_digest, load_arrays, read
+from vitbench.records.tuning_outcome import FIRST_SEED, chosen
 from vitbench.run import Observer, execute, plan
-from vitbench.tuning import FIRST_SEED, chosen
+from vitbench.utils.errors import UserError
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 CNN = ResNetConfig(depth=None, layers=(1,), block="basic", width=4)

@@ -19,11 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from tests.report.made import ENVIRONMENT, MIB
-from vitbench.config import MeasureConfig, TrainConfig, ViTConfig, as_dict
-from vitbench.lines import checksum, dumps
-from vitbench.records import SCHEMA, Environment, digest, file_digest, plain
-from vitbench.variant import format_axes
+from tests.support.made_records import ENVIRONMENT, MIB
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.serialize import as_dict
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.variant import format_axes
+from vitbench.declare.vit import ViTConfig
+from vitbench.records.codec import checksum, dumps
+from vitbench.records.identity import SCHEMA, digest, plain
+from vitbench.records.reader import file_digest
+from vitbench.records.record import Environment
 
 SEEDS = 6
 EACH = 2 + SEEDS

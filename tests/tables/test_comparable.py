@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report.made import ENVIRONMENT, MIB, SETTINGS, Made, claim
+from tests.support.made_records import ENVIRONMENT, MIB, SETTINGS, Made, claim
 from vitbench import report, tables
-from vitbench.errors import UserError
-from vitbench.likeness import sentence, unlike
-from vitbench.records import Record
+from vitbench.records.comparability import sentence, unlike
+from vitbench.records.record import Record
 from vitbench.report.__main__ import main
 from vitbench.report.claims import judge
 from vitbench.tables.comparable import why_not_subtracted
-from vitbench.tables.matched import matched
+from vitbench.tables.matched_pairs import matched
+from vitbench.utils.errors import UserError
 
 PAIR = [{"name": "a"}, {"name": "b"}]
 TORCH = {"packages": {"torch": "2.14.0", "numpy": "2.4.6"}}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.report.made import Made, pos_embed
+from tests.support.made_records import Made, pos_embed
 from vitbench import tables
 
 PAIR = [{"name": "a"}, {"name": "b"}]

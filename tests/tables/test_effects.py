@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.made import MIB, Made, draws
+from tests.support.made_records import MIB, Made, draws
 from vitbench import stats, tables
+from vitbench.declare.variant import format_axes
 from vitbench.tables.effects import NAMES, crossed, effects, pair_means, wide
 from vitbench.tables.factorial import grid_of
-from vitbench.variant import format_axes
 
 AXES = {"depth": [2, 4, 8], "embed_dim": [32, 64], "pos_embed": ["learned", "none"]}
 BASE = {"depth": 4, "embed_dim": 32, "pos_embed": "learned"}

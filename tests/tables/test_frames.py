@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.made import MIB, Made, pos_embed, vit_vs_resnet
+from tests.support.made_records import MIB, Made, pos_embed, vit_vs_resnet
 from vitbench import tables
-from vitbench.tables.layout import COLUMNS
+from vitbench.tables.columns import COLUMNS
 
 BASE, OTHER = "depth=4", "depth=8"
 RATIOS = [0.09, 0.11] * 6  # log-ratio of each block: mean .1, sd .01 * sqrt(12 / 11)

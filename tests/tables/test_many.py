@@ -5,11 +5,12 @@ import json
 import pandas as pd
 import pytest
 
-from tests.report.made import Made
+from tests.support.made_records import Made
 from tests.tables import many
-from vitbench import records, report, tables
-from vitbench.records import Record
-from vitbench.report import shown
+from vitbench import report, tables
+from vitbench.records import reader
+from vitbench.records.record import Record
+from vitbench.report import shown_variants
 from vitbench.report.phrases import names, plain
 
 GIB = 2**30
@@ -32,7 +33,7 @@ def test_the_lines_are_those_that_a_run_writes(folder):
 
 def test_read_together_records_are_what_each_line_says(folder):
     lines = (folder / "records.jsonl").read_bytes().splitlines()
-    together = records.read(folder)
+    together = reader.read(folder)
     assert len(together) == len(lines) == 4001
     assert [r.line().encode() for r in together[:200]] == lines[:200]
     assert together[1].config is together[3].config
@@ -49,8 +50,8 @@ def test_a_changed_byte_is_found_in_what_was_read_before(folder, tmp_path):
     ):
         (tmp_path / "records.jsonl").write_bytes(b"".join([*lines[:2], lines[2].replace(old, new, 1), *lines[3:]]))
         if lines[2].count(old):
-            with pytest.raises(records.UserError, match="line 3 is not what was written"):
-                records.read(tmp_path)
+            with pytest.raises(reader.UserError, match="line 3 is not what was written"):
+                reader.read(tmp_path)
 
 
 def test_every_variant_is_in_the_table_and_some_in_the_report(folder):
@@ -58,28 +59,31 @@ def test_every_variant_is_in_the_table_and_some_in_the_report(folder):
     assert len(table) == 500
     assert table["accuracy"].notna().all()
     text = (folder / "report.md").read_text(encoding="utf-8")
-    assert f"Of 500 variants, figures show {shown.DRAWN}, tables {shown.ROWS}: the baseline and those most" in text
+    assert (
+        f"Of 500 variants, figures show {shown_variants.DRAWN}, tables {shown_variants.ROWS}: the baseline and those most"
+        in text
+    )
     rows = text.partition("## Results")[2].partition("As files")[0].count("\n| `")
-    assert rows == shown.ROWS
-    assert text.count(f"{shown.ROWS} of 500 variants: the baseline and those most accurate on the valid") == 4
+    assert rows == shown_variants.ROWS
+    assert text.count(f"{shown_variants.ROWS} of 500 variants: the baseline and those most accurate on the valid") == 4
 
 
 def test_those_shown_are_the_best_on_the_validation_split(folder):
     study = tables.read_study(folder)
-    kept = shown.in_figures(study)
+    kept = shown_variants.in_figures(study)
     best = {v.name: 0.0 for v in study.variants}
-    for record in records.read(folder):
+    for record in reader.read(folder):
         if record.kind == "accuracy":
             best[record.variant] += record.values["val_accuracy"]
     first = sorted((name for name in best if name != study.baseline), key=lambda name: -best[name])
-    assert kept == {study.baseline, *first[: shown.DRAWN - 1]}
+    assert kept == {study.baseline, *first[: shown_variants.DRAWN - 1]}
     figures = (folder / "figures" / "accuracy.svg").read_text(encoding="utf-8")
-    assert figures.count(f'id="{"point-"}') == shown.DRAWN
+    assert figures.count(f'id="{"point-"}') == shown_variants.DRAWN
 
 
 def test_the_terminal_says_how_many_rows_it_leaves_out(folder):
     heads, rows = report.terminal_table(folder)
-    assert len(rows) == shown.ROWS + 1
+    assert len(rows) == shown_variants.ROWS + 1
     assert rows[-1][0] == "and 100 more, in table.csv"
     assert len(rows[-1]) == len(heads)
 

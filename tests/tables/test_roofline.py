@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.made import Made
+from tests.support.made_records import Made
 from vitbench import report
 from vitbench.tables.frames import table, timings
 from vitbench.tables.roofline import FIELDS, machines, points
@@ -89,7 +89,7 @@ def test_a_ceiling_of_another_environment_says_nothing_of_a_latency(tmp_path):
     made = folder(tmp_path, ceilings=False)
     made.ceiling(flop_per_s=100e9, bytes_per_s=10e9, ops_per_s=2e5)
     lines = (made.folder / "records.jsonl").read_text().splitlines()
-    from vitbench.records import Record
+    from vitbench.records.record import Record
 
     kept = [Record.from_line(line.encode()) for line in lines]
     import dataclasses

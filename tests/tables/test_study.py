@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from tests.report.made import SETTINGS, Made, pos_embed
+from tests.support.made_records import SETTINGS, Made, pos_embed
 from vitbench import tables
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 PAIR = [{"name": "a", "axes": {"depth": 1}}, {"name": "b", "axes": {"depth": 2}}]
 

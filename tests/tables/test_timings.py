@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.report.made import Made
+from tests.support.made_records import Made
 from vitbench import report, stats, tables
 from vitbench.report.phrases import plain
 from vitbench.report.timing import caveats

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.report.made import SETTINGS, Made
+from tests.support.made_records import SETTINGS, Made
 from vitbench import stats, tables
 from vitbench.tables import tuned
-from vitbench.tables.layout import COLUMNS, columns_for
+from vitbench.tables.columns import COLUMNS, columns_for
 
 TRAIN = SETTINGS["train"]
 OWN, WON = {"lr": 0.002, "weight_decay": 0.05}, {"lr": 0.001, "weight_decay": 0.1}

@@ -4,8 +4,8 @@ import pytest
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import EventList, FunctionEvent
 
-from vitbench.errors import UserError
 from vitbench.trace.attribution import PYTHON, UNLINKED, Owner, attribute
+from vitbench.utils.errors import UserError
 
 OWNERS = {
     "blocks.0": Owner(None, "blocks.0"),

@@ -6,7 +6,8 @@ import pytest
 from torch import nn
 
 import vitbench
-from vitbench.config import ResNetConfig, ViTConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.trace.attribution import PARTS
 from vitbench.trace.model_parts import blocks_of, owners_of, part_of
 

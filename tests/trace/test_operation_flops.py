@@ -6,8 +6,8 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from torch import nn
 
 from vitbench import zoo
-from vitbench.config import ViTConfig
-from vitbench.measure.closed_form import closed_form
+from vitbench.declare.vit import ViTConfig
+from vitbench.measure.counts.closed_form import closed_form
 from vitbench.models import build
 from vitbench.trace.operation_flops import counted_flops, flops_by_operation
 

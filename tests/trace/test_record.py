@@ -4,13 +4,16 @@ import json
 
 import pytest
 
-from vitbench.config import ExternalConfig, MeasureConfig, ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
-from vitbench.measure.closed_form import closed_form
+from vitbench.measure.counts.closed_form import closed_form
 from vitbench.trace.attribution import PYTHON
 from vitbench.trace.record import record
 from vitbench.trace.summary import memory_of, summarize
+from vitbench.utils.errors import UserError
 
 BATCH, STEPS, MIB = 3, 2, 2**20
 SETTINGS = MeasureConfig(batch_size=BATCH)

@@ -47,8 +47,14 @@ SUMMARY = Summary(
 )  # fmt: skip
 
 
-def test_the_tables_of_the_terminal():
-    words = [text.split() for text in display.text(SUMMARY).splitlines()]
+def shown(capsys, form):
+    display.write(SUMMARY, form)
+    return capsys.readouterr().out
+
+
+def test_the_tables_of_the_terminal(capsys):
+    text = shown(capsys, "table")
+    words = [line.split() for line in text.splitlines()]
     for row in (
         ["MLP", "75.0%", "30"],
         ["all", "100.0%", "40"],
@@ -59,20 +65,20 @@ def test_the_tables_of_the_terminal():
         ["blocks.1", "50.0%", "20", 40 * "█"],
     ):
         assert row in words
-    notes = display.text(SUMMARY).partition("memory: ")[2]
+    notes = text.partition("memory: ")[2]
     assert "peak 3.0 MiB, of which 1.0 MiB" in notes
     assert "2.5 GFLOP by torch's counter, unknown to vitbench.measure.count" in notes
 
 
-def test_markdown_has_the_same_tables_and_the_notes_as_a_list():
-    lines = display.markdown(SUMMARY).splitlines()
-    assert sum(text.startswith("| --- |") for text in lines) == 4
+def test_markdown_has_the_same_tables_and_the_notes_as_a_list(capsys):
+    lines = shown(capsys, "markdown").splitlines()
+    assert [lines[i - 2] for i, text in enumerate(lines) if text.startswith("| --- |")][1:] == [""] * 3
     assert "| blocks.0 | 25.0% | 10 | " + 20 * "█" + " |" in lines
     assert any(text.startswith("- memory: peak") for text in lines)
 
 
-def test_csv_has_a_line_for_every_row_at_full_precision():
-    rows = list(csv.DictReader(io.StringIO(display.csv(SUMMARY))))
+def test_csv_has_a_line_for_every_row_at_full_precision(capsys):
+    rows = list(csv.DictReader(io.StringIO(shown(capsys, "csv"))))
     assert [row["table"] for row in rows] == ["part"] * 2 + ["phase"] * 2 + ["operation"] * 2 + ["block"] * 2
     assert [row["flops"] for row in rows] == ["", "", "", "", "2500000000", "", "", ""]
     assert float(rows[7]["backward_ms"]) == 12

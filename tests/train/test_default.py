@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import Dataset, load
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.train import train
 

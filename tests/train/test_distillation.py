@@ -10,14 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.weights import save_weights
 from vitbench.train import train
 from vitbench.train.loss import distillation_loss
 from vitbench.train.teachers import load_teacher
+from vitbench.utils.errors import UserError
 
 VIT = ViTConfig(
     img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2, init="moco",

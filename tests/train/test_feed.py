@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from vitbench.config import TrainConfig
 from vitbench.data.dataset import Split, make_dataset
+from vitbench.declare.train import TrainConfig
 from vitbench.train import feed
 from vitbench.train.feed import Feed
 

@@ -7,12 +7,14 @@ import dataclasses
 import pytest
 import torch
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.weights import load_weights, save_weights
 from vitbench.train import loop, train
+from vitbench.utils.errors import UserError
 
 VIT = ViTConfig(
     img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2, init="moco",

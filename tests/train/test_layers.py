@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.train.layers import layers_above
 from vitbench.train.optimizer import adamw, set_rate
+from vitbench.utils.errors import UserError
 
 VIT = {"img_size": 32, "patch_size": 16, "num_classes": 3, "embed_dim": 32, "depth": 3, "num_heads": 2}
 

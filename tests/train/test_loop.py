@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import Dataset, load
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.train import Diverged, feed, loop, train
 

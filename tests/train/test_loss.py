@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vitbench.config import ViTConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
-from vitbench.measure.subject import Subject, place
+from vitbench.measure.timing.subject import Subject, place
 from vitbench.models import build
 from vitbench.train.loss import cross_entropy
 

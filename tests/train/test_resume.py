@@ -17,11 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
 from vitbench.data.dataset import Dataset, Split, make_dataset
 from vitbench.data.files import Files
 from vitbench.data.stream import Stream
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure import accuracy
 from vitbench.models import build
 from vitbench.models.weights import save_weights

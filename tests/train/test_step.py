@@ -13,13 +13,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.train import train
 from vitbench.train.ema import RunningMean
 from vitbench.train.step import Step
+from vitbench.utils.errors import UserError
 
 VIT = ViTConfig(
     img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2, init="moco",
@@ -192,7 +194,7 @@ def test_a_missing_compiler_is_said_before_anything_is_trained(monkeypatch):
 
 COMPILED = """
 import dataclasses
-from vitbench.config import ResNetConfig, TrainConfig, ViTConfig
+from vitbench import ResNetConfig, TrainConfig, ViTConfig
 from vitbench.data import load
 from vitbench.train import train
 vit = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from vitbench.config import TrainConfig, ViTConfig
 from vitbench.data.dataset import Dataset, Split, make_dataset
 from vitbench.data.files import Files
 from vitbench.data.stream import Stream
+from vitbench.declare.train import TrainConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.measure import accuracy
 from vitbench.train import feed, train
 from vitbench.train.feed import Feed

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
 from vitbench.data.split import stratified
-from vitbench.errors import UserError, choices
+from vitbench.utils.errors import UserError, choices
 
 FEWEST = 10
 """Images that a split into three needs at least."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from vitbench.data import plain_pickle
 from vitbench.data.dataset import Dataset, make_dataset, make_split
 from vitbench.data.split import stratified
-from vitbench.errors import UserError, choices
+from vitbench.utils.errors import UserError, choices
 
 SIDE = 32
 

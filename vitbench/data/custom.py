@@ -23,7 +23,7 @@ import torch
 from vitbench.data.arrays import EXPECTED, from_arrays
 from vitbench.data.dataset import Dataset, Split
 from vitbench.data.stream import Stream
-from vitbench.errors import UserError, unknown
+from vitbench.utils.errors import UserError, unknown
 
 
 def load(path: str) -> Dataset:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitbench.data.decode import SUFFIXES, shown
-from vitbench.errors import UserError, choices
+from vitbench.utils.errors import UserError, choices
 
 HASHED_UP_TO = 2 * 2**30
 """Bytes of files whose whole content enters the version; of a larger set only names and sizes do."""

@@ -26,7 +26,6 @@ import PIL
 import torch
 from torch import Tensor
 
-from vitbench.config import scaled
 from vitbench.data.cache import Arrays, cached
 from vitbench.data.dataset import Dataset, Split, channel_statistics, make_spec, sample_statistics
 from vitbench.data.decode import Resize, image_sizes, shown
@@ -34,8 +33,9 @@ from vitbench.data.files import Files, Listing, list_classes, stamp, version_of
 from vitbench.data.spec import DataSpec
 from vitbench.data.split import stratified
 from vitbench.data.stream import Stream
-from vitbench.errors import UserError, choices
-from vitbench.threads import cores
+from vitbench.declare.sizes import scaled
+from vitbench.utils.errors import UserError, choices
+from vitbench.utils.threads import cores
 
 FORMAT = 2
 """Raised whenever the same files would give other pixels or another split."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from vitbench.data.dataset import Dataset, make_dataset, make_split
 from vitbench.data.split import stratified
-from vitbench.errors import UserError, choices
+from vitbench.utils.errors import UserError, choices
 
 LARGEST_SIZE = 1024
 

@@ -11,7 +11,7 @@ from vitbench.data import arrays, cifar, custom, folder, idx, subset
 from vitbench.data.dataset import Dataset
 from vitbench.data.resize import resize
 from vitbench.data.spec import DataSpec
-from vitbench.errors import UserError, unknown
+from vitbench.utils.errors import UserError, unknown
 
 _EMBEDDED = ("digits", "quadrant", "majority", "same_different", "translation")
 FOLDERS = ("folder", "imagenet")

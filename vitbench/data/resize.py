@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vitbench.config import scaled
 from vitbench.data.dataset import Dataset, Split, channel_statistics
-from vitbench.errors import UserError
+from vitbench.declare.sizes import scaled
+from vitbench.utils.errors import UserError
 
 IMAGES_AT_ONCE = 1024
 

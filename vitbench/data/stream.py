@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vitbench.data.decode import Resize, decode, decode_whole
 from vitbench.data.files import Files
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 AHEAD = 2
 """Batches that each worker prepares before they are asked for."""

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from vitbench.errors import UserError, choices
+from vitbench.utils.errors import UserError, choices
 
 
 def rows(

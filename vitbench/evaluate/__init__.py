@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitbench.lazy import lazy
+from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.evaluate.images import Images
+    from vitbench.evaluate.preprocessing import Images
     from vitbench.evaluate.scoring import ClassScore, Scores, logits_of, score
 
 __all__ = ["ClassScore", "Images", "Scores", "logits_of", "score"]
@@ -15,7 +15,7 @@ __all__ = ["ClassScore", "Images", "Scores", "logits_of", "score"]
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "images": ("Images",),
+        "preprocessing": ("Images",),
         "scoring": ("ClassScore", "Scores", "logits_of", "score"),
     },
 )

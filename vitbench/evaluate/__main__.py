@@ -6,17 +6,17 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from vitbench import cli, threads
-from vitbench.errors import UserError
+from vitbench.utils import cli, display, threads
+from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     from vitbench.data import DataSpec
+    from vitbench.evaluate.display import Found
     from vitbench.evaluate.request import Ready
-    from vitbench.evaluate.showing import Found
 
 PROG = "python -m vitbench.evaluate"
 EXAMPLE = f"{PROG} vit_base_patch16_224 --weights FILE --data folder:PATH"
@@ -24,40 +24,42 @@ EXAMPLE = f"{PROG} vit_base_patch16_224 --weights FILE --data folder:PATH"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Accuracy (top-1, top-5, by class), calibration error and throughput of a checkpoint on a test split.
+    """Evaluate a checkpoint on a test split: accuracy (top-1, top-5, per class), calibration error and throughput.
 
-    Nothing is trained and nothing downloaded. Images are sized, cropped and normalised as the authors of such
-    checkpoints do it; what was done is said.
+    Nothing is trained or downloaded. Images are resized, cropped and normalised as the checkpoint's authors do; the
+    notes under the table name each step.
     """
 
     model: Annotated[str | None, tyro.conf.Positional, cli.option("MODEL", "none")] = None
-    """A zoo name (vit_base_patch16_224, resnet50), or auto: all from the file."""
+    """Name a zoo model (vit_base_patch16_224, resnet50), or auto to infer the model from the file."""
     weights: Annotated[str | None, cli.option("FILE", "none")] = None
-    """A .pth, .safetensors or .npz file: vitbench's, timm's, DeiT's, torchvision's, Hugging Face's or Google's."""
+    """Read weights from a .pth, .safetensors or .npz file: vitbench's, timm's, DeiT's, torchvision's, Hugging Face's or
+    Google's."""
     data: Annotated[str | None, cli.option("NAME", "none")] = None
-    """A data set: folder:PATH, imagenet:PATH, cifar10:PATH, digits …"""
+    """Evaluate on this data set: folder:PATH, imagenet:PATH, cifar10:PATH, digits …"""
     img_size: Annotated[int | None, cli.option("PX", "the model's own")] = None
-    """Side of the images; position embeddings are resized to it."""
+    """Set the side of the images; position embeddings are resized to match."""
     batch_size: int = 32
-    """Images in a call."""
+    """Set the number of images per call."""
     normalise: Annotated[str | None, cli.option("WORD", "as the checkpoint's family")] = None
-    """data: mean and deviation of the training split; imagenet; half: 0.5 and 0.5."""
+    """Normalise by data (mean and deviation of the training split), imagenet, or half (0.5 and 0.5)."""
     crop: Annotated[float | None, cli.option("SHARE", "as the checkpoint's family")] = None
-    """Share of the shorter side that is cut from the middle, up to 1."""
+    """Crop this share of the shorter side from the centre, up to 1."""
     interpolation: Annotated[str | None, cli.option("WORD", "as the checkpoint's family")] = None
-    """What resizes images: bilinear or bicubic, with antialiasing."""
-    class_map: Annotated[str | None, cli.option("FILE", "outputs are the classes in their order")] = None
-    """A line a class: name,output."""
+    """Resize images with bilinear or bicubic interpolation, with antialiasing."""
+    class_map: Annotated[str | None, cli.option("FILE", "outputs in the order of the classes")] = None
+    """Map classes to outputs by a file with one line per class: name,output."""
     device: str = "auto"
-    """auto, cpu or cuda."""
+    """Run on this device: auto, cpu or cuda."""
     threads: int = 1
-    """Of torch, on the CPU."""
+    """Set the number of torch threads on the CPU."""
     workers: int = 1
-    """Processes that decode image files, beside the model."""
+    """Decode image files in this many processes beside the model."""
     throughput: bool = True
-    """Time the model, too: some seconds more."""
-    format: Literal["table", "csv", "json", "markdown", "latex"] = "table"
-    """csv and json: full precision, every class. What the numbers apply to goes to stderr, except under a table."""
+    """Measure throughput too, which takes some seconds."""
+    format: display.Format = "table"
+    """Choose the output format; csv and json have full precision and every class. Notes go to stderr, except under a
+    table."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +75,7 @@ def evaluate(options: Options) -> int:
     """
     for word, value in (("model", options.model), ("--weights", options.weights), ("--data", options.data)):
         if value is None:
-            raise UserError(f"which {word.removeprefix('--')}? {word} is missing: type {EXAMPLE}")
+            raise UserError(f"{word} is missing: type {EXAMPLE}")
     for word in ("batch_size", "threads"):
         if getattr(options, word) < 1:
             raise UserError(f"--{word.replace('_', '-')} {getattr(options, word)} is too small: it takes 1 or more")
@@ -81,22 +83,22 @@ def evaluate(options: Options) -> int:
         raise UserError(f"--img-size {options.img_size} is too small: it takes 1 or more")
     if options.workers < 0:
         raise UserError(f"--workers {options.workers} is too small: it takes 0 or more")
-    threads.ask_for(options.threads)
+    threads.set_environment(options.threads)
     cli.import_from_here()
 
     import torch
 
-    from vitbench.evaluate.showing import rendered
+    from vitbench.evaluate.display import write
 
     torch.set_num_threads(options.threads)
     try:
         found = _found(options)
     except KeyboardInterrupt:
-        print("vitbench: interrupted; an evaluation keeps nothing, the same command begins again", file=sys.stderr)
+        print("vitbench: interrupted; nothing was kept, so the same command starts over", file=sys.stderr)
         return cli.INTERRUPTED
     finally:
         cli.progress("")
-    print(rendered(found, options.format), end="")
+    write(found, options.format)
     print("\n".join(found.notes), file=sys.stdout if options.format == "table" else sys.stderr)
     return 0
 
@@ -104,9 +106,9 @@ def evaluate(options: Options) -> int:
 def _found(options: Options) -> Found:
     import torch
 
+    from vitbench.evaluate.display import Found
     from vitbench.evaluate.request import prepare
     from vitbench.evaluate.scoring import Clock, logits_of, score, throughput
-    from vitbench.evaluate.showing import Found
     from vitbench.measure.prepare import available
 
     device = available(options.device)
@@ -154,8 +156,8 @@ def _found(options: Options) -> Found:
 
 
 def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[str]:
-    """To what the numbers apply, what was done to get them, and what may be wrong with them."""
-    from vitbench.evaluate.showing import SHOWN_CLASSES
+    """What the numbers apply to, how they were obtained, and what may be wrong with them."""
+    from vitbench.evaluate.display import SHOWN_CLASSES
 
     spec = ready.dataset.spec
     lines = [
@@ -165,21 +167,21 @@ def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[
         ready.images.said,
     ]
     if ready.outputs is None:
-        lines.append(f"outputs 0 to {spec.num_classes - 1} are taken for the classes in the order of the data's list")
+        lines.append(f"outputs 0 to {spec.num_classes - 1} are the classes in the order of the data set")
     else:
-        lines.append(f"outputs are classes as {options.class_map} says; the model's other outputs are left out")
+        lines.append(f"outputs are mapped to classes by {options.class_map}; other outputs are ignored")
     error = scores.calibration
     lines.append(
-        f"calibration error is freed from what chance alone would show ({100 * error.expected:.1f} points here); "
-        f"the textbook's number is {100 * error.plain:.1f}"
+        f"calibration error is corrected for its bias on so few images ({100 * error.expected:.1f} points); "
+        f"uncorrected it is {100 * error.plain:.1f}"
     )
     lines.append(
-        "intervals are over images (throughput: over windows of calls of the model alone): "
-        "they do not tell how another training run would do"
+        "intervals are over images (throughput: over windows of calls); "
+        "they do not cover the variation between training runs"
     )
     if len(scores.classes) > SHOWN_CLASSES and options.format in {"table", "markdown", "latex"}:
         lines.append(
-            f"the {SHOWN_CLASSES} classes of the lowest accuracy are shown; --format csv has all {spec.num_classes}"
+            f"the {SHOWN_CLASSES} classes with the lowest accuracy are shown; --format csv has all {spec.num_classes}"
         )
     lines.append(f"one pass over the test images took {seconds:.1f} s")
     return lines
@@ -187,7 +189,7 @@ def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[
 
 def _about(data: str, spec: DataSpec) -> str:
     everything = spec.num_train + spec.num_val + spec.num_test
-    chance = f"always naming the most frequent one would be right in {spec.chance:.1%}"
+    chance = f"always answering the most frequent class scores {spec.chance:.1%}"
     return f"{data}: {spec.num_test} test images of {everything}, {spec.num_classes} classes; {chance}"
 
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitbench.errors import UserError, choices, unknown
+from vitbench.utils.errors import UserError, choices, unknown
 
 
 def class_map(path: str | Path, classes: Sequence[str], outputs: int) -> tuple[int, ...]:

@@ -12,18 +12,29 @@ from typing import cast
 import torch
 from torch import nn
 
-from vitbench.catalog import names, zoo
-from vitbench.config import ModelConfig, as_pair, with_values
 from vitbench.data import Dataset, DataSpec, folder, load
 from vitbench.data.decode import Interpolation, Resize
-from vitbench.errors import UserError, choices, unknown
+from vitbench.declare.checked import with_values
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.zoo import names, zoo
 from vitbench.evaluate.class_map import class_map
-from vitbench.evaluate.images import FILES, INTERPOLATIONS, WORDS, Family, Images, family_of, images_for, resize_of
+from vitbench.evaluate.preprocessing import (
+    FILES,
+    INTERPOLATIONS,
+    WORDS,
+    Family,
+    Images,
+    family_of,
+    images_for,
+    resize_of,
+)
 from vitbench.models import build
 from vitbench.models.weights import LoadReport, load_weights
 from vitbench.models.weights.formats import convert, recognise
 from vitbench.models.weights.inferring import infer
 from vitbench.models.weights.opening import open_checkpoint
+from vitbench.utils.errors import UserError, choices, unknown
 
 AUTO = "auto"
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.data.dataset import Dataset
-from vitbench.errors import UserError
-from vitbench.evaluate.images import Images
-from vitbench.measure.subject import Subject, SubjectError
-from vitbench.measure.throughput import measure as measure_throughput
+from vitbench.evaluate.preprocessing import Images
+from vitbench.measure.timing.subject import Subject, SubjectError
+from vitbench.measure.timing.throughput import measure as measure_throughput
 from vitbench.stats import Interval, mean_interval
 from vitbench.stats.calibration import CalibrationError, expected_calibration_error, wilson_interval
 from vitbench.train.evaluate import raw_batches
+from vitbench.utils.errors import UserError
 
 TOP = 5
 WINDOWS, WINDOW_S = 5, 1.0

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitbench.lazy import lazy
+from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.measure.flops import Counts, count
-    from vitbench.measure.latency import Comparison, compare
-    from vitbench.measure.matching import Match, match
-    from vitbench.measure.peak_memory import MemoryPeak, memory
+    from vitbench.measure.counts.flops import Counts, count
+    from vitbench.measure.matching.equal_cost import Match, match
+    from vitbench.measure.peak_memory.modelled import MemoryPeak, memory
+    from vitbench.measure.timing.latency import Comparison, compare
 
 __all__ = ["Comparison", "Counts", "Match", "MemoryPeak", "compare", "count", "match", "memory"]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "flops": ("Counts", "count"),
-        "latency": ("Comparison", "compare"),
-        "matching": ("Match", "match"),
-        "peak_memory": ("MemoryPeak", "memory"),
+        "counts.flops": ("Counts", "count"),
+        "timing.latency": ("Comparison", "compare"),
+        "matching.equal_cost": ("Match", "match"),
+        "peak_memory.modelled": ("MemoryPeak", "memory"),
     },
 )

@@ -18,8 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from vitbench.config import ModelConfig, TrainConfig, as_pair
 from vitbench.data.dataset import Dataset
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.train import TrainConfig
 from vitbench.models import VisionTransformer
 from vitbench.models.inspect import (
     attention_maps,

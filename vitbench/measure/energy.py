@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from vitbench.errors import UserError
-from vitbench.measure import nvml
+from vitbench.devices import nvml
+from vitbench.utils.errors import UserError
 
 SYSFS = Path("/sys/class/powercap")
 LEAST_WINDOW_S = 2.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vitbench.config import MeasureConfig, ModelConfig, as_pair
-from vitbench.errors import UserError, unknown
-from vitbench.measure.checkpointing import checkpoint_activations
-from vitbench.measure.weightless import ModelLike, module_of
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.sizes import as_pair
+from vitbench.measure.activation_checkpointing import checkpoint_activations
+from vitbench.measure.meta_copy import ModelLike, module_of
 from vitbench.models import build
+from vitbench.utils.errors import UserError, unknown
 
 DEVICES = ("auto", "cpu", "cuda")
 

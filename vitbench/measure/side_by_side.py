@@ -14,20 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vitbench.catalog import zoo
-from vitbench.config import ExternalConfig, MeasureConfig, ModelConfig, Size, as_pair, with_values
-from vitbench.errors import UserError
-from vitbench.measure.flops import count
-from vitbench.measure.latency import MAXIMUM_BLOCKS, Comparison, comparison_of
-from vitbench.measure.peak_memory import memory
+from vitbench.declare.checked import with_values
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.sizes import Size, as_pair
+from vitbench.declare.zoo import zoo
+from vitbench.measure.counts.flops import count
+from vitbench.measure.peak_memory.modelled import memory
 from vitbench.measure.prepare import modelled, prepared
-from vitbench.measure.session import run_session
-from vitbench.measure.subject import Subject, SubjectError, check, first_line, place
-from vitbench.measure.throughput import measure as throughput
+from vitbench.measure.timing.latency import MAXIMUM_BLOCKS, Comparison, comparison_of
+from vitbench.measure.timing.session import run_session
+from vitbench.measure.timing.subject import Subject, SubjectError, check, first_line, place
+from vitbench.measure.timing.throughput import measure as throughput
 from vitbench.models.external import check_source
 from vitbench.models.libraries import native_img_size
 from vitbench.stats import mean_interval
-from vitbench.threads import torch_threads
+from vitbench.utils.errors import UserError
+from vitbench.utils.threads import torch_threads
 
 if TYPE_CHECKING:
     import pandas as pd

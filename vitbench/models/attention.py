@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vitbench.config import Norm
+from vitbench.declare.vit import Norm
 from vitbench.models.norm import NORMS
 from vitbench.models.pos_embed import RelativeBias, Rope
 

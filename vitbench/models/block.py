@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vitbench.config import ViTConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.attention import Attention
 from vitbench.models.drop_path import DropPath
 from vitbench.models.mlp import build_mlp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 
 def prepare_compiler(device_type: str) -> None:

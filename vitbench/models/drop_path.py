@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import DropPathSchedule
+from vitbench.declare.vit import DropPathSchedule
 
 
 class DropPath(nn.Module):

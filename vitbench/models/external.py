@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from vitbench.config import LIBRARIES, ExternalConfig
-from vitbench.errors import UserError, unknown
+from vitbench.declare.external import LIBRARIES, ExternalConfig
 from vitbench.models.libraries import build_from_library, library_with
+from vitbench.utils.errors import UserError, unknown
 
 
 def build_external(config: ExternalConfig) -> nn.Module:

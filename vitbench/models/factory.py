@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from vitbench.config import ExternalConfig, ModelConfig, ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.external import build_external
 from vitbench.models.resnet import ResNet
 from vitbench.models.vit import VisionTransformer
+from vitbench.utils.errors import UserError
 
 
 def build(config: ModelConfig) -> nn.Module:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import Init, ViTConfig
+from vitbench.declare.vit import Init, ViTConfig
 
 JAX_TRUNCATED_STD = 0.87962566103423978
 """Standard deviation of a unit normal cut at ±2, by which flax divides to keep the variance."""

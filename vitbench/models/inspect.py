@@ -18,10 +18,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vitbench.config import Size, as_pair
-from vitbench.errors import UserError
+from vitbench.declare.sizes import Size, as_pair
 from vitbench.models.pos_embed import Rope
 from vitbench.models.vit import VisionTransformer
+from vitbench.utils.errors import UserError
 
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
 """What turns scores into weights where attention is written out."""

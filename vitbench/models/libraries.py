@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from vitbench.config import LIBRARIES, ExternalConfig, Size, as_pair
-from vitbench.errors import UserError, choices
+from vitbench.declare.external import LIBRARIES, ExternalConfig
+from vitbench.declare.sizes import Size, as_pair
+from vitbench.utils.errors import UserError, choices
 
 NEAREST = 5
 CHANNELS = 3

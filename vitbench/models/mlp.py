@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import Act, ViTConfig
+from vitbench.declare.vit import Act, ViTConfig
 
 ACTIVATIONS: Mapping[Act, Callable[[Tensor], Tensor]] = types.MappingProxyType(
     {

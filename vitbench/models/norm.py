@@ -9,7 +9,7 @@ from typing import TypeAlias
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import Norm
+from vitbench.declare.vit import Norm
 
 
 class TokenBatchNorm(nn.BatchNorm1d):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import ViTConfig, as_pair
-from vitbench.errors import UserError
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.norm import NORMS
 from vitbench.models.stem import build_stem
+from vitbench.utils.errors import UserError
 
 
 class PatchEmbed(nn.Module):

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vitbench.config import ViTConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.mlp import Mlp
 from vitbench.models.norm import NORMS
 

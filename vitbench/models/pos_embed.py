@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import PosEmbed, ViTConfig
+from vitbench.declare.vit import PosEmbed, ViTConfig
 
 
 def grid_positions(grid_size: tuple[int, int]) -> tuple[Float[Tensor, " patches"], Float[Tensor, " patches"]]:

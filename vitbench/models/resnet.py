@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import ResNetConfig
+from vitbench.declare.resnet import ResNetConfig
 
 
 def _conv3x3(config: ResNetConfig, inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

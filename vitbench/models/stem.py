@@ -8,7 +8,8 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitbench.config import ViTConfig, as_pair
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.vit import ViTConfig
 
 
 def conv_channels(config: ViTConfig) -> list[int]:

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vitbench.config import ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.block import Block
 from vitbench.models.drop_path import drop_path_rates
 from vitbench.models.initialize import initialize, is_position
@@ -17,6 +16,7 @@ from vitbench.models.norm import NORMS
 from vitbench.models.patch_embed import PatchEmbed
 from vitbench.models.pooling import AttentionPool
 from vitbench.models.pos_embed import POSITIONS
+from vitbench.utils.errors import UserError
 
 
 class VisionTransformer(nn.Module):

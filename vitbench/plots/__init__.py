@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitbench.lazy import lazy
+from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.plots.curves import data_sizes, progress, reach
-    from vitbench.plots.drawing import save
     from vitbench.plots.effects import interactions, main_effects
-    from vitbench.plots.families import fronts, tuned
-    from vitbench.plots.figures import (
+    from vitbench.plots.model_families import fronts, tuned
+    from vitbench.plots.roofline import roofs
+    from vitbench.plots.style import save
+    from vitbench.plots.training_outcomes import calibration, differences, groups
+    from vitbench.plots.variants import (
         accuracy,
         attention_distance,
         latency_ratios,
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
         position_similarity,
         tradeoff,
     )
-    from vitbench.plots.outcomes import calibration, differences, groups
-    from vitbench.plots.roofline import roofs
 
 __all__ = [
     "accuracy",
@@ -50,10 +50,10 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "curves": ("data_sizes", "progress", "reach"),
-        "drawing": ("save",),
+        "style": ("save",),
         "effects": ("interactions", "main_effects"),
-        "families": ("fronts", "tuned"),
-        "figures": (
+        "model_families": ("fronts", "tuned"),
+        "variants": (
             "accuracy",
             "attention_distance",
             "latency_ratios",
@@ -61,7 +61,7 @@ __getattr__, __dir__ = lazy(
             "position_similarity",
             "tradeoff",
         ),
-        "outcomes": ("calibration", "differences", "groups"),
+        "training_outcomes": ("calibration", "differences", "groups"),
         "roofline": ("roofs",),
     },
 )

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from vitbench.plots import drawing
-from vitbench.plots.drawing import INK, MUTED, WIDTH
+from vitbench.plots import style
+from vitbench.plots.style import INK, MUTED, WIDTH
 
 
 def progress(curves: pd.DataFrame, *, leaders: Sequence[str], chance: float | None = None) -> Figure:
@@ -26,10 +26,10 @@ def progress(curves: pd.DataFrame, *, leaders: Sequence[str], chance: float | No
         leaders: the variants drawn thick and named, at most one a family.
         chance: accuracy of guessing.
     """
-    with drawing.style():
+    with style.style():
         figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
         grid = figure.subplots(1, 2, sharey=True)
-        families = drawing.Families(curves["family"])
+        families = style.Families(curves["family"])
         for axes, field, label in zip(
             grid, ("steps", "seconds"), ("Training steps", "Seconds of training"), strict=True
         ):
@@ -48,7 +48,7 @@ def progress(curves: pd.DataFrame, *, leaders: Sequence[str], chance: float | No
                     )  # fmt: skip
             axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-            drawing.percent_axis(axes.yaxis)
+            style.percent_axis(axes.yaxis)
             axes.set_xlabel(label)
         low, high = grid[0].get_ylim()
         if chance is not None and low - 0.15 * (high - low) <= chance:
@@ -57,7 +57,7 @@ def progress(curves: pd.DataFrame, *, leaders: Sequence[str], chance: float | No
         grid[0].set_ylabel("Validation accuracy (%)")
         handles = [
             Line2D([], [], color=families.colours[f], marker=families.markers[f], mec=INK, lw=2,
-                   label=drawing.short(f"{f}: {name}", 34))
+                   label=style.short(f"{f}: {name}", 34))
             for name in leaders
             for f in [curves.loc[curves["variant"] == name, "family"].iloc[0]]
         ]  # fmt: skip
@@ -73,11 +73,11 @@ def data_sizes(points: pd.DataFrame, lines: pd.DataFrame, *, chance: float | Non
         lines: ``curve, images, accuracy, low, high``; a curve without a fit has its means joined by thin lines.
         chance: accuracy of guessing, drawn where it falls into the picture.
     """
-    with drawing.style():
+    with style.style():
         figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
         axes = figure.subplots()
         names = list(dict.fromkeys(points["curve"]))
-        looks = drawing.Families(names)
+        looks = style.Families(names)
         for name in names:
             own, law = points[points["curve"] == name], lines[lines["curve"] == name]
             colour, means = looks.colours[name], own.groupby("images")["accuracy"].mean()
@@ -98,10 +98,10 @@ def data_sizes(points: pd.DataFrame, lines: pd.DataFrame, *, chance: float | Non
         if chance is not None and low - 0.15 * (high - low) <= chance:
             axes.axhline(chance, color=MUTED, lw=1, ls=":", zorder=1)
         axes.set_ylim(top=min(axes.get_ylim()[1], 1.02))
-        drawing.percent_axis(axes.yaxis)
+        style.percent_axis(axes.yaxis)
         axes.set(xlabel="Training images (logarithmic)", ylabel="Test accuracy (%)")
         handles = [
-            Line2D([], [], color=looks.colours[n], marker=looks.markers[n], mec=INK, label=drawing.short(n, 34))
+            Line2D([], [], color=looks.colours[n], marker=looks.markers[n], mec=INK, label=style.short(n, 34))
             for n in names
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=2)
@@ -116,14 +116,14 @@ def reach(distances: pd.DataFrame, fields: pd.DataFrame, *, image_px: int) -> Fi
         fields: ``variant, depth, field_px``, of ResNets; half of a field is drawn.
         image_px: the image's side, where the picture ends.
     """
-    with drawing.style():
+    with style.style():
         lines = max(frame["variant"].nunique() for frame in (distances, fields))
         figure = Figure(figsize=(WIDTH, 2.9 + 0.19 * lines), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         below = ScaledTranslation(0, -0.42, figure.dpi_scale_trans)  # inches: room for ticks and label
         for axes, frame in ((left, distances), (right, fields)):
             names = list(dict.fromkeys(frame["variant"]))
-            looks = drawing.Families(names)
+            looks = style.Families(names)
             for name in names:
                 own, colour = frame[frame["variant"] == name], looks.colours[name]
                 if axes is left:
@@ -139,7 +139,7 @@ def reach(distances: pd.DataFrame, fields: pd.DataFrame, *, image_px: int) -> Fi
             axes.set_xlabel("Depth (share of layers passed)")
             handles = [
                 Line2D([], [], color=looks.colours[n], marker=looks.markers[n], ms=4.5, mec=INK, mew=0.6,
-                       label=drawing.short(n, 24))
+                       label=style.short(n, 24))
                 for n in names
             ]  # fmt: skip
             axes.legend(

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from vitbench.plots import drawing
-from vitbench.plots.drawing import INK, MUTED, PAPER, SWATCHES, WIDTH
+from vitbench.plots import style
+from vitbench.plots.style import INK, MUTED, PAPER, SWATCHES, WIDTH
 
 REFERENCE = "reference"
 """In place of a verdict: the level that the others are compared with."""
@@ -35,9 +35,9 @@ def main_effects(frame: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
             the word of the verdict, or ``REFERENCE``.
         labels: metric → what stands under its column.
     """
-    with drawing.style():
+    with style.style():
         rows = frame.drop_duplicates("setting")[["axis", "setting"]].to_dict("records")
-        names = ["\n".join(drawing.wrapped(drawing.short(row["setting"], 60), 28)) for row in rows]
+        names = ["\n".join(style.wrapped(style.short(row["setting"], 60), 28)) for row in rows]
         tall = max(name.count("\n") for name in names) + 1
         figure = Figure(figsize=(WIDTH, 0.75 + len(rows) * max(0.32, 0.15 * tall + 0.07)), layout="constrained")
         FigureCanvasAgg(figure)
@@ -67,7 +67,7 @@ def interactions(means: pd.DataFrame, *, label: str, metric: str) -> Figure:
         label: of the vertical axes.
         metric: accuracies are shown in hundredths.
     """
-    with drawing.style():
+    with style.style():
         pairs = list(means.groupby(["axis", "axis_2"], sort=False))
         lines = math.ceil(len(pairs) / 2)
         across = min(2, len(pairs))
@@ -75,11 +75,11 @@ def interactions(means: pd.DataFrame, *, label: str, metric: str) -> Figure:
         grid = figure.subplots(lines, across, squeeze=False, sharey=True).ravel()
         for axes, ((below, other), own) in zip(grid, pairs, strict=False):
             _lines(axes, own, str(other), columns=3 if across == 2 else 6)
-            axes.set_xlabel(drawing.short(str(below), 32))
+            axes.set_xlabel(style.short(str(below), 32))
             axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
             axes.tick_params(labelleft=True)
             if metric == "accuracy":
-                drawing.percent_axis(axes.yaxis)
+                style.percent_axis(axes.yaxis)
         for axes in grid[len(pairs) :]:
             axes.set_axis_off()
         figure.supylabel(label, size=9.5)
@@ -89,7 +89,7 @@ def interactions(means: pd.DataFrame, *, label: str, metric: str) -> Figure:
 def _effect(axes: Axes, at: int, row: Mapping[Any, Any] | None, nothing: float) -> None:
     """One level in one metric: filled where there is a verdict; the reference; or nothing, in words."""
     if row is None or math.isnan(row["value"]):
-        drawing.note(axes, at, "not measured")
+        style.note(axes, at, "not measured")
         return
     kind, value, low, high = (row[field] for field in ("kind", "value", "low", "high"))
     if kind == REFERENCE:
@@ -97,7 +97,7 @@ def _effect(axes: Axes, at: int, row: Mapping[Any, Any] | None, nothing: float) 
         return
     decided = kind in GOOD or kind in BAD
     colour = SWATCHES[0 if kind in GOOD else 1] if decided else MUTED
-    drawing.interval(axes, value, at, across=(low, high), colour=colour, width=1.5)
+    style.interval(axes, value, at, across=(low, high), colour=colour, width=1.5)
     shape = "^" if kind in GOOD else "v" if kind in BAD else "o"
     axes.plot(value, at, shape, ms=6, mec=colour, mew=1.4, mfc=colour if decided else PAPER, zorder=4)
 
@@ -106,13 +106,13 @@ def _scale(axes: Axes, metric: str, own: pd.DataFrame) -> None:
     """A difference in points; a ratio, logarithmic where it is wide."""
     axes.margins(x=0.1)
     if metric == "accuracy":
-        drawing.percent_axis(axes.xaxis)
+        style.percent_axis(axes.xaxis)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
         return
     ends = [float(end) for field in ("value", "low", "high") for end in own[field].dropna()]
-    if max(ends) > drawing.LOG_FROM * min(ends):
+    if max(ends) > style.LOG_FROM * min(ends):
         decades = math.log10(max(ends) / min(ends))
-        drawing.log_axis(axes, decades=decades)
+        style.log_axis(axes, decades=decades)
         if decades > 1:  # half a figure's width has no room for more
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if decades < 2 else (1,)))
     else:
@@ -123,7 +123,7 @@ def _lines(axes: Axes, own: pd.DataFrame, other: str, *, columns: int) -> None:
     """The levels of one axis as lines over those of the other, a little apart so that intervals do not cover."""
     places = list(dict.fromkeys(own["level"]))
     names = list(dict.fromkeys(own["level_2"]))
-    looks = drawing.Families(names)
+    looks = style.Families(names)
     handles = []
     for number, name in enumerate(names):
         line = own[own["level_2"] == name].set_index("level").reindex(places)
@@ -132,12 +132,12 @@ def _lines(axes: Axes, own: pd.DataFrame, other: str, *, columns: int) -> None:
         colour = looks.colours[name]
         look: dict[str, Any] = {"ls": LINES[number % len(LINES)], "marker": looks.markers[name]}
         for x, (value, low, high) in zip(at, line[["value", "low", "high"]].itertuples(index=False), strict=True):
-            drawing.interval(axes, x, value, up=(low, high), colour=colour, width=0.9)
+            style.interval(axes, x, value, up=(low, high), colour=colour, width=0.9)
         axes.plot(at, line["value"], color=colour, ms=5, mec=INK, mew=0.6, lw=1.4, zorder=4, **look)
-        handles.append(Line2D([], [], color=colour, ms=5, mec=INK, mew=0.6, label=drawing.short(name, 14), **look))
+        handles.append(Line2D([], [], color=colour, ms=5, mec=INK, mew=0.6, label=style.short(name, 14), **look))
     every = max(1, math.ceil(len(places) / 8))
-    axes.set_xticks(range(0, len(places), every), [drawing.short(place, 10) for place in places[::every]])
+    axes.set_xticks(range(0, len(places), every), [style.short(place, 10) for place in places[::every]])
     axes.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=min(columns, len(names)), borderaxespad=0.2,
-        title=drawing.short(other, 32), alignment="left", handlelength=2.6, columnspacing=1.0, fontsize=8,
+        title=style.short(other, 32), alignment="left", handlelength=2.6, columnspacing=1.0, fontsize=8,
     )  # fmt: skip

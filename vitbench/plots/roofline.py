@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-from vitbench.plots import drawing
-from vitbench.plots.drawing import INK, MUTED, PAPER, WIDTH
-from vitbench.tables.layout import si
+from vitbench.plots import style
+from vitbench.plots.style import INK, MUTED, PAPER, WIDTH
+from vitbench.utils.format import si
 
 HEIGHT = 4.4
 STROKES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
@@ -36,7 +36,7 @@ def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
         points: ``variant, family, intensity, intensity_at_most, achieved, bound``.
         machines: ``machine, flop_per_s, bytes_per_s``, one row a set of ceilings.
     """
-    with drawing.style():
+    with style.style():
         figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
@@ -52,7 +52,7 @@ def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
                     [_line(machine, left, right)], colors=INK, lw=1.4, ls=[STROKES[number % len(STROKES)]], zorder=2
                 )
             )
-        families = drawing.Families(points["family"])
+        families = style.Families(points["family"])
         for row in points.to_dict("records"):
             colour, marker = families.colours[row["family"]], families.markers[row["family"]]
             x, y, hollow = row["intensity"], row["achieved"], row["bound"] == "launch"
@@ -61,18 +61,18 @@ def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
                 x, y, marker, ms=6.5, mec=colour if hollow else INK, mew=1.4 if hollow else 0.8,
                 mfc=PAPER if hollow else colour, zorder=4,
             )  # fmt: skip
-            drawing.hit(axes, x, y, row["variant"])
+            style.hit(axes, x, y, row["variant"])
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator())
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(EngFormatter(sep="\N{NARROW NO-BREAK SPACE}"))
         axes.set(xlabel="FLOPs per byte moved", ylabel="FLOP per second")
-        drawing.legend(axes, families)
+        style.legend(axes, families)
         figure.draw_without_rendering()
         taken = [*_name_roofs(axes, known, left, right)]
         taken += [tuple(at) for machine in known for at in _line(machine, left, right, 70).tolist()]
         named = [(row["intensity"], row["achieved"], row["variant"]) for row in points.to_dict("records")]
-        drawing.direct_labels(axes, named, taken)
+        style.direct_labels(axes, named, taken)
     return figure
 
 

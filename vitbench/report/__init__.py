@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitbench.lazy import lazy
+from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.report.writing import terminal_table, write, write_and_show
+    from vitbench.report.write_report import terminal_table, write, write_and_show
 
 __all__ = ["terminal_table", "write", "write_and_show"]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "writing": ("terminal_table", "write", "write_and_show"),
+        "write_report": ("terminal_table", "write", "write_and_show"),
     },
 )

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from vitbench import cli
+from vitbench.utils import cli
 
 WRONG = 1
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from vitbench.report.grids import bracket
 from vitbench.report.phrases import Name, Phrase, listed, names, span
-from vitbench.tables.layout import percent
+from vitbench.report.text_tables import bracket
+from vitbench.utils.format import percent
 
 NAMED, CROWD = 3, 6
 """So many variants with the same verdict are named one by one (in a crowd one fewer); of more, the two extremes."""

@@ -15,10 +15,10 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.report.phrases import Name, Phrase
+from vitbench.tables.columns import column
 from vitbench.tables.comparable import like_seeds, seed_records, why_not_subtracted
 from vitbench.tables.compare import TIMED, UnlikeError, UnpairedError, compare_pairs, paired_units, settings_of
 from vitbench.tables.frames import accuracy_seeds, latency_blocks
-from vitbench.tables.layout import column
 from vitbench.tables.study import Study
 
 Outcome: TypeAlias = Literal["supported", "contradicted", "not resolved"]

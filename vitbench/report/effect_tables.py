@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from vitbench.report import shown
-from vitbench.report.grids import PLURAL, Cell, Grid, bracket, make, tone
+from vitbench.report import shown_variants
 from vitbench.report.phrases import counted, span
-from vitbench.tables.layout import MISSING, absent, points, ratio
+from vitbench.report.text_tables import PLURAL, Cell, Grid, bracket, make, tone
+from vitbench.utils.format import MISSING, absent, points, ratio
 
 HEADS = {"accuracy": "Accuracy (points)", "latency_ms": "Latency (ratio)"}
 COSTS = {
@@ -110,7 +110,7 @@ def _value(row: Row | None) -> Cell:
 
 def _cut(grid: Grid) -> Grid:
     """Of very many effects the first."""
-    if len(grid.rows) <= shown.ROWS:
+    if len(grid.rows) <= shown_variants.ROWS:
         return grid
-    note = f" The first {counted(shown.ROWS)} of {counted(len(grid.rows))} rows; effects.csv has all."
-    return Grid(grid.title, grid.heads, grid.numeric, grid.rows[: shown.ROWS], grid.caption + note)
+    note = f" The first {counted(shown_variants.ROWS)} of {counted(len(grid.rows))} rows; effects.csv has all."
+    return Grid(grid.title, grid.heads, grid.numeric, grid.rows[: shown_variants.ROWS], grid.caption + note)

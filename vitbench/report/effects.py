@@ -12,10 +12,10 @@ import pandas as pd
 
 from vitbench import plots
 from vitbench.plots.effects import REFERENCE
+from vitbench.report.effect_sentences import AXES, NOTHING, WHERE, averaged, in_short, interacting, lacking, unfitted
 from vitbench.report.effect_tables import COSTS, HEADS, cost_grid, main_grid, pair_grid, units
-from vitbench.report.effect_words import AXES, NOTHING, WHERE, averaged, in_short, interacting, lacking, unfitted
 from vitbench.report.phrases import counted
-from vitbench.report.picture import Picture, prose
+from vitbench.report.section import Picture, prose
 from vitbench.tables.effects import pair_means
 from vitbench.tables.factorial import Axis, Grid
 from vitbench.tables.timings import unit_of

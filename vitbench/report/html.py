@@ -15,17 +15,17 @@ from urllib.parse import unquote
 import jinja2
 from markupsafe import Markup, escape
 
-from vitbench.plots import drawing
-from vitbench.report.grids import Cell, Grid
+from vitbench.plots import style
 from vitbench.report.page import Page
 from vitbench.report.phrases import Name
+from vitbench.report.text_tables import Cell, Grid
 
 PAGE_COLOURS = {
-    drawing.INK: "var(--ink)",
-    drawing.MUTED: "var(--muted)",
-    drawing.GRID: "var(--line)",
-    drawing.PAPER: "var(--paper)",
-    **{swatch: f"var(--swatch-{number})" for number, swatch in enumerate(drawing.SWATCHES)},
+    style.INK: "var(--ink)",
+    style.MUTED: "var(--muted)",
+    style.GRID: "var(--line)",
+    style.PAPER: "var(--paper)",
+    **{swatch: f"var(--swatch-{number})" for number, swatch in enumerate(style.SWATCHES)},
 }
 """A figure's colours become the page's, so that it is at home in the light and in the dark."""
 
@@ -75,7 +75,7 @@ def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup
     Args:
         svg: a figure's file.
         name: put before every id.
-        rows: what a point says, by the name that ``plots.drawing.hit`` gave it.
+        rows: what a point says, by the name that ``plots.style.hit`` gave it.
     """
     drawn = svg[svg.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
@@ -86,7 +86,7 @@ def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup
     width, height = (re.search(rf'\b{side}="([\d.]+)pt"', drawn) for side in ("width", "height"))
     if width and height:  # the page decides the size, the view box keeps the shape
         drawn = drawn.replace(f"{width[0]} ", "", 1).replace(f"{height[0]} ", "", 1)
-    points = re.compile(rf'<g id="{name}-{drawing.POINT}[^":]*:([^"]*)"')
+    points = re.compile(rf'<g id="{name}-{style.POINT}[^":]*:([^"]*)"')
     drawn = points.sub(lambda found: found[0] + _point(found[1], rows or {}), drawn)
     return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1).strip())  # noqa: S704  # our own
 

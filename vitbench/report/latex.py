@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vitbench.report.grids import Cell, Grid
 from vitbench.report.page import Page
-from vitbench.tables import export_latex as tex
+from vitbench.report.text_tables import Cell, Grid
+from vitbench.utils import latex as tex
 
 BOLD = "Bold: better or faster than the baseline, by the verdict beside it."
 SCOPE = ("Data", "Device", "Data type", "Batch size", "Threads")

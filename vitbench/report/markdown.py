@@ -6,9 +6,9 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
-from vitbench.report.grids import Cell, Grid
 from vitbench.report.page import Page
 from vitbench.report.phrases import Name, Phrase
+from vitbench.report.text_tables import Cell, Grid
 
 SPECIAL = re.compile(r"[\\`*_<|~$]|\](?=[(\[:])|&(?=#?\w+;)")  # a bracket is text unless it could end a link's words
 IN_BRACKETS = re.compile(r"[\\`*_<|~$\[\]]|&(?=#?\w+;)")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.report.phrases import first
-from vitbench.tables.layout import MEASURED_MEMORY
+from vitbench.tables.columns import MEASURED_MEMORY
 from vitbench.tables.study import Study
 
 WORTH_A_NOTE = 0.01

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.report.energy import energy_method
 from vitbench.report.memory import memory_method
 from vitbench.report.phrases import first, span
 from vitbench.tables.frames import WINDOWS_FOR_INTERVAL
-from vitbench.tables.layout import si, significant
 from vitbench.tables.study import Study
+from vitbench.utils.format import si, significant
 
 COUNTERS = {"closed_form": "the closed form", "torch_meta": "torch's counter on meta", "fvcore": "fvcore"}
 

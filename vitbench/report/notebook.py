@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vitbench.errors import UserError
-from vitbench.records import Record
-from vitbench.report import grids
+from vitbench.records.record import Record
+from vitbench.report import text_tables
+from vitbench.tables.columns import columns_for
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table
-from vitbench.tables.layout import columns_for
 from vitbench.tables.study import Study, read_study
+from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # drawing is loaded by what draws: a table alone is there at once
 
-    from vitbench.report.picture import Picture
+    from vitbench.report.section import Picture
 
 FRAME_HEIGHT = 720  # pixels of the frame that shows the whole page
 LINE = "1px solid rgba(128, 128, 128, .5)"  # seen on white and on black
@@ -77,19 +77,19 @@ class Results(pd.DataFrame):
 
     def figures(self) -> Figures:
         """Every figure of the report, drawn from the records."""
-        from vitbench.report import pictures
+        from vitbench.report import figures
 
         study, compared = self._known()
-        return Figures(pictures.draw(study, table(study, compared), compared))
+        return Figures(figures.draw(study, table(study, compared), compared))
 
     @property
     def report(self) -> Report:
         """The report's page, made from the records; nothing is written."""
-        from vitbench.report import html, page, pictures
+        from vitbench.report import figures, html, page
 
         study, compared = self._known()
         tabulated = table(study, compared)
-        drawn = list(pictures.draw(study, tabulated, compared))
+        drawn = list(figures.draw(study, tabulated, compared))
         drawings = {picture.name: _svg(picture.figure) for picture in drawn}
         return Report(html.render(page.compose(study, tabulated, compared, drawn), drawings))
 
@@ -110,7 +110,7 @@ class Results(pd.DataFrame):
         if self._study is None or self._compared is None or not complete or self.empty:
             return pd.DataFrame(self).to_html(notebook=True)
         question = str(self._study.plan.get("question") or self._study.ablation)
-        return styled(grids.results(self, self._compared, baseline=self._study.baseline), question)
+        return styled(text_tables.results(self, self._compared, baseline=self._study.baseline), question)
 
 
 class Figures(dict[str, "Figure"]):
@@ -141,7 +141,7 @@ class Report(str):
         )
 
 
-def styled(grid: grids.Grid, title: str) -> str:
+def styled(grid: text_tables.Grid, title: str) -> str:
     """A table that bears its style in its tags, since notebooks, and what shows them, drop style sheets."""
     sides = ["right" if number else "left" for number in grid.numeric]
     heads = [
@@ -164,7 +164,7 @@ def styled(grid: grids.Grid, title: str) -> str:
     )
 
 
-def _shown(cell: grids.Cell, side: str) -> str:
+def _shown(cell: text_tables.Cell, side: str) -> str:
     style = f"{PADDING}; text-align: {side}; vertical-align: top"
     if cell.name:
         return f'<th scope="row" style="{style}; font-weight: normal"><code>{escape(cell.text)}</code></th>'
@@ -174,9 +174,9 @@ def _shown(cell: grids.Cell, side: str) -> str:
 
 def _svg(figure: Figure) -> str:
     """The figure as ``plots.save`` writes it."""
-    from vitbench.plots import drawing
+    from vitbench.plots import style
 
     file = io.StringIO()
-    with drawing.style():
+    with style.style():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()

@@ -8,17 +8,17 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from vitbench.report import notes, shown
+from vitbench.report import scope, shown_variants
 from vitbench.report.answer import answer
 from vitbench.report.claims import Judged, judge
 from vitbench.report.exports import files
-from vitbench.report.grids import Grid, comparison_grid, costs, results, seed_grid
 from vitbench.report.methods import methods
 from vitbench.report.phrases import Phrase
-from vitbench.report.picture import Picture
+from vitbench.report.section import Picture
+from vitbench.report.text_tables import Grid, comparison_grid, costs, results, seed_grid
+from vitbench.tables.columns import STATUS_WORDS
 from vitbench.tables.factorial import grid_of
-from vitbench.tables.families import whole
-from vitbench.tables.layout import STATUS_WORDS
+from vitbench.tables.model_families import whole
 from vitbench.tables.study import Study
 from vitbench.tables.timings import unit_of
 
@@ -60,8 +60,8 @@ class Page:
 def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures: Sequence[Picture]) -> Page:
     """Everything that the report says."""
     bad = troubles(table, last_words(study))
-    caveats = [*shown.remarks(study, troubled=len(bad)), *notes.caveats(study, compared)]
-    kept = shown.in_tables(study)
+    caveats = [*shown_variants.remarks(study, troubled=len(bad)), *scope.caveats(study, compared)]
+    kept = shown_variants.in_tables(study)
     every, few = table, study
     if kept is not None:
         few, table, listed = study.only(kept), *(frame[frame["variant"].isin(kept)] for frame in (table, compared))
@@ -71,24 +71,26 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures:
     return Page(
         ablation=study.ablation,
         question=str(study.plan.get("question") or study.ablation),
-        summary=notes.summary(study),
+        summary=scope.summary(study),
         answer=[
             *answer(every, _each_once(study, compared), baseline=study.baseline),
             *(sentence for picture in pictures for sentence in picture.answer),
         ],
         caveats=caveats,
-        results=shown.cut(study, results(table, listed, baseline=study.baseline, unit=unit_of(study, "latency"))),
+        results=shown_variants.cut(
+            study, results(table, listed, baseline=study.baseline, unit=unit_of(study, "latency"))
+        ),
         claims=judge(study, every),
         pictures=pictures,
-        costs=shown.cut(study, costs(few, table)),
-        troubles=bad[: shown.ROWS],
-        scope=notes.scope(study),
+        costs=shown_variants.cut(study, costs(few, table)),
+        troubles=bad[: shown_variants.ROWS],
+        scope=scope.scope(study),
         methods=methods(study),
-        comparisons=shown.cut(study, comparison_grid(listed, timed=unit_of(study, "latency"))),
-        seeds=None if seeds is None else shown.cut(study, seeds),
-        settings=notes.settings(study),
-        environments=notes.environments(study),
-        commands=notes.commands(study),
+        comparisons=shown_variants.cut(study, comparison_grid(listed, timed=unit_of(study, "latency"))),
+        seeds=None if seeds is None else shown_variants.cut(study, seeds),
+        settings=scope.settings(study),
+        environments=scope.environments(study),
+        commands=scope.commands(study),
         files=files(grid=grid_of(study) is not None),
     )
 

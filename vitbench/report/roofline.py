@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from vitbench import plots, stats
-from vitbench.report.grids import Cell, Grid, bracket, make
 from vitbench.report.phrases import Name, Phrase, names, span
-from vitbench.report.picture import Picture, prose
-from vitbench.tables.families import whole
+from vitbench.report.section import Picture, prose
+from vitbench.report.text_tables import Cell, Grid, bracket, make
+from vitbench.tables.columns import column
 from vitbench.tables.frames import timings
-from vitbench.tables.layout import MISSING, absent, column, percent, si, significant
+from vitbench.tables.model_families import whole
 from vitbench.tables.roofline import Machine, machines, points
 from vitbench.tables.study import Study
+from vitbench.utils.format import MISSING, absent, percent, si, significant
 
 CAPTION = """
     Roofline (Williams, Waterman & Patterson 2009): no call is faster than the matrix products of this machine (the flat

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from vitbench import stats
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.report.phrases import Name, Phrase
 from vitbench.stats.stability import STALL
 from vitbench.tables.compare import TIMED, noise_floor

@@ -8,13 +8,13 @@ import pandas as pd
 
 from vitbench import plots
 from vitbench.report.answer import with_interval
-from vitbench.report.grids import AGAINST_SAME, AGAINST_TUNED, Cell, Grid, bracket, make, tone
 from vitbench.report.phrases import Name, Phrase, listed, span
-from vitbench.report.picture import Picture, prose
+from vitbench.report.section import Picture, prose
+from vitbench.report.text_tables import AGAINST_SAME, AGAINST_TUNED, Cell, Grid, bracket, make, tone
 from vitbench.tables.frames import BASELINE
-from vitbench.tables.layout import MISSING, percent, significant
 from vitbench.tables.study import Study
 from vitbench.tables.tuned import tuned, tuning_cost
+from vitbench.utils.format import MISSING, percent, significant
 
 TUNED = """
     Hollow: the recipe that all share. Filled: the learning rate and weight decay that the variant's tuning chose. Bars

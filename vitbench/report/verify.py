@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitbench import records
-from vitbench.errors import UserError
-from vitbench.report import libraries, sources, texts
+from vitbench.records import reader
+from vitbench.report import compare_texts, libraries, verify_sources
 from vitbench.report.exports import EFFECTS
 from vitbench.report.mismatch import Mismatch
-from vitbench.report.writing import FIGURES, write
+from vitbench.report.write_report import FIGURES, write
+from vitbench.utils.errors import UserError
 
 TABLE, TEX, MARKDOWN, PAGE = "table.csv", "table.tex", "report.md", "report.html"
 TEXTS = (TABLE, TEX, MARKDOWN, PAGE)
@@ -76,8 +76,8 @@ def verify(*directories: str | Path, mixed: bool = False) -> Verification:
     folders = [Path(directory) for directory in directories]
     found = Verification()
     for folder in folders:
-        if not (folder / records.RECORDS).is_file():
-            records.read(folder)  # says what there is instead
+        if not (folder / reader.RECORDS).is_file():
+            reader.read(folder)  # says what there is instead
         check(folder, found, several=len(folders) > 1)
     folder = folders[0]
     if not any((folder / name).is_file() for name in TEXTS):
@@ -98,19 +98,19 @@ def verify(*directories: str | Path, mixed: bool = False) -> Verification:
 def check(folder: Path, found: Verification, *, several: bool = False) -> None:
     """Checks records, environments and artifacts of a folder, one of several or alone; ``found`` takes the result."""
     prefix = f"{folder}/" if several else ""
-    held, wrong, notes = sources.records(folder)
-    number, unlike = sources.environments(folder, held)
-    named, digested, broken = sources.artifacts(folder, held)
+    held, wrong, notes = verify_sources.records(folder)
+    number, unlike = verify_sources.environments(folder, held)
+    named, digested, broken = verify_sources.artifacts(folder, held)
     mismatches = [*wrong, *unlike, *broken]
     found.mismatches += [Mismatch(prefix + m.file, m.place, m.here, m.given, m.wrong) for m in mismatches]
     found.notes += [f"{folder}: {note}" if several else note for note in notes]
     found.counted += [
-        (f"{prefix}{records.RECORDS}", f"{_n(len(held), 'record')} by checksum"),
-        (f"{prefix}{records.ENVIRONMENTS}", f"{_n(number, 'environment')} by hash"),
+        (f"{prefix}{reader.RECORDS}", f"{_n(len(held), 'record')} by checksum"),
+        (f"{prefix}{reader.ENVIRONMENTS}", f"{_n(number, 'environment')} by hash"),
     ]
     if named:
         without = f", {named - digested} of them without a digest in their records" * (digested < named)
-        found.counted.append((f"{prefix}{records.ARTIFACTS}", f"{_n(named, 'file')} read{without}"))
+        found.counted.append((f"{prefix}{reader.ARTIFACTS}", f"{_n(named, 'file')} read{without}"))
 
 
 def compare(folder: Path, anew: Path, found: Verification) -> None:
@@ -134,22 +134,24 @@ def compare(folder: Path, anew: Path, found: Verification) -> None:
 
 def _text(name: str, here: str, given: str, *, alike: bool) -> Iterator[Mismatch]:
     if name in {TABLE, EFFECTS}:
-        return texts.table(name, here, given, close=not alike)
+        return compare_texts.table(name, here, given, close=not alike)
     if name == MARKDOWN:
-        return texts.markdown(name, here, given)
+        return compare_texts.markdown(name, here, given)
     if name == PAGE:
-        return texts.page(name, *(text if alike else texts.without_drawings(text) for text in (here, given)))
-    return texts.lines(name, here, given)
+        return compare_texts.page(
+            name, *(text if alike else compare_texts.without_drawings(text) for text in (here, given))
+        )
+    return compare_texts.lines(name, here, given)
 
 
 def _counts(name: str, text: str) -> str:
     if name in {TABLE, EFFECTS}:
         rows = list(csv.reader(io.StringIO(text)))[1:]
         return f"{_n(len(rows), 'row')}, {_n(sum(map(len, rows)), 'cell')}"
-    words = texts.said(text) if name == PAGE else text
-    what = [_n(texts.numbers(words), "number")]
+    words = compare_texts.said(text) if name == PAGE else text
+    what = [_n(compare_texts.numbers(words), "number")]
     if name == MARKDOWN:
-        what += [_n(texts.sentences(text), "sentence"), _n(texts.cells(text), "cell")]
+        what += [_n(compare_texts.sentences(text), "sentence"), _n(compare_texts.cells(text), "cell")]
     return ", ".join(what)
 
 
@@ -186,7 +188,7 @@ def _drawing(name: str, here: Path, given: Path) -> Mismatch:
     file = f"{FIGURES}/{name}"
     if name.endswith(".svg"):
         both = (path.read_text(encoding="utf-8", errors="replace") for path in (here, given))
-        first: Sequence[Mismatch] = list(texts.lines(file, *both))[:1]
+        first: Sequence[Mismatch] = list(compare_texts.lines(file, *both))[:1]
         if first:
             return first[0]
     return Mismatch(file, wrong="is not the picture that the records give")

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitbench.lazy import lazy
+from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from vitbench.run.planning.plan import Plan
     from vitbench.run.planning.trial import Trial
+    from vitbench.run.progress.observer import Observer, Progress
     from vitbench.run.schedule import Outcome, check_request, execute, plan, survey
     from vitbench.run.store.writer import Writer
-    from vitbench.run.watch.observer import Observer, Progress
 
 __all__ = ["Observer", "Outcome", "Plan", "Progress", "Trial", "Writer", "check_request", "execute", "plan", "survey"]
 
@@ -28,6 +28,6 @@ __getattr__, __dir__ = lazy(
         "planning.trial": ("Trial",),
         "schedule": ("Outcome", "check_request", "execute", "plan", "survey"),
         "store.writer": ("Writer",),
-        "watch.observer": ("Observer", "Progress"),
+        "progress.observer": ("Observer", "Progress"),
     },
 )

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from vitbench.run.planning.blocks import Blocks
+from vitbench.run.planning.lazy_trials import Blocks
 from vitbench.run.planning.trial import Kind, Recipe, Trial
-from vitbench.run.watch.observer import Estimate
+from vitbench.run.progress.observer import Estimate
 
 Sort: TypeAlias = tuple[Kind, Recipe]
 

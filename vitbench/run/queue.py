@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from vitbench.run.planning.blocks import Blocks
+from vitbench.run.planning.lazy_trials import Blocks
 from vitbench.run.planning.trial import Trial
 
 

@@ -12,25 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitbench.ablation import Ablation, Variant
-from vitbench.errors import UserError
-from vitbench.records import RECORDS, read
-from vitbench.run.asking import job_of
-from vitbench.run.executors.cards import MOST, OnCards
-from vitbench.run.executors.executor import Executor, run_all
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.variant import Variant
+from vitbench.records.reader import RECORDS, read
+from vitbench.run.executors.gpus import MOST, OnCards
 from vitbench.run.executors.job import Job, Result
-from vitbench.run.executors.local import GOES_ON, LocalExecutor
-from vitbench.run.executors.repeating import Repeating
-from vitbench.run.interrupt import Interrupted, Stop
-from vitbench.run.planning.counting import sampled_macs
+from vitbench.run.executors.local.executor import GOES_ON, LocalExecutor
+from vitbench.run.executors.protocol import Executor, run_all
+from vitbench.run.executors.retrying import Repeating
+from vitbench.run.job_requests import job_of
+from vitbench.run.planning.macs import sampled_macs
 from vitbench.run.planning.plan import Plan, check_settings, make_plan
-from vitbench.run.planning.shared import Shelf, take_over, would_take_over
+from vitbench.run.planning.result_cache import Shelf, take_over, would_take_over
 from vitbench.run.planning.trial import KINDS, Kind, Trial
 from vitbench.run.planning.trials import Survey
-from vitbench.run.store.turn import take
+from vitbench.run.progress.observer import Estimate, Observer
+from vitbench.run.signals import Interrupted, Stop
+from vitbench.run.store.wait_for_lock import take
 from vitbench.run.sweep import Sweep
-from vitbench.run.watch.observer import Estimate, Observer
-from vitbench.threads import cores
+from vitbench.utils.errors import UserError
+from vitbench.utils.threads import cores
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def survey(executor: Executor, data: str, device: str = "cpu", sources: Sequence
     """
     wanted = {"data": data, "device": device, "sources": list(sources)}
     gpus = {"cpu": 0, "cuda": 1}.get(device, min(1, executor.gpus))
-    job = Job(function="vitbench.run.surveying:survey", payload=wanted, spawn=device != "cpu", gpus=gpus)
+    job = Job(function="vitbench.run.preflight:survey", payload=wanted, spawn=device != "cpu", gpus=gpus)
     ((_, result),) = run_all(executor, [job])
     if result.status != "ok":
         raise UserError(result.reason or result.status)

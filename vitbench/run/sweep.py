@@ -13,27 +13,28 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from vitbench.records import Record, Status, now
-from vitbench.run.asking import MODELLED, job_of
+from vitbench.declare.variant import ROLES
+from vitbench.records.identity import now
+from vitbench.records.record import Record, Status
+from vitbench.records.tuning_outcome import chosen, finished
 from vitbench.run.backlog import Backlog
-from vitbench.run.executors.cards import modelled_bytes, peaks_of
-from vitbench.run.executors.executor import Executor
+from vitbench.run.executors.gpus import modelled_bytes, peaks_of
 from vitbench.run.executors.job import Job, Result
-from vitbench.run.interrupt import Stop
-from vitbench.run.planning.blocks import Blocks
+from vitbench.run.executors.protocol import Executor
+from vitbench.run.job_requests import MODELLED, job_of
+from vitbench.run.planning.lazy_trials import Blocks
+from vitbench.run.planning.pending import Sorted
 from vitbench.run.planning.plan import Plan, weights_of
 from vitbench.run.planning.recorded import Recorded
-from vitbench.run.planning.sorting import Sorted
 from vitbench.run.planning.trial import SESSIONS, Trial
 from vitbench.run.planning.trials import Trials
+from vitbench.run.progress.observer import Estimate, Observer, Progress, macs_of
 from vitbench.run.queue import Queue, in_order
+from vitbench.run.signals import Stop
 from vitbench.run.store.checkpoints import Checkpoints
 from vitbench.run.store.recorder import Recorder
 from vitbench.run.store.writer import Writer
-from vitbench.run.timing import Barred, Timing
-from vitbench.run.watch.observer import Estimate, Observer, Progress, macs_of
-from vitbench.tuning import chosen, finished
-from vitbench.variant import ROLES
+from vitbench.run.timing_sessions import Barred, Timing
 
 
 @dataclass

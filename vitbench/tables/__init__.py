@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitbench.lazy import lazy
+from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from vitbench.tables.columns import COLUMNS, Column, columns_for
     from vitbench.tables.compare import UnpairedError, comparisons, noise_floor, paired_units
     from vitbench.tables.frames import (
         accuracy_seeds,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         timings,
         write_csv,
     )
-    from vitbench.tables.layout import COLUMNS, Column, columns_for
     from vitbench.tables.study import Study, read_study
 
 __all__ = [
@@ -61,7 +61,7 @@ __getattr__, __dir__ = lazy(
             "timings",
             "write_csv",
         ),
-        "layout": ("COLUMNS", "Column", "columns_for"),
+        "columns": ("COLUMNS", "Column", "columns_for"),
         "study": ("Study", "read_study"),
     },
 )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vitbench.likeness import sentence, unlike
-from vitbench.records import Record
+from vitbench.records.comparability import sentence, unlike
+from vitbench.records.record import Record
 
 if TYPE_CHECKING:
     from vitbench.tables.study import Study

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vitbench import stats
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.tables import comparable
-from vitbench.tables.layout import STATUS_WORDS
+from vitbench.tables.columns import STATUS_WORDS
 from vitbench.tables.study import Study
 from vitbench.tables.timings import FIXED_LEVEL, level_of, log_ratios, unit, unstable
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from vitbench import stats
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.stats.effects import LARGEST, Effect, Term
 from vitbench.tables.compare import settings_of
 from vitbench.tables.factorial import COUNTED, SAMPLED, Grid, Measured, grid_of

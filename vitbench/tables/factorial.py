@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench import stats
-from vitbench.records import Record
+from vitbench.declare.variant import format_axes, format_value
+from vitbench.records.record import Record
 from vitbench.stats.effects import Factorial
 from vitbench.tables.comparable import behind, seed_records, why_unlike
 from vitbench.tables.compare import CONTROL_LEVEL, TIMED
 from vitbench.tables.study import Planned, Study
 from vitbench.tables.timings import blocks, process_sizes
-from vitbench.variant import format_axes, format_value
 
 RANDOM = "random"
 DESIGNS = ("grid", RANDOM)

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 
 from vitbench import stats
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.tables import roofline
+from vitbench.tables.columns import MEASURED_MEMORY, columns_for
 from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
-from vitbench.tables.layout import MEASURED_MEMORY, absent, columns_for
-from vitbench.tables.outcomes import trained
 from vitbench.tables.study import JOINT, Planned, Study, read_study
 from vitbench.tables.timings import absolute, blocks, noise_grade, phases
+from vitbench.tables.training_outcomes import trained
 from vitbench.tables.tuned import tuned_accuracies
+from vitbench.utils.format import absent
 
 MIB = 2**20
 MILLISECONDS = 1000.0

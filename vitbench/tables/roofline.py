@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from vitbench import stats
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.stats.roofline import Roofline, Work, bound, launch_share, roof, share
 from vitbench.tables.study import Study
 

@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitbench import records
-from vitbench.errors import UserError
-from vitbench.records import Notice, Record
-from vitbench.tables.belonging import belonging, one_each, recipe_of
-from vitbench.tables.folders import first_of_each, marked, origin, read_part, set_apart, shadowed
-from vitbench.tuning import Chosen, chosen
+from vitbench.records import reader
+from vitbench.records.reader import Notice
+from vitbench.records.record import Record
+from vitbench.records.tuning_outcome import Chosen, chosen
+from vitbench.tables.merge_folders import first_of_each, marked, origin, read_part, set_apart, shadowed
+from vitbench.tables.select_records import belonging, one_each, recipe_of
+from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,14 +158,14 @@ class Study:
         found: dict[str, np.ndarray] = {}
         for name in record.artifacts:
             try:
-                found |= records.load_arrays(self._homes[record.id], name)
+                found |= reader.load_arrays(self._homes[record.id], name)
             except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
                 why = (isinstance(error, OSError) and error.strerror) or "it is damaged"
                 warnings.warn(f"artifact {name} of {record.variant} cannot be read: {why}", stacklevel=2)
         return found
 
 
-def read_study(*directories: str | Path, notice: Notice = records.warn, mixed: bool = False) -> Study:
+def read_study(*directories: str | Path, notice: Notice = reader.warn, mixed: bool = False) -> Study:
     """The study that one results folder holds, or several folders of one ablation together.
 
     Args:

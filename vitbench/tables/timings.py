@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitbench import stats
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.tables.study import Study
 
 FIXED_LEVEL = 0.95

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from vitbench import cli, threads
-from vitbench.catalog import names
-from vitbench.config import Dtype, MeasureConfig
-from vitbench.errors import UserError, choices
+from vitbench.declare.measure import Dtype, MeasureConfig
+from vitbench.declare.zoo import names
+from vitbench.utils import cli, threads
+from vitbench.utils.errors import UserError, choices
 
 if TYPE_CHECKING:
     from vitbench.trace.summary import Summary
@@ -33,19 +33,19 @@ class Options:
     """
 
     model: Annotated[str | None, tyro.conf.Positional, cli.option("MODEL", "none")] = None
-    """A zoo name (vit_base_patch16_224, resnet50), timm:NAME, torchvision:NAME, or package.module:function."""
+    """Name a zoo model (vit_base_patch16_224, resnet50), timm:NAME, torchvision:NAME, or package.module:function."""
     mode: Literal["forward", "train_step"] = "forward"
     """Profile a forward pass, or a training step (forward, cross-entropy, backward, AdamW)."""
     img_size: Annotated[int | None, cli.option("PX", "the model's own")] = None
     """Set the side of the images."""
     batch_size: int = 8
-    """Set the number of images in a step."""
+    """Set the number of images per step."""
     threads: int = 1
     """Set the number of torch threads on the CPU."""
     dtype: Dtype = "float32"
     """Set the type of weights and images."""
     device: str = "auto"
-    """Run on auto, cpu or cuda."""
+    """Run on this device: auto, cpu or cuda."""
     steps: int = 5
     """Record this many steps, after four that are not recorded."""
     out: Annotated[Path | None, cli.option("DIR", "results/trace/MODEL, or MODEL-train_step in that mode")] = None
@@ -71,11 +71,12 @@ def trace(options: Options) -> int:
         raise UserError(f"--steps {options.steps} is too small: it takes 1 or more")
     settings = MeasureConfig(batch_size=options.batch_size, threads=options.threads, dtype=options.dtype)
     folder = folder_of(options)
-    threads.ask_for(options.threads)
+    threads.set_environment(options.threads)
     cli.import_from_here()
 
     from vitbench.measure.prepare import available
     from vitbench.measure.side_by_side import config_of
+    from vitbench.trace import display
     from vitbench.trace.record import record
     from vitbench.trace.summary import summarize
 
@@ -94,7 +95,7 @@ def trace(options: Options) -> int:
         return cli.INTERRUPTED
     finally:
         cli.progress("")
-    print(shown(summary, options.format))
+    display.write(summary, options.format)
     print("\n".join(_next_steps(folder)), file=sys.stdout if options.format == "table" else sys.stderr)
     return 0
 
@@ -114,15 +115,6 @@ def write(summary: Summary, folder: Path) -> None:
     text = json.dumps(asdict(summary), indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
     draw(summary.blocks, summary.memory, folder)
-
-
-def shown(summary: Summary, form: str) -> str:
-    """The summary in the format that was asked for."""
-    from vitbench.trace import display
-
-    if form == "json":
-        return json.dumps(asdict(summary), indent=2, ensure_ascii=False)
-    return {"csv": display.csv, "markdown": display.markdown, "table": display.text}[form](summary)
 
 
 def _next_steps(folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import pandas as pd
 from torch.autograd import DeviceType  # type: ignore[attr-defined]  # torch's stubs do not export it
 
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 Part: TypeAlias = Literal[
     "attention", "mlp", "norm", "patch_embed", "convolution", "activation", "head", "loss", "optimizer", "other"

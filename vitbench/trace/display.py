@@ -1,53 +1,48 @@
-"""The summary of a trace for readers: in the terminal, as Markdown, as csv."""
+"""The summary of a trace for readers: tables and notes, or rows of data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import pandas as pd
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Literal, TypeAlias
 
 from vitbench.trace.summary import Row, Summary
+from vitbench.utils import display
+from vitbench.utils.display import Table
+
+Format: TypeAlias = Literal["table", "json", "csv", "markdown"]
 
 SHOWN_OPERATIONS = 10
 BAR = 40
 """Characters of the longest bar."""
 MIB = 2**20
 NAMES = {"mlp": "MLP", "patch_embed": "patch embedding", "optimizer": "optimizer (AdamW)"}
-COLUMNS = ["table", "name", "ms", "share", "calls", "flops", "forward_ms", "backward_ms"]
-
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-"""Heads and rows."""
+COLUMNS = ("table", "name", "ms", "share", "calls", "flops", "forward_ms", "backward_ms")
 
 
-def text(summary: Summary) -> str:
-    """Tables of parts, phases, operations and blocks, then memory, FLOPs and how to read the numbers."""
-    lines = [_scope(summary), ""]
-    for heads, rows in _tables(summary):
-        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-        for name, *cells in (heads, *rows):
-            line = [name.ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells, widths[1:], strict=True))]
-            lines.append("  ".join(line).rstrip())
-        lines.append("")
-    return "\n".join([*lines, *_notes(summary)])
+def write(summary: Summary, form: Format) -> None:
+    """Prints the summary."""
+    if form == "json":
+        print(json.dumps(asdict(summary), indent=2, ensure_ascii=False))
+    elif form == "csv":
+        print(display.data(list(_rows(summary)), "csv", COLUMNS), end="")
+    elif form == "markdown":
+        print("\n".join(map(display.markdown, _tables(summary))))
+        print("\n".join(f"- {note}" for note in (_scope(summary), *_notes(summary))))
+    else:
+        display.lines(_scope(summary), "")
+        for table in _tables(summary):
+            display.show(table)
+        display.lines(*_notes(summary))
 
 
-def markdown(summary: Summary) -> str:
-    """The same tables, and the notes as a list."""
-    lines: list[str] = []
-    for heads, rows in _tables(summary):
-        rule = ["---", *["---:"] * (len(heads) - 1)]
-        lines += [
-            "| " + " | ".join(cell.strip().replace("|", "\\|") for cell in row) + " |" for row in (heads, rule, *rows)
-        ]
-        lines.append("")
-    return "\n".join([*lines, *(f"- {note}" for note in (_scope(summary), *_notes(summary)))])
-
-
-def csv(summary: Summary) -> str:
-    """One line a part, phase, operation and block, at full precision."""
+def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
+    """One row per part, phase, operation and block, with the fields of ``COLUMNS``."""
     tables = {"part": summary.parts, "phase": summary.phases, "operation": summary.operations, "block": summary.blocks}
-    rows = pd.DataFrame([{"table": table, **row} for table, rows in tables.items() for row in rows])
-    return rows.reindex(columns=COLUMNS).astype({"flops": "Int64"}).to_csv(index=False).rstrip("\n")
+    for table, rows in tables.items():
+        for row in rows:
+            yield {"table": table} | {name: row.get(name) for name in COLUMNS[1:]}
 
 
 def _scope(summary: Summary) -> str:
@@ -63,9 +58,9 @@ def _tables(summary: Summary) -> Iterator[Table]:
     """The tables that have rows."""
     parts = [[NAMES.get(part["name"], str(part["name"])), *_time(part)] for part in summary.parts]
     whole = {key: sum(part[key] for part in summary.parts) for key in ("share", "ms")}
-    yield ["Part", "Share", "ms"], [*parts, ["all", *_time(whole)]]
+    yield Table(heads=("Part", "Share", "ms"), rows=[*parts, ["all", *_time(whole)]])
     if summary.phases:
-        yield ["Phase", "Share", "ms"], [[phase["name"], *_time(phase)] for phase in summary.phases]
+        yield Table(heads=("Phase", "Share", "ms"), rows=[[phase["name"], *_time(phase)] for phase in summary.phases])
     operations = [
         [
             op["name"],
@@ -75,12 +70,11 @@ def _tables(summary: Summary) -> Iterator[Table]:
         ]
         for op in summary.operations[:SHOWN_OPERATIONS]
     ]
-    yield ["Operation", "Share", "ms", "Calls", "GFLOP"], operations
+    yield Table(heads=("Operation", "Share", "ms", "Calls", "GFLOP"), rows=operations)
     if summary.blocks:
         longest = max(block["ms"] for block in summary.blocks) or 1.0
-        bars = [("█" * round(BAR * block["ms"] / longest)).ljust(BAR) for block in summary.blocks]
-        rows = [[block["name"], *_time(block), bar] for block, bar in zip(summary.blocks, bars, strict=True)]
-        yield ["Block", "Share", "ms", ""], rows
+        rows = [[block["name"], *_time(block), "█" * round(BAR * block["ms"] / longest)] for block in summary.blocks]
+        yield Table(heads=("Block", "Share", "ms", ""), rows=rows, left={""})
 
 
 def _notes(summary: Summary) -> Iterator[str]:

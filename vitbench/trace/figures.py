@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from vitbench.plots import drawing
-from vitbench.plots.drawing import INK, MUTED, PAPER, SWATCHES, WIDTH
+from vitbench.plots import style
+from vitbench.plots.style import INK, MUTED, PAPER, SWATCHES, WIDTH
 
 HATCH = "////"
 """Of the backward pass, so that it differs from the forward pass by more than its colour."""
@@ -28,7 +28,7 @@ def draw(blocks: Sequence[Mapping[str, Any]], memory: Mapping[str, Any] | None, 
     figures = {"blocks": block_times(blocks) if blocks else None, "memory": memory_timeline(memory) if memory else None}
     for name, figure in figures.items():
         if figure is not None:
-            drawing.save(figure, folder / name)
+            style.save(figure, folder / name)
             continue
         for suffix in (".svg", ".png"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
@@ -38,8 +38,8 @@ def block_times(blocks: Sequence[Mapping[str, Any]]) -> Figure:
     """One bar a block, forward and backward end to end, with its share of the step; the first block on top."""
     names, forward, backward = ([row[key] for row in blocks] for key in ("name", "forward_ms", "backward_ms"))
     at = range(len(blocks))
-    with drawing.style():
-        figure, axes = drawing.rows(names, least=0.24)
+    with style.style():
+        figure, axes = style.rows(names, least=0.24)
         axes.barh(at, forward, height=0.66, color=SWATCHES[0], zorder=2)
         if any(backward):
             hatched: dict[str, Any] = {"edgecolor": PAPER, "lw": 0, "hatch": HATCH}
@@ -47,7 +47,7 @@ def block_times(blocks: Sequence[Mapping[str, Any]]) -> Figure:
             handles = [Patch(color=SWATCHES[0], label="forward"), Patch(fc=SWATCHES[4], label="backward", **hatched)]
             axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         for number, row in enumerate(blocks):
-            drawing.margin_note(axes, number, f"{100 * row['share']:.1f}%")
+            style.margin_note(axes, number, f"{100 * row['share']:.1f}%")
         axes.set_xlim(left=0)
         axes.set(xlabel="Under the profiler, mean over the recorded steps (ms)", ylabel="")
     return figure
@@ -57,7 +57,7 @@ def memory_timeline(memory: Mapping[str, Any]) -> Figure:
     """Memory over one step as stairs, with its peak, the memory held before the step, and the phases of training."""
     at, mib = [ms for ms, _ in memory["timeline"]], [level / MIB for _, level in memory["timeline"]]
     peak, held, last = memory["peak"] / MIB, memory["held"] / MIB, at[-1]
-    with drawing.style():
+    with style.style():
         figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
         axes = figure.subplots()
         axes.fill_between(at, mib, step="post", color=SWATCHES[0], alpha=0.25, lw=0, zorder=1)

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from vitbench.config import ModelConfig
-from vitbench.errors import UserError
-from vitbench.measure.flops import OURS, count
+from vitbench.declare.model import ModelConfig
+from vitbench.measure.counts.flops import OURS, count
+from vitbench.utils.errors import UserError
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:

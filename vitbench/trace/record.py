@@ -13,16 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, record_function
 
-from vitbench.config import MeasureConfig, ModelConfig, as_pair
-from vitbench.errors import UserError
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.sizes import as_pair
 from vitbench.measure.prepare import prepared
-from vitbench.measure.subject import Mode, SubjectError, blame, check
-from vitbench.measure.train_step import Step
-from vitbench.threads import torch_threads
+from vitbench.measure.timing.subject import Mode, SubjectError, blame, check
+from vitbench.measure.timing.train_step import Step
 from vitbench.trace.attribution import CPU, MODULE, Owner
 from vitbench.trace.model_parts import owners_of
 from vitbench.trace.operation_flops import counted_flops, flops_by_operation
 from vitbench.train.loss import cross_entropy
+from vitbench.utils.errors import UserError
+from vitbench.utils.threads import torch_threads
 
 FILES = "vitbench.[0-9]*.pt.trace.json"
 WARM_UP = 2

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from vitbench.config import TrainConfig
 from vitbench.data.dataset import Split
 from vitbench.data.stream import Stream
+from vitbench.declare.train import TrainConfig
 from vitbench.train.feed import Normalise, loaders
 from vitbench.train.precision import autocast
 

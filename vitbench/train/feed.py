@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitbench.config import TrainConfig
 from vitbench.data.dataset import Dataset, Split
 from vitbench.data.stream import Stream
-from vitbench.threads import cores
+from vitbench.declare.train import TrainConfig
 from vitbench.train import augment, erase, rand_augment
 from vitbench.train.boxes import cut_out, draw_boxes, mirrored
 from vitbench.train.mix import Mixer
 from vitbench.train.seeds import generator
+from vitbench.utils.threads import cores
 
 AUGMENT_AT_ONCE = 8192
 """Images augmented and normalised in one go: a small data set's whole epoch, a bounded part of a large one's."""

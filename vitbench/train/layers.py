@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from vitbench.errors import UserError
+from vitbench.utils.errors import UserError
 
 LAYER = re.compile(r"(?:.*\.)?(?:blocks\.\d+|layer\d+\.\d+|encoder_layer_\d+|layers?\.\d+)(?=\.)")
 """How the layers of transformers and residual networks are called: ours, timm's, torchvision's, Hugging Face's."""

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitbench.config import ModelConfig, TrainConfig
 from vitbench.data.dataset import Dataset, Split
-from vitbench.errors import UserError
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.train import TrainConfig
 from vitbench.models import build
 from vitbench.train.checkpoint import TrainingCheckpoint
 from vitbench.train.ema import RunningMean
@@ -32,6 +32,7 @@ from vitbench.train.optimizer import learning_rate
 from vitbench.train.seeds import seed_of
 from vitbench.train.state import Parts
 from vitbench.train.step import Step
+from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     from vitbench.models.weights import LoadReport

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vitbench.config import TrainConfig
+from vitbench.declare.train import TrainConfig
 from vitbench.train.layers import layers_above
 
 SCALE = "lr_scale"

@@ -6,7 +6,7 @@ import contextlib
 
 import torch
 
-from vitbench.config import TrainConfig
+from vitbench.declare.train import TrainConfig
 
 
 def autocast(config: TrainConfig, device: str) -> contextlib.AbstractContextManager[object]:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitbench.config import TrainConfig
-from vitbench.errors import UserError
+from vitbench.declare.train import TrainConfig
 from vitbench.models.compiler import prepare_compiler
 from vitbench.train.loss import cross_entropy, distillation_loss
 from vitbench.train.optimizer import build_optimizer, set_rate
 from vitbench.train.precision import autocast, scaler
+from vitbench.utils.errors import UserError
 
 
 class Step:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from torch import nn
 
-from vitbench.catalog import names, zoo
-from vitbench.config import ModelConfig, ViTConfig, fit
 from vitbench.data.spec import DataSpec
-from vitbench.errors import UserError
+from vitbench.declare.model import ModelConfig, adapt_to_data
+from vitbench.declare.vit import ViTConfig
+from vitbench.declare.zoo import names, zoo
 from vitbench.models import build
 from vitbench.models.weights import config_from_checkpoint, load_weights
+from vitbench.utils.errors import UserError
 
 VARIANT = "variant:"
 """Of a row of the same ablation, which is trained first and handed over as a file."""
@@ -54,7 +55,9 @@ def _named(teacher: str, spec: DataSpec) -> tuple[Path, ModelConfig | None]:
                 f"teacher={teacher} is a model without weights: add its file ({teacher}:FILE), or train it first as a "
                 "row of the same ablation (variant:NAME)"
             )
-        return Path(file), fit(zoo(name), img_size=spec.img_size, in_chans=spec.in_chans, num_classes=spec.num_classes)
+        return Path(file), adapt_to_data(
+            zoo(name), img_size=spec.img_size, in_chans=spec.in_chans, num_classes=spec.num_classes
+        )
     return Path(teacher), None
 
 

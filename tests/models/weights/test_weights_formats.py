@@ -7,10 +7,11 @@ from safetensors.torch import save_file
 
 from tests.models.weights import written
 from tests.models.weights.written import CONFIG, GRID, Reference, close, images
-from vitbench.config import ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.weights import config_from_checkpoint, load_weights
+from vitbench.utils.errors import UserError
 
 
 def vit(**changes):

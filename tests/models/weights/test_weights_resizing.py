@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.models.weights import written
 from tests.models.weights.written import CONFIG, GRID, PATCH, Reference
-from vitbench.config import ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.weights import load_weights, save_weights
 from vitbench.models.weights.resizing import METHODS, resize_grid
+from vitbench.utils.errors import UserError
 
 OLD, NEW = GRID**2, (GRID + 2) ** 2
 

@@ -18,10 +18,12 @@ from safetensors.torch import save_file
 
 from tests.models.weights import written
 from tests.models.weights.written import CONFIG, Reference
-from vitbench.config import ResNetConfig, ViTConfig, as_dict
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.serialize import as_dict
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.weights import checkpoint, config_from_checkpoint, load_weights
+from vitbench.utils.errors import UserError
 
 
 def refused(path, match, config=None, **options):

@@ -6,10 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from vitbench.config import ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
 from vitbench.models.weights import config_from_checkpoint, load_weights, save_weights
+from vitbench.utils.errors import UserError
 
 VITS = st.builds(
     ViTConfig,

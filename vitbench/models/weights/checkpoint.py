@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from vitbench.config import ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
+from vitbench.utils.errors import UserError
 
 MAX_BYTES = 32 * 2**30
 """A file whose tensors take more than this is refused unread: four times ViT-G/14 in float32."""

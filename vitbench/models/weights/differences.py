@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import fields
 
-from vitbench.config import ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint
 from vitbench.models.weights.formats import Converted, number_of_heads
 from vitbench.models.weights.inferring import infer
 from vitbench.models.weights.published import HEAD_SIZE
 from vitbench.models.weights.rules import Format
+from vitbench.utils.errors import UserError
 
 NO_DIFFERENCE = frozenset(
     {

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from vitbench.errors import UserError, choices
 from vitbench.models.weights.checkpoint import Checkpoint
 from vitbench.models.weights.rules import FORMATS, Format
+from vitbench.utils.errors import UserError, choices
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 

@@ -6,13 +6,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitbench.config import ModelConfig
-from vitbench.errors import ConfigError, UserError
+from vitbench.declare.model import ModelConfig
 from vitbench.models.weights.checkpoint import Checkpoint
 from vitbench.models.weights.formats import Converted, convert, number_of_heads, recognise
 from vitbench.models.weights.opening import open_checkpoint
 from vitbench.models.weights.rules import Format
 from vitbench.models.weights.shapes import resnet_from, vit_from
+from vitbench.utils.errors import ConfigError, UserError
 
 
 @dataclass(frozen=True, kw_only=True)

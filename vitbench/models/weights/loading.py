@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vitbench.errors import UserError, unknown
 from vitbench.models.weights.formats import convert, recognise
 from vitbench.models.weights.opening import open_checkpoint
 from vitbench.models.weights.plan import Plan
 from vitbench.models.weights.report import LoadReport
 from vitbench.models.weights.resizing import METHODS
+from vitbench.utils.errors import UserError, unknown
 
 
 def load_weights(

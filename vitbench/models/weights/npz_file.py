@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitbench.errors import UserError
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
+from vitbench.utils.errors import UserError
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, SyntaxError, tokenize.TokenError)
 """What zipfile and numpy raise on bytes that are no archive of arrays."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from vitbench.errors import UserError
 from vitbench.models.weights.checkpoint import Checkpoint, damaged, refuse_large
 from vitbench.models.weights.npz_file import open_npz
 from vitbench.models.weights.safetensors_file import open_safetensors
 from vitbench.models.weights.torch_file import open_torch_pickles, open_torch_zip
+from vitbench.utils.errors import UserError
 
 PICKLE = b"\x80\x02"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vitbench.config import ResNetConfig, ViTConfig
-from vitbench.errors import UserError, choices, unknown
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.models.weights.differences import differences
 from vitbench.models.weights.formats import Converted, convert, number_of_heads
@@ -17,6 +17,7 @@ from vitbench.models.weights.positions import Positions
 from vitbench.models.weights.published import nearest_name
 from vitbench.models.weights.report import LoadReport
 from vitbench.models.weights.rules import Format
+from vitbench.utils.errors import UserError, choices, unknown
 
 HEADS = ("head.", "head_dist.", "fc.")
 """Classifiers: what ``replace_head`` may leave as it is."""

@@ -9,12 +9,12 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from vitbench.config import ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.models.weights.formats import Converted
 from vitbench.models.weights.resizing import resize_grid
 from vitbench.models.weights.shapes import prefix_rows
+from vitbench.utils.errors import UserError
 
 Grid: TypeAlias = tuple[int, int]
 

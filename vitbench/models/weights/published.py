@@ -6,8 +6,12 @@ import dataclasses
 import functools
 from typing import Any
 
-from vitbench.catalog import names, zoo
-from vitbench.config import ExternalConfig, ModelConfig, ResNetConfig, ViTConfig, as_pair
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.vit import ViTConfig
+from vitbench.declare.zoo import names, zoo
 
 HEAD_SIZE = 64
 """Channels of a head, where a file does not show it: that of the ViT paper's and DeiT's models but ViT-H."""

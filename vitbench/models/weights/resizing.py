@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
 from jaxtyping import Float
 from torch import Tensor
 
-from vitbench.errors import UserError, unknown
+from vitbench.utils.errors import UserError, unknown
 
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

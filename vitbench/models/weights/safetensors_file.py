@@ -11,9 +11,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vitbench.config import ResNetConfig, ViTConfig, from_dict
-from vitbench.errors import ConfigError, UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.serialize import from_dict
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
+from vitbench.utils.errors import ConfigError, UserError
 
 OURS_KEY = "vitbench.weights"
 """What our own files are known by; its value is the version of their layout."""

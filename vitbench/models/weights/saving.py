@@ -10,9 +10,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from vitbench.config import ResNetConfig, ViTConfig, as_dict
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.serialize import as_dict
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.safetensors_file import CONFIG_KEY, OURS_KEY
+from vitbench.utils.errors import UserError
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:

@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
-from vitbench.config import ResNetConfig, ViTConfig
-from vitbench.errors import UserError
+from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.published import named_depth, usual_heads
 from vitbench.models.weights.rules import Format
+from vitbench.utils.errors import UserError
 
 Tensors: TypeAlias = Mapping[str, Tensor]
 

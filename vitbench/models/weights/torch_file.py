@@ -20,8 +20,8 @@ from typing import IO, Any, TypeGuard, cast
 import torch
 from torch import Tensor
 
-from vitbench.errors import UserError
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
+from vitbench.utils.errors import UserError
 
 WRAPPERS = ("model", "state_dict")
 """Keys under which training code keeps the weights: DeiT's ``model``, Lightning's and timm's ``state_dict``."""

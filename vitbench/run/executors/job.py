@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
-from vitbench.records import Environment, Status
+from vitbench.records.record import Environment, Status
 
 On: TypeAlias = Callable[[str], None]
 """Called by a job with the name of what it turns to next, so that a crash can be laid at somebody's door. Costs a
@@ -120,7 +120,7 @@ def work(channel: int, board: int) -> None:
 
 def explain(error: BaseException) -> tuple[Status, str, str, bool]:
     """Status, reason in one line, traceback, and whether it is the disk's fault."""
-    from vitbench.errors import UserError
+    from vitbench.utils.errors import UserError
 
     text = " ".join(str(error).split())
     root = error

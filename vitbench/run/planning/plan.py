@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitbench.ablation import Ablation, Variant
-from vitbench.collector import without_collector
-from vitbench.config import DataConfig, as_dict, as_pair, completed, defaults
-from vitbench.errors import UserError
-from vitbench.records import Record
-from vitbench.run.planning.blocks import Blocks, block_of
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.data import DataConfig
+from vitbench.declare.serialize import as_dict, completed, defaults
+from vitbench.declare.sizes import as_pair
+from vitbench.declare.variant import Variant
+from vitbench.records.record import Record
+from vitbench.records.tuning_outcome import chosen
+from vitbench.run.planning.lazy_trials import Blocks, block_of
+from vitbench.run.planning.pending import Sorted
 from vitbench.run.planning.recorded import Recorded
-from vitbench.run.planning.sorting import Sorted
 from vitbench.run.planning.trial import CONTROLLED, KINDS, TRAINED, Kind, Trial
 from vitbench.run.planning.trials import Survey, Trials
-from vitbench.tuning import chosen
+from vitbench.utils.errors import UserError
+from vitbench.utils.garbage_collection import without_collector
 
 NOTHING = "(nothing)"
 WEIGHTS = "weights"

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from vitbench.ablation import Variant
-from vitbench.run.planning.counting import spread
+from vitbench.declare.variant import Variant
+from vitbench.run.planning.macs import spread
 from vitbench.run.planning.plan import Plan
-from vitbench.run.watch.view import duration, opening
+from vitbench.run.progress.view import duration, opening
 
 ROWS = 40
 """Rows that are shown."""

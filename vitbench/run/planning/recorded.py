@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vitbench.ablation import Variant
-from vitbench.config import as_dict
-from vitbench.records import IDS, VERSIONS, Record, identity
+from vitbench.declare.serialize import as_dict
+from vitbench.declare.variant import ROLES, Variant
+from vitbench.records.identity import IDS, VERSIONS, identity
+from vitbench.records.record import Record
 from vitbench.run.planning.trial import ROOMS, SESSIONS, TRAINED, Kind, Trial, session_id
-from vitbench.variant import ROLES
 
 NOT_IN_AN_ID = ("data", "train", "session_size", "timeout_s", "recipe", *ROLES, "try", "lr", "weight_decay")
 """What a record's settings hold beside those that its id covers as settings."""

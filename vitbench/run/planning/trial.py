@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from vitbench.ablation import Variant
-from vitbench.config import ExternalConfig, as_dict
-from vitbench.records import digest, identity
-from vitbench.variant import ROLES
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.serialize import as_dict
+from vitbench.declare.variant import ROLES, Variant
+from vitbench.records.identity import digest, identity
 
 Kind: TypeAlias = Literal["cost", "memory", "ceiling", "latency", "train_step", "throughput", "accuracy", "tuning"]
 Recipe: TypeAlias = Literal["same", "tuned"]

@@ -8,12 +8,15 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from vitbench.ablation import Ablation, Variant, family
-from vitbench.config import ExternalConfig, ModelConfig, as_dict
-from vitbench.records import digest
-from vitbench.run.planning.blocks import Block
+from vitbench.declare.ablation import Ablation
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.serialize import as_dict
+from vitbench.declare.variant import Variant, family
+from vitbench.records.identity import digest
+from vitbench.records.tuning_outcome import FIRST_SEED, Chosen, points
+from vitbench.run.planning.lazy_trials import Block
 from vitbench.run.planning.trial import SESSIONS, Kind, Recipe, Trial
-from vitbench.tuning import FIRST_SEED, Chosen, points
 
 Group: TypeAlias = tuple[Variant, ...]
 """Variants of which one measurement is true: the first is measured."""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from vitbench.records import Record
+from vitbench.records.record import Record
 from vitbench.run.planning.trial import TRAINED, Trial
 
 CHECKPOINTS = "checkpoints"

@@ -9,9 +9,9 @@ import os
 import socket
 from pathlib import Path
 
-from vitbench.errors import UserError
-from vitbench.lines import dumps
-from vitbench.records import now
+from vitbench.records.codec import dumps
+from vitbench.records.identity import now
+from vitbench.utils.errors import UserError
 
 LOCK = ".lock"
 

@@ -7,20 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vitbench.ablation import Variant
-from vitbench.config import as_dict
-from vitbench.errors import UserError
-from vitbench.records import ARTIFACTS, Record, file_digest, now
-from vitbench.run import machine
+from vitbench.declare.serialize import as_dict
+from vitbench.declare.variant import Variant
+from vitbench.records.identity import now
+from vitbench.records.reader import ARTIFACTS, file_digest
+from vitbench.records.record import Record
+from vitbench.run import environment
 from vitbench.run.executors.job import Result
 from vitbench.run.planning.plan import Plan, session_size
 from vitbench.run.planning.recorded import batched
 from vitbench.run.planning.trial import Trial
-from vitbench.run.store.opening import plan_record, skip_records
+from vitbench.run.store.plan_record import plan_record, skip_records
 from vitbench.run.store.writer import Writer
+from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from vitbench.run.kinds import Measured
+    from vitbench.run.jobs import Measured
 
 
 @dataclass
@@ -38,13 +40,13 @@ class Recorder:
         That is the environment, the plan (unless the last one says the same), the skipped cells, and what is recorded
         already and is true of other variants too.
         """
-        environment = machine.environment(self.plan.survey.torch, threads=self.plan.ablation.measure.threads)
+        machine = environment.environment(self.plan.survey.torch, threads=self.plan.ablation.measure.threads)
         self._common = {
             "ablation": self.plan.name,
-            "environment": self.writer.add_environment(environment),
-            "code": machine.code(),
+            "environment": self.writer.add_environment(machine),
+            "code": environment.code(),
         }
-        conditions = machine.conditions()
+        conditions = environment.conditions()
         opening = plan_record(
             self.plan,
             command=command,

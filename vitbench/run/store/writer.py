@@ -10,24 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
-from vitbench.errors import UserError
-from vitbench.lines import dumps
-from vitbench.records import (
-    ARTIFACTS,
-    ENVIRONMENTS,
-    RECORDS,
-    TORN,
-    Environment,
-    Notice,
-    Record,
-    line_reader,
-    plain,
-    read_environments,
-    scan,
-    warn,
-)
+from vitbench.records.codec import dumps
+from vitbench.records.identity import plain
+from vitbench.records.reader import ARTIFACTS, ENVIRONMENTS, RECORDS, TORN, Notice, read_environments, scan, warn
+from vitbench.records.record import Environment, Record, line_reader
+from vitbench.run.store.backup import Spare, sync_folder
 from vitbench.run.store.lock import is_lock, locked
-from vitbench.run.store.spare import Spare, sync_folder
+from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,1 @@
+"""Declarations: configs, ablations, claims, designs, the zoo and recipes. Imports neither torch nor pandas."""

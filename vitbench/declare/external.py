@@ -1,0 +1,46 @@
+"""``ExternalConfig``: a model of timm, torchvision or the user."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vitbench.declare.checked import Checked
+from vitbench.declare.sizes import Size
+from vitbench.utils.errors import ConfigError
+
+LIBRARIES: Mapping[str, str] = types.MappingProxyType(
+    {"timm": "such as timm:convnext_tiny", "torchvision": "such as torchvision:convnext_tiny"}
+)
+"""Packages whose models have names, with an example; each is the name of the extra that installs it, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalConfig(Checked):
+    """A model that somebody else wrote: ``timm:NAME``, ``torchvision:NAME``, or ``package.module:function``.
+
+    A module is found also beside the ablation file. The function is called with ``kwargs``, and with those of
+    ``img_size``, ``in_chans`` and ``num_classes`` that its signature names; a library's model with those that it
+    takes. What comes back is a module that maps (batch, in_chans, height, width) to (batch, num_classes).
+    """
+
+    source: str = field(kw_only=False)
+    kwargs: Mapping[str, Any] = field(default_factory=dict, kw_only=False, hash=False)
+    img_size: Size = 224
+    in_chans: int = 3
+    num_classes: int = 1000
+
+    def _check(self) -> None:
+        self._at_least(1, "img_size", "in_chans", "num_classes")
+        module, colon, function = self.source.partition(":")
+        if colon and module in LIBRARIES:
+            if not re.fullmatch(r"\w[\w.-]*", function):
+                raise ConfigError(f"source={self.source!r} names no model: write {module}:NAME, {LIBRARIES[module]}")
+            return
+        if not colon or not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+            raise ConfigError(
+                f"source={self.source!r} names no model: write timm:NAME, torchvision:NAME or package.module:function"
+            )

@@ -1,0 +1,137 @@
+"""What counters in common use make of a ViT, beside the count that adds up: what each drops, and how much of the whole.
+
+Three things are dropped without a word that a user would see. fvcore has no formula for fused attention. torch's
+``FlopCounterMode`` has formulas for CUDA's kernels of it, none for the CPU's. And ``nn.TransformerEncoderLayer``, in
+evaluation mode without gradients, runs as one fused operation, of which neither knows anything.
+"""
+
+# torch leaves dispatch modes untyped:
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from vitbench.declare.checked import with_values
+from vitbench.declare.external import ExternalConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.vit import ViTConfig
+from vitbench.measure.counts.closed_form import closed_form
+from vitbench.measure.counts.flops import count
+from vitbench.measure.counts.fvcore_counter import as_it_comes
+from vitbench.measure.meta_copy import Shells, arguments, copied, module_of, one_element
+from vitbench.measure.side_by_side import config_of
+
+SIDES = (224, 384)
+"""At which images, in pixels, where nothing else is asked for."""
+
+HEADS = (
+    *("Model", "Image (px)", "MACs (G)", "of them attention", "fvcore as it comes", "torch's counter on the CPU"),
+    *("torch's layers: fvcore", "torch's layers: torch's counter"),
+)
+"""The table's columns; the last two are of the same network made of ``nn.TransformerEncoderLayer``."""
+
+NONE = "–"
+
+
+WAYS = ("fvcore", "torch_cpu", "layers_fvcore", "layers_torch_cpu")
+
+
+def rows(
+    names: Iterable[str], sides: Iterable[int] = SIDES, *, progress: Callable[[str], None] = lambda _: None
+) -> list[dict[str, Any]]:
+    """A row for each model and image size: MACs of one image's forward pass, and what others say of it.
+
+    Raises:
+        UserError: no such model, or an image that it cannot take.
+    """
+    found = []
+    try:
+        for name, side in itertools.product(names, sides):
+            progress(f"{name} at {side} px")
+            found.append({"model": name, "img_size": side} | dropped(config_of(name, side)))
+    finally:
+        progress("")
+    return found
+
+
+def dropped(config: ModelConfig) -> dict[str, int | None]:
+    """Counts a model the way that adds up, and the usual ways.
+
+    Returns:
+        ``macs``; ``attention_macs``, scores and weighted values, known of a ViT; ``fvcore_macs`` and
+        ``torch_cpu_macs``; and the last two of torch's layers in place of ours, None where these do not apply.
+
+    Raises:
+        UserError: the model cannot be built, or does not run without its data.
+    """
+    module = module_of(config)
+    inputs = arguments(config, None, 1, "cpu")
+    found: dict[str, int | None] = dict.fromkeys(("macs", "attention_macs", *(f"{way}_macs" for way in WAYS)))
+    found["macs"] = count(config).macs if isinstance(config, ExternalConfig) else closed_form(config).macs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found["fvcore_macs"] = as_it_comes(copied(module, one_element).eval(), inputs)
+        found["torch_cpu_macs"] = on_the_cpu(module, inputs)
+        if isinstance(config, ViTConfig):
+            tokens = config.num_patches + config.num_prefix_tokens
+            found["attention_macs"] = config.depth * 2 * tokens**2 * config.embed_dim
+            if _as_torchs(config):
+                layers, inputs = torchs_layers(config), (torch.zeros(1, tokens, config.embed_dim),)
+                found["layers_fvcore_macs"] = _rest(config) + as_it_comes(layers, inputs)
+                found["layers_torch_cpu_macs"] = _rest(config) + on_the_cpu(layers, inputs)
+    return found
+
+
+def cells(found: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """As a table shows it, behind ``HEADS``: GMACs, and how far each is from them."""
+    lines = []
+    for row in found:
+        macs, attention = row["macs"], row["attention_macs"]
+        share = NONE if attention is None else f"{100 * attention / macs:.1f} %"
+        ways = [_beside(row[f"{way}_macs"], macs) for way in WAYS]
+        lines.append([row["model"], str(row["img_size"]), f"{macs / 1e9:.2f}", share, *ways])
+    return lines
+
+
+def _beside(value: int | None, macs: int) -> str:
+    if value is None:
+        return NONE
+    return f"{value / 1e9:.2f} ({100 * (value / macs - 1):+.1f} %)".replace("-", "−")
+
+
+def on_the_cpu(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """MACs that ``FlopCounterMode`` finds in evaluation mode without gradients: the CPU's kernels, without data."""
+    with FakeTensorMode(), torch.no_grad():
+        weightless = copied(module, Shells("cpu")).eval()
+        shells = tuple(torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in inputs)
+        with FlopCounterMode(display=False) as counter:
+            weightless(*shells)
+    return int(counter.get_total_flops()) // 2
+
+
+def torchs_layers(config: ViTConfig) -> nn.Module:
+    """The blocks as torch has them, in evaluation mode."""
+    settings: dict[str, Any] = {"activation": "gelu", "batch_first": True, "norm_first": True}
+    layer = nn.TransformerEncoderLayer(config.embed_dim, config.num_heads, config.mlp_dim, **settings)
+    return nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False).eval()
+
+
+def _as_torchs(config: ViTConfig) -> bool:
+    """Whether torch has such blocks, and would run each as one operation: it does for an even number of heads."""
+    usual = (config.norm, config.norm_position, config.act, config.mlp) == ("layernorm", "pre", "gelu", "mlp")
+    return usual and config.num_heads % 2 == 0
+
+
+def _rest(config: ViTConfig) -> int:
+    """MACs outside the blocks, which every counter sees."""
+    one, two = (closed_form(with_values(config, {"depth": depth})).macs for depth in (1, 2))
+    return 2 * one - two

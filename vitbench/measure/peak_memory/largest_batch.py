@@ -1,0 +1,179 @@
+"""The largest batch that fits: predicted from modelled memory, then confirmed by running it in a process of its own.
+
+On a CPU the process may take a given share of the memory that is available, and no more: the kernel refuses it the rest
+(``RLIMIT_DATA``), so that trying it endangers nobody else. On a GPU what fits is what its free memory holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.model import ModelConfig
+from vitbench.declare.serialize import as_dict, from_dict
+from vitbench.devices.host_memory import free_memory
+from vitbench.utils.errors import UserError
+from vitbench.utils.threads import environment
+
+SHARE = 0.8
+"""Of the available memory that a CPU process may take."""
+
+STEP, TRIES = 0.9, 8
+FITS, DOES_NOT = "fits", "does not fit"
+TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class LargestBatch:
+    """What was predicted, and what ran."""
+
+    predicted: int  # images of a forward pass, from modelled memory
+    confirmed: int | None  # the largest that ran; None: none did
+    limit_bytes: int  # that it had to fit into
+    tried: dict[int, str]  # batch size → what came of it
+
+
+def available_bytes(device: str) -> int:
+    """Memory that a process could take: of the GPU, or of this machine within its control group.
+
+    Raises:
+        UserError: this system does not say.
+    """
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info()[0])
+    free = free_memory()
+    if free is None:
+        raise UserError("how much memory is available is not known on this system")
+    try:
+        own = [Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current")]
+    except OSError:
+        return free
+    return free if own[0] == "max" else max(0, min(free, int(own[0]) - int(own[1])))
+
+
+def predict(config: ModelConfig, settings: MeasureConfig, limit_bytes: int) -> int:
+    """Images of a forward pass whose modelled peak is within the limit: the peak is linear in the batch.
+
+    Raises:
+        UserError: not even one fits.
+    """
+    from vitbench.measure.peak_memory.modelled import memory
+    from vitbench.measure.prepare import modelled
+
+    model, example = modelled(config, settings, training=False)
+    low, high = (memory(model, batch_size=n, example=example).bytes for n in (8, 16))
+    each = (high - low) / 8
+    batch = int((limit_bytes - (low - 8 * each)) / each) if each > 0 else 0
+    if batch < 1:
+        raise UserError(f"not even one image fits into {limit_bytes / 2**20:.0f} MiB: its parameters alone take that")
+    return batch
+
+
+def largest_batch(
+    config: ModelConfig, settings: MeasureConfig, *, device: str = "cpu", limit_bytes: int | None = None
+) -> LargestBatch:
+    """Predicts the largest batch of a forward pass, and runs it; then smaller ones, or larger ones while they fit.
+
+    Args:
+        config: of the model.
+        settings: dtype, threads and the rest; its batch size is not used.
+        device: ``cpu`` or ``cuda``.
+        limit_bytes: to fit into; by default the free memory of the GPU, or 80 % of what the machine has available.
+
+    Raises:
+        UserError: not even one image fits, or the model fails in another way.
+    """
+    if limit_bytes is None:
+        limit_bytes = int(available_bytes(device) * (1.0 if device == "cuda" else SHARE))
+    batch = predicted = predict(config, settings, limit_bytes)
+    tried: dict[int, str] = {}
+    best: int | None = None
+    for _ in range(TRIES):
+        tried[batch] = _attempt(config, settings, device, batch, limit_bytes)
+        if tried[batch] == FITS:
+            best = batch
+            batch = max(batch + 1, round(batch / STEP))
+        else:
+            batch = min(batch - 1, int(batch * STEP))
+        if batch < 1 or batch in tried or (best is not None and DOES_NOT in tried.values()):
+            break
+    return LargestBatch(predicted, best, limit_bytes, tried)
+
+
+def _attempt(config: ModelConfig, settings: MeasureConfig, device: str, batch: int, limit_bytes: int) -> str:
+    """Runs one batch in a process of its own."""
+    payload = {
+        "config": as_dict(config),
+        "settings": {**as_dict(settings), "batch_size": batch},
+        "device": device,
+        "limit": limit_bytes if device == "cpu" else None,
+        "path": sys.path,
+    }
+    try:
+        done = subprocess.run(  # this interpreter, our code
+            [sys.executable, "-m", "vitbench.measure.peak_memory.largest_batch"],
+            input=json.dumps(payload),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+            env={**os.environ, **environment(settings.threads)},
+        )
+    except subprocess.TimeoutExpired:
+        return f"took over {TIMEOUT_S:g} s"
+    if done.returncode < 0 or (done.returncode == 1 and DOES_NOT in done.stdout):
+        return DOES_NOT
+    if done.returncode != 0:
+        last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+        raise UserError(f"a batch of {batch} fails, and not for want of memory: {' '.join(last)}")
+    return FITS
+
+
+def attempt(payload: dict[str, Any]) -> bool:
+    """Whether a forward pass of the batch runs within the limit, in this process; the limit stays."""
+    sys.path[:] = payload["path"]
+    import torch
+
+    from vitbench.measure.prepare import prepared
+    from vitbench.measure.side_by_side import OUT_OF_MEMORY
+    from vitbench.measure.timing.subject import check
+
+    config, settings = from_dict(payload["config"]), from_dict(payload["settings"])
+    torch.set_num_threads(settings.threads)  # type: ignore[union-attr]  # it is a MeasureConfig
+    if payload["limit"] is not None:
+        _limit(payload["limit"])
+    try:
+        model, images = prepared(config, settings, device=payload["device"])  # type: ignore[arg-type]  # as above
+        with torch.inference_mode():
+            check("the model", lambda: model.eval()(images))
+            if payload["device"] == "cuda":
+                torch.cuda.synchronize()
+    except Exception as error:
+        said = f"{error} {error.__cause__}".lower()
+        if isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY):
+            return False
+        raise
+    return True
+
+
+def _limit(extra: int) -> None:
+    """Lets this process take so many bytes more than it has, and no others."""
+    import resource
+
+    held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+    most = int(held.split()[1]) * 1024 + extra
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+if __name__ == "__main__":
+    fits = attempt(json.load(sys.stdin))
+    sys.stdout.write(FITS if fits else DOES_NOT)
+    sys.exit(0 if fits else 1)

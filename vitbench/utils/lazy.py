@@ -1,0 +1,25 @@
+"""A package's names, imported on first use (PEP 562), so that importing the package is cheap."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazy(package: str, modules: Mapping[str, tuple[str, ...]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a package; ``modules`` maps each submodule to the names it exports.
+
+    No submodule may share the name of an exported name, since importing the submodule would hide it.
+    """
+    home = {name: module for module, exported in modules.items() for name in exported}
+
+    def attribute(name: str) -> Any:
+        if name not in home:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{home[name]}"), name)
+
+    def names() -> list[str]:
+        return sorted(home)
+
+    return attribute, names
