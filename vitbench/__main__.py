@@ -15,7 +15,7 @@ COMMANDS = {
     "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records"),
     "status": ("vitbench.status.__main__", "how a running sweep stands, from another terminal"),
-    "trace": ("vitbench.trace", "where a step's time and memory go, for TensorBoard and as a summary"),
+    "trace": ("vitbench.trace.__main__", "where a step's time and memory go, for TensorBoard and as a summary"),
 }
 
 

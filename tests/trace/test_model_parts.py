@@ -1,4 +1,4 @@
-"""Which part a module is: by class and place, of our models and of others' ways to name things."""
+"""The part and block of a module, by class and place: our models, and the names in other libraries."""
 
 import functools
 
@@ -8,10 +8,14 @@ from torch import nn
 import vitbench
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
-from vitbench.measure.tracing.attribution import PARTS
-from vitbench.measure.tracing.parts import blocks_of, part_of, parts_of
+from vitbench.trace.attribution import PARTS
+from vitbench.trace.model_parts import blocks_of, owners_of, part_of
 
 TINY = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=32, depth=3, num_heads=2)
+
+
+def parts_of(model):
+    return {path: owner.part for path, owner in owners_of(model).items() if owner.part}
 
 
 @functools.cache
@@ -62,6 +66,14 @@ def test_our_vit():
     truth = {f"blocks.{i}.{name}": part for i in range(3) for name, part in of_a_block.items()}
     assert parts == truth | {"patch_embed": "patch_embed", "norm": "norm", "head": "head"}
     assert set(parts.values()) <= set(PARTS)
+
+
+def test_each_part_of_a_block_is_in_the_block():
+    owners = owners_of(vitbench.build(TINY))
+    assert {path: owner.block for path, owner in owners.items()} == {
+        path: ".".join(path.split(".")[:2]) if path.startswith("blocks.") else None for path in owners
+    }
+    assert owners["blocks.1"] == (None, "blocks.1")
 
 
 def test_inside_a_part_only_norms_and_an_mlp_by_name_are_told_apart():
