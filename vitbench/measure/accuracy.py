@@ -120,7 +120,7 @@ def measure(
             # of the training time: loading, decoding, augmenting
             "wait_share": last.wait_s / last.seconds if last.epoch else None,
             **({} if result.loaded is None else {"init": str(result.loaded).splitlines()}),
-            **({} if checkpoint is None else checkpoint.told()),
+            **({} if checkpoint is None else checkpoint.record_fields()),
         },
         samples={"correct": {"unit": "0/1 per test image", "values": result.correct.astype(int).tolist()}},
         arrays={
