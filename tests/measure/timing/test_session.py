@@ -15,7 +15,7 @@ from torch import nn
 from tests.support.simulated_machine import Machine, Model
 from vitbench.measure.timing.session import CONTROL, run_session
 from vitbench.measure.timing.subject import Subject, SubjectError
-from vitbench.stats import log_ratio_blocks, looks, narrow_enough
+from vitbench.stats import interim_looks, log_ratio_blocks, narrow_enough
 from vitbench.utils.errors import ConfigError
 
 
@@ -156,7 +156,7 @@ def test_blocks_end_when_every_ratio_is_narrow_enough():
     assert quiet.level == 0.965
     later = session(Machine(noise=0.0, placement=0.05), target=0.03, blocks=200)
     assert len(later.blocks) == later.looks[-1] > 12
-    assert later.looks == tuple(itertools.takewhile(lambda n: n <= len(later.blocks), looks()))
+    assert later.looks == tuple(itertools.takewhile(lambda n: n <= len(later.blocks), interim_looks()))
     assert narrow_enough([later.log_ratios("b")], 0.03)
     assert not narrow_enough([later.log_ratios("b")[: later.looks[-2]]], 0.03)
 

@@ -204,7 +204,7 @@ def run_session(
     rows: dict[str, list[list[Sample]]] = {name: [] for name in everyone}
     log: list[Block] = []
     seen: list[int] = []
-    ahead = stats.looks(first_look)
+    ahead = stats.interim_looks(first_look)
     next_look = next(ahead)
     reason: StopReason = "blocks ended"
     before = host_load.read()
