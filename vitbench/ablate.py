@@ -59,8 +59,8 @@ class Options:
     tries: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Tune learning rate and weight decay on the validation split, N tries per family; 0 turns tuning off."""
     design: Annotated[str | None, cli.option("DESIGN", "the ablation's")] = None
-    """Combine the axes by one_at_a_time, grid, leave_one_out (from the full recipe as baseline), add_one_in (from the bare
-    one), or random with --sample."""
+    """Combine the axes by one_at_a_time, grid, leave_one_out (the baseline is the full recipe), add_one_in
+    (it is the bare recipe), or random with --sample."""
     sample: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Draw N rows of the grid at random, the baseline included; a larger sample contains the smaller one."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], cli.option("FIELD=VALUE", "none; repeatable")] = ()

@@ -77,10 +77,10 @@ def test_only_the_training_split_is_cut_and_its_statistics_stay():
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ({"fraction": 0.0}, r"fraction = 0.0 is no part .*more than 0, up to 1"),
-        ({"fraction": 1.5}, "fraction = 1.5 is no part"),
-        ({"fraction": float("nan")}, "fraction = nan is no part"),
-        ({"fraction": True, "per_class": 1}, "fraction = True is no part"),
+        ({"fraction": 0.0}, r"fraction = 0.0 is not a fraction .*more than 0, up to 1"),
+        ({"fraction": 1.5}, "fraction = 1.5 is not a fraction"),
+        ({"fraction": float("nan")}, "fraction = nan is not a fraction"),
+        ({"fraction": True, "per_class": 1}, "fraction = True is not a fraction"),
         ({"fraction": 0.5, "per_class": 3}, "contradict each other: give one of them"),
         ({"fraction": 0.001}, r"of 1077 training images leaves 1 for 10 classes: it takes 0.0093 or more"),
         ({"per_class": 0}, "per_class = 0 is not a number of images"),

@@ -22,7 +22,7 @@ class DataConfig(Checked):
 
     def _check(self) -> None:
         if not 0 < self.fraction <= 1:
-            raise ConfigError(f"fraction={self.fraction!r} is no part of the data: it takes more than 0, up to 1")
+            raise ConfigError(f"fraction={self.fraction!r} is not a fraction: it takes more than 0, up to 1")
         self._above(0, "scale")
         if self.per_class is not None:
             self._at_least(1, "per_class")
