@@ -375,7 +375,7 @@ def test_a_mistake_in_rows_or_data_is_named(changes, words):
     ("values", "words"),
     [
         ({"tries": 0}, "tries=0 is too small"),
-        ({"tries": 2, "lr": (0.1, 0.01)}, "lr=(0.1, 0.01) is no range"),
+        ({"tries": 2, "lr": (0.1, 0.01)}, "lr=(0.1, 0.01) is not a range"),
         ({"tries": 2, "weight_decay": (0.0, 0.01)}, "both above 0"),
         ({"tries": 2, "per": "famly"}, "did you mean 'family'"),
     ],
