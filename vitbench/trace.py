@@ -73,11 +73,11 @@ def trace(options: Options) -> int:
     threads.ask_for(options.threads)
     cli.import_from_here()
 
-    from vitbench.measure.prepare import available
+    from vitbench.devices import resolve_device
     from vitbench.measure.profile import profile
     from vitbench.measure.side_by_side import config_of
 
-    device = available(options.device)
+    device = resolve_device(options.device)
     config = config_of(options.model, options.img_size)
     try:
         summary = profile(

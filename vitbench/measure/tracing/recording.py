@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitbench.devices import device_of
 from vitbench.measure.timing.subject import Mode, SubjectError, blame, check
 from vitbench.measure.tracing.attribution import MODULE, Part
 from vitbench.measure.tracing.parts import blocks_of, parts_of
@@ -89,8 +90,7 @@ def _record(step: Call, steps: int, folder: Path, device: str) -> None:
     ) as profiler:
         for _ in range(1 + steps):
             step()
-            if cuda:
-                torch.cuda.synchronize(device)
+            device_of(device).synchronize()
             profiler.step()
 
 
