@@ -1,12 +1,12 @@
 """The command: requests it refuses, its text and JSON on this machine, and its exit status."""
 
-import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 
 from vitbench.doctor import __main__ as doctor
-from vitbench.doctor import display
+from vitbench.doctor import display, self_check
 from vitbench.doctor.self_check import FalseClaims
 from vitbench.measure.roofline import ceilings
 from vitbench.stats import wilson_interval
@@ -38,6 +38,7 @@ def small():
         patch.setattr("vitbench.devices.cpu.Cpu.last_level_cache", lambda _: None)
         patch.setattr(ceilings, "ceilings", lambda *args, **rest: real(*args, windows=2, window_s=0.01, **rest))
         patch.setattr(doctor, "SLEEP_S", 0.1)
+        patch.setattr(self_check, "SEVEN_MS", replace(self_check.SEVEN_MS, patch_size=16, embed_dim=24, depth=1))
         yield
 
 
@@ -83,14 +84,14 @@ MISSED = FalseClaims(100, 11, 4, 20.0, "C", wilson_interval(11, 100))
     [
         (MISSED, 1, ["do not trust", "noise grade C", "11 of 100", "11.0% [6.3, 18.6]", "10%, MISSED", "4 more"]),
         (
-            dataclasses.replace(MISSED, claims=10, grade="D", invalid=0),
+            replace(MISSED, claims=10, grade="D", invalid=0),
             0,
             ["can be trusted", "latencies are withheld", "noise grade D", "10 of 100", "10%, reached"],
         ),
     ],
 )
 def test_the_target_decides_the_exit_status(examined, monkeypatch, claims, status, facts):
-    found = dataclasses.replace(examined[0], false_claims=claims)
+    found = replace(examined[0], false_claims=claims)
     monkeypatch.setattr(doctor, "examine", lambda _: found)
     assert doctor.main([]) == status
     text = display.as_text(found)

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from vitbench.devices import nvml
 from vitbench.devices.device import Device, EnergyCounter, NotAvailableError
 
 
@@ -25,7 +24,8 @@ class Cuda(Device):
         """Waits for all kernels in all streams of this GPU."""
         torch.cuda.synchronize(self.name)
 
-    def event(self) -> Any:
+    @staticmethod
+    def event() -> Any:
         """A CUDA event that records its time."""
         return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's stubs lack it
 
@@ -65,6 +65,8 @@ class Cuda(Device):
         Raises:
             NotAvailableError: the driver does not report them.
         """
+        from vitbench.devices import nvml
+
         return nvml.process_memory(self.uuid())
 
     def last_level_cache(self) -> int:
@@ -85,6 +87,8 @@ class Cuda(Device):
         Raises:
             NotAvailableError: there is no driver, no such GPU, or the GPU has no counter.
         """
+        from vitbench.devices import nvml
+
         return nvml.Energy(self.uuid())
 
     def uuid(self) -> str:

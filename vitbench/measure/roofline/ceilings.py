@@ -10,6 +10,7 @@ higher: a ceiling here is what torch reaches at the same dtype, threads and devi
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -268,5 +269,7 @@ class _How:
             found.append(work * calls / (self.timer() - begin))
         return tuple(found)
 
-    def synchronize(self) -> None:
-        device_of(self.device).synchronize()
+    @functools.cached_property
+    def synchronize(self) -> Callable[[], None]:
+        """Waits for the device; looked up once, because it is called between two readings of the clock."""
+        return device_of(self.device).synchronize

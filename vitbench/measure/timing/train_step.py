@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitbench.devices.cuda import Cuda
 from vitbench.train.loss import cross_entropy
 
 
@@ -75,9 +76,7 @@ class Step:
 
 def new_event() -> Any:
     """A CUDA event that records its time."""
-    from vitbench.devices.cuda import Cuda
-
-    return Cuda("cuda").event()
+    return Cuda.event()
 
 
 def _event() -> Any:
