@@ -36,10 +36,10 @@ def changed(**changes):
     return {**QUIET, **parts, "environment": {"threads": threads, "cpu": cpu}}
 
 
-BROWSER = [Process(7, "firefox", 0.5), Process(8, "Web Content", 0.4), Process(9, "small", 0.09)]
+BROWSER = [Process(7, "firefox", 0.5), Process(8, "firefox", 0.4), Process(9, "small", 0.09)]
 REASONS = [
     ({"asleep": {"others": [Process(42, "ffmpeg", 0.8)]}}, ["close ffmpeg", "pid 42", "80%"]),
-    ({"asleep": {"others": BROWSER}}, ["browser", "firefox", "pid 7, 8", "90%"]),
+    ({"asleep": {"others": BROWSER}}, ["close firefox", "pid 7, 8", "90%"]),
     ({"asleep": {"pressure": 0.4}}, ["find out what else runs", "another time", "40%"]),
     ({"timing": {"steal": 0.03}}, ["dedicated machine", "hypervisor", "3.0%"]),
     ({"threads": 8}, ["--threads 4 or fewer", "8 threads", "4 cores"]),
@@ -68,7 +68,7 @@ def test_each_reason_has_its_advice(changes, facts):
     assert all(fact in str(only) for fact in facts), str(only)
 
 
-def test_many_busy_processes_are_named_in_part():
+def test_many_busy_programs_are_named_in_part():
     others = [Process(pid, f"p{pid}", 0.5 - pid / 100) for pid in range(1, 8)]
     said = [str(advice) for advice in advise(**changed(asleep={"others": others, "pressure": 0.9}))]
     assert len(said) == 5

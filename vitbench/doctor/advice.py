@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitbench.doctor.readings import Activity, Clock, Process, System
 
-BUSY_SHARE = 0.10  # of a core; smaller processes are ignored
-MAX_NAMED = 4  # processes named one by one
+BUSY_SHARE = 0.10  # of a core; programs that use less are ignored
+MAX_NAMED = 4  # programs named one by one
 BUSY_PRESSURE = 0.05  # the limit of noise grade A
 HIGH_STEAL = 0.01
 SLOW_CLOCK_S = 1e-6
@@ -53,18 +53,19 @@ def advise(
 
 
 def _processes(asleep: Activity) -> Iterator[tuple[str, str]]:
-    loud = [process for process in asleep.others if process.share >= BUSY_SHARE]
-    browser, rest = ([p for p in loud if p.is_browser is kind] for kind in (True, False))
-    if browser:
-        pids = ", ".join(str(process.pid) for process in browser[:MAX_NAMED])
-        yield f"close the browser ({browser[0].name}, pid {pids})", f"it uses {_sum(browser)} of a core"
-    for process in rest[:MAX_NAMED]:
-        yield f"close {process.name} (pid {process.pid})", f"it uses {_percent(process.share)} of a core"
-    if more := rest[MAX_NAMED:]:
-        yield f"close {len(more)} more processes", f"together they use {_sum(more)} of a core"
+    programs: dict[str, list[Process]] = {}
+    for process in asleep.others:
+        programs.setdefault(process.name, []).append(process)
+    loud = [program for program in programs.values() if _share(program) >= BUSY_SHARE]
+    loud.sort(key=_share, reverse=True)
+    for program in loud[:MAX_NAMED]:
+        pids = ", ".join(str(process.pid) for process in program)
+        yield f"close {program[0].name} (pid {pids})", f"it uses {_percent(_share(program))} of a core"
+    if more := loud[MAX_NAMED:]:
+        yield f"close {len(more)} more programs", f"together they use {_percent(sum(map(_share, more)))} of a core"
     pressure = asleep.pressure
     if not loud and pressure is not None and pressure >= BUSY_PRESSURE:
-        hidden = f"but no process that it can see uses {_percent(BUSY_SHARE)} of a core"
+        hidden = f"but no program that it can see uses {_percent(BUSY_SHARE)} of a core"
         yield (
             "find out what else runs here (another container, or many short processes), or measure at another time",
             f"tasks waited for a core {_percent(pressure)} of the time while this process slept, {hidden}",
@@ -131,8 +132,8 @@ def _clock_and_power(clock: Clock, system: System) -> Iterator[tuple[str, str]]:
         yield "plug in the power supply", "the machine runs on battery"
 
 
-def _sum(processes: Sequence[Process]) -> str:
-    return _percent(sum(process.share for process in processes))
+def _share(program: Sequence[Process]) -> float:
+    return sum(process.share for process in program)
 
 
 def _percent(share: float) -> str:

@@ -22,7 +22,6 @@ from vitbench.utils.threads import VARIABLES
 
 ROOT = Path("/")
 ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
-BROWSERS = ("firefox", "chrome", "chromium", "brave", "opera", "msedge", "vivaldi", "epiphany", "webkit", "web content")
 MIN_SHARE = 0.05
 """Share of a core from which another process is listed."""
 
@@ -37,11 +36,6 @@ class Process:
     pid: int
     name: str
     share: float  # of one core
-
-    @property
-    def is_browser(self) -> bool:
-        """Whether the name is that of a web browser."""
-        return any(browser in self.name.lower() for browser in BROWSERS)
 
 
 @dataclass(frozen=True)
