@@ -30,13 +30,13 @@ def survey(wanted: Mapping[str, Any], _on: On) -> dict[str, Any]:
         UserError: no such data set, no such checkpoint, or no such device here.
     """
     from vitbench.data import describe
-    from vitbench.measure.prepare import available
+    from vitbench.devices import device_of, resolve_device
 
-    device = available(wanted["device"])
+    device = resolve_device(wanted["device"])
     return {
         "device": device,
         "torch": facts(device, _on),
-        "cards": _cards() if device == "cuda" else [],
+        "cards": device_of(device).total_memories(),
         "data": describe(wanted["data"]).as_dict(),
         "sources": {source: version for source in wanted["sources"] if (version := _source_version(source))},
     }
@@ -65,16 +65,11 @@ def _source_version(source: str) -> str | None:
     return None if spec is None or not spec.has_location else digest(Path(str(spec.origin)).read_bytes().hex())
 
 
-def _cards() -> list[int]:
-    """Bytes of each GPU that is seen, in their order."""
-    import torch
-
-    return [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
-
-
 def facts(device: str, _on: On) -> dict[str, Any]:
     """What torch says of itself and of a device that is there: the torch part of an environment."""
     import torch
+
+    from vitbench.devices import device_of
 
     found: dict[str, Any] = {
         "version": str(torch.__version__),  # a class of torch's: unpickling it would import torch
@@ -83,16 +78,6 @@ def facts(device: str, _on: On) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "attention": {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled")() for name in SDP},
     }
-    if device == "cuda":
-        cudnn: Any = torch.backends.cudnn
-        card = torch.cuda.get_device_properties(0)
-        found["gpu"] = {
-            "name": card.name,
-            "memory_mib": card.total_memory // 2**20,
-            "capability": f"{card.major}.{card.minor}",
-            "cuda": torch.version.cuda,
-            "cudnn": cudnn.version(),
-            "cudnn_benchmark": cudnn.benchmark,
-            "tf32": {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": cudnn.allow_tf32},
-        }
+    if gpu := device_of(device).facts():
+        found["gpu"] = gpu
     return found
