@@ -14,7 +14,7 @@ COMMANDS = {
     "evaluate": ("vitbench.evaluate.__main__", "a checkpoint on the test split of a data set"),
     "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records"),
-    "status": ("vitbench.status.__main__", "how a running sweep stands, from another terminal"),
+    "status": ("vitbench.status.__main__", "progress of a running sweep, from another terminal"),
     "trace": ("vitbench.trace", "where a step's time and memory go, for TensorBoard and as a summary"),
 }
 
