@@ -21,7 +21,7 @@ from vitbench.declare.ablation import Ablation
 from vitbench.declare.vit import ViTConfig
 from vitbench.run.planning.plan import Plan, make_plan
 from vitbench.run.planning.trials import Survey
-from vitbench.run.progress.observer import Estimate
+from vitbench.run.progress.estimate import Estimate
 
 FILE = '''"""A grid of {cells:,} cells.
 

@@ -128,7 +128,7 @@ def test_interrupted_in_every_way_and_resumed_it_gives_the_same_table(place, beg
     kept = accuracies(run.folder)
     assert 1 <= kept <= 4
     assert f"{8 - kept} left" in said
-    assert "the same command goes on" in said
+    assert "run the same command to resume" in said
     assert (run.folder / "report.html").is_file()
     assert (run.folder / "table.csv").is_file()
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from vitbench.run.planning.lazy_trials import Blocks
 from vitbench.run.planning.trial import Kind, Recipe, Trial
-from vitbench.run.progress.observer import Estimate
+from vitbench.run.progress.estimate import Estimate
 
 Sort: TypeAlias = tuple[Kind, Recipe]
 

@@ -26,7 +26,9 @@ from vitbench.run.planning.plan import Plan, check_settings, make_plan
 from vitbench.run.planning.result_cache import Shelf, take_over, would_take_over
 from vitbench.run.planning.trial import KINDS, Kind, Trial
 from vitbench.run.planning.trials import Survey
-from vitbench.run.progress.observer import Estimate, Observer
+from vitbench.run.progress.estimate import Estimate
+from vitbench.run.progress.observer import Observer, Observers
+from vitbench.run.progress.progress_file import ProgressFile
 from vitbench.run.signals import Interrupted, Stop
 from vitbench.run.store.wait_for_lock import take
 from vitbench.run.sweep import Sweep
@@ -195,7 +197,9 @@ def execute(
     with (
         take(directory, watch.note, fresh=fresh, wait=wait) as writer,
         _executor(executor, ablation, import_path) as own,
+        ProgressFile(directory, command) as progress_file,
     ):
+        watch = Observers(watch, progress_file)
         start = time.monotonic()
         found = surveyed or survey(own, ablation.data, device, ablation.sources)
         replan = functools.partial(
@@ -235,6 +239,7 @@ def execute(
                 stopped = True
             except OSError as error:
                 raise UserError(f"{error.filename or directory}: {error.strerror}; {GOES_ON}") from error
+            progress_file.interrupted = stop.asked
     return Outcome(
         done=sweep.done,
         reused=len(made.reused),

@@ -28,7 +28,8 @@ from vitbench.run.planning.plan import Plan, weights_of
 from vitbench.run.planning.recorded import Recorded
 from vitbench.run.planning.trial import SESSIONS, Trial
 from vitbench.run.planning.trials import Trials
-from vitbench.run.progress.observer import Estimate, Observer, Progress, macs_of
+from vitbench.run.progress.estimate import Estimate, macs_of
+from vitbench.run.progress.observer import Observer, Progress
 from vitbench.run.queue import Queue, in_order
 from vitbench.run.signals import Stop
 from vitbench.run.store.checkpoints import Checkpoints
@@ -120,7 +121,9 @@ class Sweep:
             found.add(block)
         self._recorder.copy(found.copies)
         self._backlog.drop("accuracy", "tuned")
-        self._backlog.put(Blocks([*found.left, *every.to_tune([v.name for v in every.able if v.name not in over])]))
+        waiting = Blocks([*found.left, *every.to_tune([v.name for v in every.able if v.name not in over])])
+        self._backlog.put(waiting)
+        self.watch.tuned(waiting, Blocks(found.reused), list(found.failures.values()))
         return Blocks(found.left)
 
     def _phase(self, name: str, trials: Iterable[Trial], at_once: Callable[[], int]) -> None:
@@ -244,5 +247,6 @@ class Sweep:
                 failed=self.failed,
                 running=tuple(running),
                 remaining_s=self._estimate.remaining(self._backlog.guessed, running),
+                waiting_s=self._estimate.remaining(self._backlog.guessed),
             )
         )

@@ -9,13 +9,12 @@ import sys
 import time
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
 from tests.run import large_grid
 from tests.run.planning.test_plan import records_of
-from tests.status.test_status import left, opening, result_of, stands, write
 from vitbench.declare import discovery
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.external import ExternalConfig
@@ -31,7 +30,7 @@ from vitbench.run.planning.plan import make_plan
 from vitbench.run.planning.preview import show
 from vitbench.run.planning.trial import SESSIONS, Trial
 from vitbench.run.planning.trials import SESSION_SIZE, Survey
-from vitbench.run.progress.observer import Estimate
+from vitbench.run.progress.estimate import Estimate
 from vitbench.run.queue import Queue
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
@@ -187,26 +186,6 @@ def test_more_variants_leave_whole_sessions_as_they_are():
     fewer, more = (planned(wide(count)).trials.of("latency") for count in (70, 90))
     assert [t.session for t in fewer][:2] == [t.session for t in more][:2]
     assert len(fewer) == len(more) == 3
-
-
-@settings(max_examples=20, phases=[Phase.generate])
-@given(choose=st.data())
-def test_sessions_that_are_left_are_those_that_the_planner_would_run(choose, tmp_path_factory):
-    """``status`` knows it from the records alone, though none of several sessions times everyone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vitbench.run.planning.trials.SESSION_SIZE", 3)
-        plan = planned(wide(7), kinds=("latency", "train_step"))
-        assert plan.counts == {"latency": 3, "train_step": 3}
-        records = opening(plan)
-        for trial in plan.trials:
-            how = choose.draw(st.sampled_from(["absent", "ok", "ok", "without"]), label=trial.label)
-            if how == "without":  # the last one cannot be called, the other is timed without it
-                records += result_of(dataclasses.replace(trial, variants=trial.variants[-1:]), "failed", reason="no")
-                trial = dataclasses.replace(trial, variants=trial.variants[:-1])  # noqa: PLW2901
-            records += result_of(trial) if how != "absent" else []
-        again = planned(wide(7), kinds=("latency", "train_step"), records=records)
-    found = stands(write(tmp_path_factory.mktemp("run"), *records))
-    assert left(found) == again.counts
 
 
 CHUNKED = ("good", "sociable", "moody", "leaves", "diverges")

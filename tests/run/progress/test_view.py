@@ -91,5 +91,5 @@ def test_where_the_time_went():
         "43 trials measured, 2 skipped, 1 FAILED in 3 min 20 s (start-up 4 s, timing 30 s, accuracy 2 min 40 s, "
         "around accuracy 4 s, report 2 s, 5% neither training nor measuring)"
     )
-    assert spent(dataclasses.replace(outcome, left=3), reporting_s=2.0).endswith("; the same command goes on")
+    assert spent(dataclasses.replace(outcome, left=3), reporting_s=2.0).endswith("; run the same command to resume")
     assert "0 s" in spent(dataclasses.replace(outcome, seconds={}), reporting_s=0.1)
