@@ -10,7 +10,7 @@ from vitbench.utils.errors import UserError, unknown
 
 COMMANDS = {
     "ablate": ("vitbench.ablate", "run an ablation, then write table, figures and report"),
-    "doctor": ("vitbench.doctor.__main__", "check whether numbers measured on this machine hold up, and what would improve them"),
+    "doctor": ("vitbench.doctor.__main__", "check whether numbers measured on this machine hold up"),
     "evaluate": ("vitbench.evaluate.__main__", "evaluate a checkpoint on the test split of a data set"),
     "measure": ("vitbench.measure.__main__", "measure what named models cost, side by side"),
     "report": ("vitbench.report.__main__", "render a report again from its records, or verify it"),
