@@ -226,7 +226,7 @@ def test_ctrl_c_once_begins_nothing_more_and_finishes_what_runs(folder, sweep_of
     assert outcome.done == len(log.finished_labels) == 7 - outcome.left
     assert 3 <= outcome.done <= 4
     assert len(read(folder / "r", never)) == 1 + outcome.done
-    what = ("finishing 1 running trial", "nothing more is begun")  # or both had ended together
+    what = ("finishing 1 running trial", "starting no more trials")  # or both had ended together
     assert log.notes in ([], *([f"{words}; press Ctrl-C again to stop now"] for words in what))
     assert execute(sweep_of("good", seeds=6), **run).done == outcome.left
 
@@ -264,7 +264,7 @@ def test_one_that_waits_has_its_turn(folder, sweep_of, shared):
     assert outcomes[0].done == 1
     (note,) = log.notes
     assert f"is being written by process {os.getpid()} on " in note
-    assert note.endswith(": waiting until it has ended")
+    assert note.endswith(": waiting for it to end")
 
 
 def test_a_run_in_a_thread_and_with_a_server_of_its_own(folder, sweep_of):

@@ -25,18 +25,18 @@ from vitbench.records.record import Record
 from vitbench.run import environment
 from vitbench.run.planning.plan import make_plan, session_size
 from vitbench.run.planning.trial import CONTROLLED
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 from vitbench.run.progress.following import Follower
 from vitbench.run.progress.standing import standing
 from vitbench.run.progress.tally import overlap
-from vitbench.run.store.lock_holder import holder_of
+from vitbench.run.store.lock import holder_of
 from vitbench.run.store.plan_record import plan_record, skip_records
 from vitbench.run.store.recorder import Recorder
 from vitbench.run.store.writer import Writer
 from vitbench.status.__main__ import Options, main, status
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
-SURVEY = Survey(device="cpu", data=DATA, torch={})
+SURVEY = Preflight(device="cpu", data=DATA, torch={})
 CODE = environment.code()
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 PATCH = Ablation(question="Which patch?", baseline=TINY, axes={"patch_size": (2, 3, 4)}, train=TrainConfig(epochs=1))

@@ -61,7 +61,7 @@ def status(options: Options, *, sleep: Callable[[float], None] = time.sleep) -> 
     from vitbench.records.reader import RECORDS
     from vitbench.run.progress.following import Follower
     from vitbench.run.progress.standing import standing
-    from vitbench.run.store.lock_holder import holder_of
+    from vitbench.run.store.lock import holder_of
 
     follower = Follower(options.folder / RECORDS)
     terminal = sys.stdout.isatty()

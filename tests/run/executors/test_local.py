@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from vitbench.run.executors import run_all
 from vitbench.run.executors.job import Job
 from vitbench.run.executors.local.executor import RESTARTS, LocalExecutor
-from vitbench.run.executors.protocol import run_all
 from vitbench.utils.errors import UserError
 
 JOBS = """
@@ -132,9 +132,9 @@ def outcome(executor, *args, **kwargs):
     ("name", "status", "reason"),
     [
         ("raises", "failed", r"ValueError: no such luck"),
-        ("odd_pickle", "failed", r"exit status 70"),
+        ("odd_pickle", "failed", r"exited with status 70"),
         ("system_exit", "failed", r"SystemExit: 4"),
-        ("leaves", "failed", r"left with exit status 3 before it had a result"),
+        ("leaves", "failed", r"exited with status 3 before"),
         ("segfaults", "failed", r"killed by signal 11 \(SIGSEGV\)"),
         ("memory", "oom", r"MemoryError"),
         ("cuda_memory", "oom", r"CUDA out of memory"),
@@ -307,7 +307,7 @@ def test_a_server_that_dies_again_and_again_is_given_up(mortal):
         assert [result.lost for _, result in mortal.wait()] == [True]
     mortal.submit(job("hangs"))
     kill_server(mortal)
-    with pytest.raises(UserError, match=rf"SIGKILL\), {RESTARTS + 1} times in a row; .* the same command goes on"):
+    with pytest.raises(UserError, match=rf"SIGKILL\), {RESTARTS + 1} times in a row; .* run the same command"):
         mortal.wait()
 
 
@@ -352,7 +352,7 @@ def test_nothing_survives_a_killed_scheduler(jobs_folder):
 import json, os, sys, time
 from pathlib import Path
 from vitbench.run.executors.job import Job
-from vitbench.run.executors.local import LocalExecutor
+from vitbench.run.executors.local.executor import LocalExecutor
 executor = LocalExecutor(import_path=Path({str(jobs_folder)!r}), preload=["vitbench.run.executors.job"])
 for _ in range(2):
     executor.submit(Job(function="jobs:hangs"))

@@ -2,10 +2,10 @@
 
 import pytest
 
+from vitbench.run.executors import run_all
 from vitbench.run.executors.job import Job
 from vitbench.run.executors.local.executor import LocalExecutor
-from vitbench.run.executors.protocol import run_all
-from vitbench.run.executors.retrying import ATTEMPTS, Repeating
+from vitbench.run.executors.retrying import ATTEMPTS, RetryingExecutor
 
 JOBS = """
 import os, signal, time
@@ -56,7 +56,7 @@ def notes():
 
 @pytest.fixture
 def executor(local, notes):
-    return Repeating(local, notes.append, apart=True)
+    return RetryingExecutor(local, notes.append, isolate_last=True)
 
 
 def job(name, place):
@@ -90,7 +90,7 @@ def test_after_the_third_loss_it_has_failed_and_takes_nobody_along(executor, tmp
     assert runs("ends_its_server", tmp_path) == ATTEMPTS == 3
     lost, slow, *others = (results[index] for index in range(len(names)))
     assert (lost.status, lost.lost, lost.losses) == ("failed", True, (LOSS,) * 3)
-    assert lost.reason == f"lost 3 times, at last because {LOSS}"
+    assert lost.reason == f"lost 3 times, the last time because {LOSS}"
     assert (slow.status, slow.value) == ("ok", "slow")
     assert [other.status for other in others] == ["ok", "ok", "failed", "ok"]
     assert len(executor) == 0

@@ -24,35 +24,35 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.records.reader import read
 from vitbench.records.tuning_outcome import FIRST_SEED, points
 from vitbench.run import execute
-from vitbench.run.backlog import Backlog
 from vitbench.run.planning.lazy_trials import Blocks, block_of
 from vitbench.run.planning.macs import sampled_macs, spread
 from vitbench.run.planning.plan import make_plan
 from vitbench.run.planning.preview import show
 from vitbench.run.planning.trial import SESSIONS, Trial
-from vitbench.run.planning.trials import SESSION_SIZE, Survey
+from vitbench.run.planning.trials import SESSION_SIZE, Preflight
 from vitbench.run.progress.observer import Estimate
-from vitbench.run.queue import Queue
+from vitbench.run.trial_queue import RemainingWork, TrialQueue
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2)
 SHIPPED = [listing.name for listing in discovery.listings() if listing.shipped]
 
 
-def survey_of(ablation, **data):
+def preflight_of(ablation, **data):
     sources = {source: f"digest {i // 2}" for i, source in enumerate(ablation.sources)}  # two files have one content
-    return Survey(device="cpu", data={**DATA, **data}, torch={}, sources=sources)
+    return Preflight(device="cpu", data={**DATA, **data}, torch={}, sources=sources)
 
 
 def planned(ablation, seeds=2, **changes):
-    return make_plan(ablation, survey_of(ablation), name="x", seeds=seeds, **changes)
+    return make_plan(ablation, preflight_of(ablation), name="x", seeds=seeds, **changes)
 
 
-def naive(ablation, survey, seeds):
+def naive(ablation, preflight, seeds):
     """Every trial of a fresh folder by one look at each variant, each told from the others by its id alone."""
     able = [v for v in ablation.variants() if v.model is not None]
-    common = {"device": "cpu", "sources": tuple(survey.sources.items())}
-    about = {**common, "data": (survey.data["name"], survey.data["version"]), "images": survey.data["num_train"]}
+    common = {"device": "cpu", "sources": tuple(preflight.sources.items())}
+    data = preflight.data
+    about = {**common, "data": (data["name"], data["version"]), "images": data["num_train"]}
 
     def needs(variant, seed):
         found = {role: next(v for v in able if v.name == name) for role, name in variant.needs.items()}
@@ -99,9 +99,9 @@ def told(trials):
 def test_shipped_ablations_have_the_trials_of_a_naive_plan(name):
     ablation = discovery.load(name).ablation
     shape = {"img_size": ablation.baseline.img_size, "in_chans": ablation.baseline.in_chans}
-    survey = survey_of(ablation, name=ablation.data, num_classes=ablation.baseline.num_classes, **shape)
-    plan = make_plan(ablation, survey, name=name, seeds=2)
-    assert told(plan.trials) == told(naive(ablation, survey, 2))
+    preflight = preflight_of(ablation, name=ablation.data, num_classes=ablation.baseline.num_classes, **shape)
+    plan = make_plan(ablation, preflight, name=name, seeds=2)
+    assert told(plan.trials) == told(naive(ablation, preflight, 2))
 
 
 AXES = {
@@ -140,7 +140,7 @@ def small_ablations(draw):
 @given(ablation=small_ablations())
 def test_a_lazy_plan_has_the_trials_of_a_naive_one(ablation):
     plan = planned(ablation)
-    assert told(plan.trials) == told(naive(ablation, survey_of(ablation), 2))
+    assert told(plan.trials) == told(naive(ablation, preflight_of(ablation), 2))
     assert sum(plan.counts.values()) == len(plan.trials) == len(list(plan.trials))
     assert plan.counts == plan.total
     for trial in plan.trials:
@@ -238,7 +238,7 @@ def test_trials_are_made_when_they_are_asked_for():
     assert plan.trials[-1].label == "accuracy depth=6 seed 2"
     assert plan.trials[0].only_id == plan.trials[0].only_id
     assert plan.trials[0] is not plan.trials[0]
-    assert [t.label for t in plan.trials[-2:]] == [t.label for t in list(plan.trials)[-2:]]
+    assert [plan.trials[i].label for i in (-2, -1)] == [t.label for t in list(plan.trials)[-2:]]
     with pytest.raises(IndexError):
         plan.trials[len(plan.trials)]
 
@@ -259,12 +259,12 @@ def test_a_queue_gives_each_trial_once_and_none_before_what_it_needs(random_, en
         trials.append(trial_of(f"v{i}", needs=dict(zip(("teacher", "init_from"), needed, strict=False))))
     there, given_, running, lost = set(), [], [], set()
     needed = {n.only_id for t in trials for n in t.needs.values()}
-    queue = Queue(iter(trials), needed, lambda t: t.only_id in there)
+    queue = TrialQueue(iter(trials), needed, lambda t: t.only_id in there)
     while True:
         while len(running) < 3 and (trial := queue.take()) is not None:
             given_.append(trial)
             absent = {n.only_id for n in trial.needs.values()} - there
-            assert (queue.lost(trial) is not None) == bool(absent)
+            assert (queue.unmet_need(trial) is not None) == bool(absent)
             if absent:
                 lost.add(trial.only_id)
                 queue.ended(trial)
@@ -286,7 +286,7 @@ def test_those_that_wait_for_nobody_overtake():
     teacher, free = trial_of("teacher"), [trial_of(f"free{i}") for i in range(3)]
     taught = [trial_of(f"taught{i}", needs={"teacher": teacher}) for i in range(3)]
     there = set()
-    queue = Queue([teacher, *taught, *free], {teacher.only_id}, lambda t: t.only_id in there)
+    queue = TrialQueue([teacher, *taught, *free], {teacher.only_id}, lambda t: t.only_id in there)
     assert [queue.take() for _ in range(5)] == [teacher, *free, None]
     there.add(teacher.only_id)
     queue.ended(teacher)
@@ -305,33 +305,33 @@ def test_what_waits_is_known_without_a_look_at_it():
     """Of 10,000 trials each start costs one guess, and what is left is the sum over those that wait."""
     plan = planned(wide(40), seeds=250)
     estimate = Counted(1077, 2, {v.name: 10**6 * (1 + i) for i, v in enumerate(plan.variants)})
-    backlog = Backlog(plan.trials, estimate)
-    assert len(backlog) == len(plan.trials) > 10_000
+    remaining = RemainingWork(plan.trials, estimate)
+    assert len(remaining) == len(plan.trials) > 10_000
     assert Counted.guessed < 400  # seeds do not differ
     order = list(plan.trials)
     random.Random(0).shuffle(order)
     Counted.guessed = 0
     for trial in order[:5000]:
-        backlog.take(trial)
-        estimate.remaining(backlog.guessed)
+        remaining.start(trial)
+        estimate.remaining(remaining.seconds)
     assert Counted.guessed == 5000
-    assert len(backlog) == len(order) - 5000
+    assert len(remaining) == len(order) - 5000
     rest = Blocks(block_of([trial]) for trial in order[5000:])
-    assert estimate.remaining(backlog.guessed) == pytest.approx(estimate.remaining(estimate.guesses(rest)))
+    assert estimate.remaining(remaining.seconds) == pytest.approx(estimate.remaining(estimate.guesses(rest)))
     for trial in order[5000:]:
-        backlog.take(trial)
-    assert (len(backlog), estimate.remaining(backlog.guessed)) == (0, 0)
+        remaining.start(trial)
+    assert (len(remaining), estimate.remaining(remaining.seconds)) == (0, 0)
 
 
 def test_guesses_follow_the_macs_that_are_counted():
     plan = planned(wide(40), seeds=3)
     estimate = Estimate(1077, 1)
-    backlog = Backlog(plan.trials, estimate)
+    remaining = RemainingWork(plan.trials, estimate)
     for i, variant in enumerate(plan.variants):
-        backlog.learn({variant.name: 10**8 * (1 + i)})
-    backlog.guess_again()
+        remaining.learn({variant.name: 10**8 * (1 + i)})
+    remaining.update_estimates()
     known = Estimate(1077, 1, {v.name: 10**8 * (1 + i) for i, v in enumerate(plan.variants)})
-    assert backlog.guessed == pytest.approx(known.guesses(plan.trials))
+    assert remaining.seconds == pytest.approx(known.guesses(plan.trials))
 
 
 @given(count=st.integers(0, 400), most=st.integers(2, 100))
@@ -354,7 +354,7 @@ def previewed(plan):
 
 def with_macs(ablation):
     plan = planned(ablation)
-    return dataclasses.replace(plan, macs=sampled_macs(plan.variants, lambda _: ()), seconds=1.0)
+    return dataclasses.replace(plan, macs=sampled_macs(plan.variants, lambda _: {}), seconds=1.0)
 
 
 def test_a_large_plan_is_shown_in_part_and_says_so():
@@ -363,7 +363,7 @@ def test_a_large_plan_is_shown_in_part_and_says_so():
     lines = text.splitlines()
     assert len(lines) < 60
     assert "… 40 of 500 rows are shown, evenly spread" in lines
-    assert "… MACs were counted for 100 of 200, evenly spread; the time is for all" in lines
+    assert "… MACs were counted for 100 of 200 models, evenly spread; the time is for all" in lines
     assert "100 skipped: num_heads=3 does not divide embed_dim=16: it takes 1, 2, 4, 8, 16" in lines
     assert sum(line.startswith("depth=") for line in lines) == 39
     assert " 400 × accuracy" in lines
@@ -396,5 +396,5 @@ def test_a_grid_of_100_000_cells_is_planned_in_500_mib(tmp_path):
 
 
 def test_the_door_of_the_plan_is_shut():
-    code = "import sys, vitbench.run.planning.preview, vitbench.run.backlog; assert 'torch' not in sys.modules"
+    code = "import sys, vitbench.run.planning.preview, vitbench.run.trial_queue; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

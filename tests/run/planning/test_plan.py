@@ -15,12 +15,12 @@ from vitbench.records.record import Record
 from vitbench.run import environment
 from vitbench.run.planning.plan import check_settings, make_plan, session_size
 from vitbench.run.planning.trial import CONTROLLED, KINDS, Trial
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 from vitbench.run.store.plan_record import plan_record, skip_records
 from vitbench.utils.errors import UserError
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
-SURVEY = Survey(device="cpu", data=DATA, torch={})
+PREFLIGHT = Preflight(device="cpu", data=DATA, torch={})
 CODE = environment.code()
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 ABLATION = Ablation(
@@ -33,7 +33,7 @@ ABLATION = Ablation(
 
 
 def planned(ablation=ABLATION, records=(), seeds=2, **changes):
-    return make_plan(ablation, SURVEY, name="patch", seeds=seeds, records=records, **changes)
+    return make_plan(ablation, PREFLIGHT, name="patch", seeds=seeds, records=records, **changes)
 
 
 def records_of(trial, status="ok", **changes):
@@ -162,7 +162,7 @@ def test_a_folder_of_other_settings_is_refused_by_name():
 
 
 def test_the_baseline_is_made_for_the_data():
-    with pytest.raises(UserError, match="digits has img_size=8, in_chans=1, num_classes=10, but the baseline says"):
+    with pytest.raises(UserError, match="digits has img_size=8, in_chans=1, num_classes=10, but the baseline has"):
         planned(Ablation(question="?", baseline=ViTConfig()))
 
 

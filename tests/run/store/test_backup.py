@@ -113,7 +113,7 @@ def test_without_room_for_a_copy_the_run_stops_and_keeps_what_there_is(tmp_path,
     writer.append_many([make_record("a"), make_record("b")])
     added_to(tmp_path)
     for _ in range(2):
-        with pytest.raises(UserError, match="changed by something other than this run and cannot be put right: there"):
+        with pytest.raises(UserError, match="changed by something other than this run and cannot be restored: there"):
             writer.append(make_record("c"))
     writer.close()
     assert (tmp_path / "records.jsonl").read_bytes().count(b"\n") == 3

@@ -135,7 +135,7 @@ def small_disk():
 def test_a_full_disk_leaves_whole_records(tmp_path, small_disk):
     with Writer(tmp_path, never) as writer:
         rows = (make_record(str(number)) for number in range(100))
-        with pytest.raises(UserError, match=r"cannot be written: File too large; what was recorded is kept"):
+        with pytest.raises(UserError, match=r"cannot be written: File too large; recorded results are kept"):
             list(map(writer.append, rows))
         kept = len(writer.records)
         assert kept > 2

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from vitbench.run.progress.following import Follower, Row
 from vitbench.run.progress.tally import Count, Tally
-from vitbench.run.store.lock_holder import Holder
+from vitbench.run.store.lock import Holder
 
 State: TypeAlias = Literal["starting", "running", "unseen", "stopped", "ended", "not running"]
 

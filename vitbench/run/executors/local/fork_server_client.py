@@ -13,31 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.run.environment import KEEP_MEMORY
-from vitbench.run.executors.local.exit_reasons import named
+from vitbench.run.executors.local.exit_reasons import signal_name
 from vitbench.run.executors.local.fork_server import MESSAGE
 from vitbench.utils.threads import environment
 
 TAIL = 4000
-"""Bytes of a log that are looked at."""
+"""The number of bytes at the end of the server's log to look at."""
 
-LONG_S = 5.0
-"""Seconds that a server may take to end before it is killed."""
+GRACE_S = 5.0
+"""Seconds that a server has to end by itself before it is killed."""
 
 
 class ServerLostError(Exception):
-    """The server has ended, and what it ran with it; the message says why."""
+    """The server has ended, and all its jobs with it; the message says why."""
 
 
-class ServerProcess:
-    """A running fork server.
+class ForkServerClient:
+    """Starts a fork server and talks to it.
 
     Args:
-        threads: of numerical libraries in every job, set before they are imported.
+        threads: the number of threads of numerical libraries in every job, set before these are imported.
         import_path: a folder where jobs find modules too.
-        preload: modules that it imports.
+        preload: modules that the server imports.
 
     Attributes:
-        ready: it has imported them.
+        ready: whether it has imported them.
     """
 
     def __init__(self, *, threads: int, import_path: Path | None, preload: Sequence[str]) -> None:
@@ -66,88 +66,86 @@ class ServerProcess:
         return self._process.pid
 
     def fileno(self) -> int:
-        """Of its socket: readable when it has something to report, or has ended."""
+        """The file descriptor of its socket, readable when there is a report or the server has ended."""
         return self._control.fileno()
 
     def fork(self, key: int, fds: Sequence[int], *, spawn: bool, env: Mapping[str, str]) -> None:
         """Asks for a process that receives a job, once the server is ready.
 
         Args:
-            key: of the job.
-            fds: its pipe, a file for its output, its board.
-            spawn: a new interpreter.
-            env: environment variables for that one.
+            key: the key of the job.
+            fds: the job's pipe, a file for its output, and its board.
+            spawn: start a new interpreter.
+            env: environment variables of the new interpreter.
 
         Raises:
-            ServerLostError: it has ended.
+            ServerLostError: the server has ended.
         """
-        self._await_ready()
-        self._tell({"fork": key, "spawn": spawn, "env": dict(env)}, fds)
+        while not self.ready:
+            self.ready = "ready" in self._receive()
+        self._send({"fork": key, "spawn": spawn, "env": dict(env)}, fds)
 
     def kill(self, key: int) -> None:
-        """Asks for the end of a job's process, which it will report like any other.
+        """Asks for the end of a job's process, which the server reports like any other.
 
         Raises:
-            ServerLostError: it has ended.
+            ServerLostError: the server has ended.
         """
-        self._tell({"kill": key})
+        self._send({"kill": key})
 
     def reports(self) -> Iterator[dict[str, Any]]:
-        """What it has told since of jobs that ended (``server``).
+        """The reports about jobs that have ended since the last call (``fork_server``).
 
         Raises:
-            ServerLostError: it has ended.
+            ServerLostError: the server has ended.
         """
         while True:
             try:
-                data = self._control.recv(MESSAGE, socket.MSG_DONTWAIT)
+                report = self._receive(socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
-            except OSError as error:
-                raise self._lost() from error
-            if (told := self._told(data)) is not None:
-                yield told
+            if "ready" in report:
+                self.ready = True
+            else:
+                yield report
 
     def close(self) -> None:
-        """Ends it, and all that it runs."""
+        """Ends the server and all that it runs."""
         self._control.close()
-        self._end(LONG_S if self.ready else 0.0)  # while it imports it runs nothing
+        self._end(GRACE_S if self.ready else 0.0)  # before it is ready it runs nothing
         self._log.close()
 
     def _end(self, timeout_s: float) -> None:
         try:
             self._process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # its children go with it
+            self._process.kill()  # the kernel kills its children too
             self._process.wait()
 
-    def _await_ready(self) -> None:
-        while not self.ready:
-            try:
-                self._told(self._control.recv(MESSAGE))
-            except OSError as error:
-                raise self._lost() from error
-
-    def _told(self, data: bytes) -> dict[str, Any] | None:
-        """What a message says of a job; None where it says that the server is ready."""
+    def _receive(self, flags: int = 0) -> dict[str, Any]:
+        try:
+            data = self._control.recv(MESSAGE, flags)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._lost() from error
         if not data:
             raise self._lost()
-        told: dict[str, Any] = json.loads(data)
-        self.ready |= "ready" in told
-        return None if "ready" in told else told
+        message: dict[str, Any] = json.loads(data)
+        return message
 
-    def _tell(self, request: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+    def _send(self, request: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], list(fds))
         except OSError as error:
             raise self._lost() from error
 
     def _lost(self) -> ServerLostError:
-        self._end(LONG_S)
+        self._end(GRACE_S)
         status = self._process.returncode
         if status < 0:
-            return ServerLostError(f"the worker server was killed by {named(-status)}")
+            return ServerLostError(f"the worker server was killed by {signal_name(-status)}")
         size = self._log.seek(0, os.SEEK_END)
-        last = os.pread(self._log.fileno(), TAIL, max(0, size - TAIL)).decode("utf-8", "replace").strip()
-        said = last.splitlines()[-1] if last else f"status {status}"
-        return ServerLostError(f"the worker server ended: {said}")
+        log = os.pread(self._log.fileno(), TAIL, max(0, size - TAIL)).decode("utf-8", "replace").strip()
+        reason = log.splitlines()[-1] if log else f"status {status}"
+        return ServerLostError(f"the worker server ended: {reason}")
