@@ -62,13 +62,13 @@ def test_what_cannot_be_compiled_is_a_failed_record(tmp_path, monkeypatch):
         assert "needs a C++ compiler" in failed.reason
 
 
-def test_a_librarys_models_change_with_its_version(monkeypatch):
+def test_the_version_of_a_library_is_that_of_its_models(monkeypatch):
     versions = {"timm": "1.0.31"}
     monkeypatch.setattr("importlib.metadata.version", versions.__getitem__)
     assert source_version("timm:convnext_tiny") == "1.0.31"
 
 
-def test_a_checkpoint_is_known_by_its_content(tmp_path, monkeypatch):
+def test_the_version_of_a_checkpoint_is_its_digest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.pth").write_bytes(b"one")
     one = source_version("a.pth")
@@ -80,11 +80,11 @@ def test_a_checkpoint_is_known_by_its_content(tmp_path, monkeypatch):
             source_version(gone)
 
 
-def test_a_source_that_is_not_there_has_no_version():
+def test_a_missing_source_has_no_version():
     assert source_version("no_such_module:f") is None
 
 
-def test_what_is_timed_once_speaks_for_all_of_whom_it_is_true(tmp_path, shared):
+def test_variants_that_share_a_measurement_get_its_record(tmp_path, shared):
     kinds = ("cost", "latency", "accuracy")
     outcome, records = run(ablation(train__lr=(0.002, 0.1), depth=(2, 1)), tmp_path, shared, kinds)
     assert (outcome.done, outcome.failed) == (2 + 1 + 3, 0)

@@ -30,13 +30,13 @@ def result(blocks, seed):
     return Result(status="ok", value=rows, seconds=2.0)
 
 
-def test_one_process_stands_as_it_is():
+def test_the_result_of_one_process_is_unchanged():
     one = result(3, 1)
     assert merge_processes([one]) is one
     assert cycles_of(one) == 2
 
 
-def test_samples_stand_one_after_another_and_units_are_counted():
+def test_samples_are_concatenated_and_units_counted():
     found = merge_processes([result(3, 1), result(2, 5)])
     row, control = found.value
     assert row.samples["wall"]["values"].tolist() == [[1.0] * 4] * 3 + [[5.0] * 4] * 2
@@ -49,7 +49,7 @@ def test_samples_stand_one_after_another_and_units_are_counted():
     assert found.seconds == 4.0
 
 
-def test_two_processes_are_neither_one_nor_units():
+def test_two_processes_are_refused():
     with pytest.raises(ConfigError, match="it takes 1, or 3 and more"):
         MeasureConfig(processes=2)
 

@@ -6,8 +6,8 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,27 +38,16 @@ from vitbench.utils.threads import cores
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """How a run ended, in numbers of trials."""
 
-    Attributes:
-        done: the number of trials measured in this run.
-        reused: the number of trials that were recorded before.
-        failed: the number of measurements that failed, in this run or an earlier one; the records say why.
-        skipped: the number of impossible variants.
-        left: the number of trials that did not start because of the budget or Ctrl-C; the same command runs them.
-        interrupted: Ctrl-C or another signal ended the run.
-        seconds: wall-clock seconds by phase; ``around …``: starting, loading and waiting.
-        stopped: running trials were ended too.
-    """
-
-    done: int
-    reused: int
-    failed: int
-    skipped: int
-    left: int
-    interrupted: bool
-    seconds: dict[str, float]
-    stopped: bool = False
+    done: int  # measured in this run
+    reused: int  # recorded before
+    failed: int  # measurements that failed, in this run or an earlier one; the records say why
+    skipped: int  # impossible variants
+    left: int  # not started because of the budget or Ctrl-C; the same command runs them
+    interrupted: bool  # by Ctrl-C or another signal
+    seconds: dict[str, float]  # wall-clock time by phase; "around …": starting, loading and waiting
+    stopped: bool = False  # running trials were ended too
 
 
 def check_request(
@@ -95,7 +84,7 @@ def plan(
         UserError: as ``execute``.
     """
     check_request(seeds=seeds, jobs=jobs, timeout_s=timeout_s)
-    with _executor(executor, ablation, import_path) as workers:
+    with _use(executor, ablation, import_path) as workers:
         found = preflight or run_preflight(workers, ablation.data, device, ablation.sources)
         common: dict[str, Any] = {"name": name, "timeout_s": timeout_s, "kinds": kinds, "directory": directory}
         seeds = ablation.seeds if seeds is None else seeds
@@ -165,7 +154,7 @@ def execute(
     watch = watch or Observer()
     with (
         open_writer(directory, watch.note, fresh=fresh, wait=wait) as writer,
-        _executor(executor, ablation, import_path) as workers,
+        _use(executor, ablation, import_path) as workers,
     ):
         start = time.monotonic()
         found = preflight or run_preflight(workers, ablation.data, device, ablation.sources)
@@ -225,13 +214,11 @@ def _plan_rest(
     return reuse_results(made, replan, ResultCache(made, directory, reuse_from), records, writer)
 
 
-@contextmanager
-def _executor(given: Executor | None, ablation: Ablation, import_path: Path | None) -> Iterator[Executor]:
-    if given is not None:
-        yield given
-        return
-    with open_executor(threads=ablation.measure.threads, import_path=import_path) as own:
-        yield own
+def _use(given: Executor | None, ablation: Ablation, import_path: Path | None) -> AbstractContextManager[Executor]:
+    """The given executor, which stays open, or a new one on this machine."""
+    if given is not None:  # not its truth: an executor without jobs has the length 0
+        return nullcontext(given)
+    return open_executor(threads=ablation.measure.threads, import_path=import_path)
 
 
 def _side_by_side(jobs: int | None, device: str, executor: Executor) -> int:

@@ -37,33 +37,19 @@ from vitbench.run.trial_queue import RemainingWork, TrialQueue, in_order
 
 @dataclass
 class Sweep:
-    """One run of a plan.
-
-    Attributes:
-        plan: the trials to run.
-        writer: the writer of the results folder.
-        executor: runs the jobs.
-        watch: told what happens.
-        stop: requests to end.
-        side_by_side: the number of trainings side by side; asked each time, because a cluster may grow.
-        timeout_s: the limit for a trial.
-        ends: the time, by the monotonic clock, after which no trial starts.
-        done: the number of trials that gave a result.
-        failed: the number of measurements that failed.
-        seconds: wall-clock seconds by phase.
-    """
+    """One run of a plan. ``done`` counts trials with a result, ``failed`` measurements without one."""
 
     plan: Plan
     writer: Writer
     executor: Executor
     watch: Observer
     stop: Stop
-    side_by_side: Callable[[], int]
+    side_by_side: Callable[[], int]  # trainings; asked each time, because a cluster may grow
     timeout_s: float | None
-    ends: float = math.inf
+    ends: float = math.inf  # by the monotonic clock; no trial starts later
     done: int = 0
     failed: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # wall-clock time by phase
 
     def __post_init__(self) -> None:
         self._running: dict[Trial, float] = {}  # trial → start

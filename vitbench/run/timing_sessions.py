@@ -33,25 +33,15 @@ PER_BLOCK = ("order", "pressure", "steal", "load", "block_seconds")
 
 @dataclass
 class TimingSessions:
-    """Runs timing sessions without the variants that cannot take part.
-
-    Attributes:
-        executor: runs the jobs.
-        recorder: writes the records.
-        watch: told which variants are left out.
-        wait: returns the next jobs to end.
-        job_of: the job of a trial, with another function than its kind's if one is given.
-        probes_at_once: the number of variants to probe side by side.
-        over: whether to start no more probes.
-    """
+    """Runs timing sessions without the variants that cannot take part."""
 
     executor: Executor
     recorder: Recorder
     watch: Observer
-    wait: Callable[[], list[tuple[int, Result]]]
-    job_of: Callable[[Trial, str | None], Job]
+    wait: Callable[[], list[tuple[int, Result]]]  # the next jobs to end
+    job_of: Callable[[Trial, str | None], Job]  # the job of a trial; a function that is not its kind's
     probes_at_once: int
-    over: Callable[[], bool]
+    over: Callable[[], bool]  # whether to start no more probes
     _probed: set[str] = field(default_factory=set)
     _excluded: dict[str, dict[str, Result]] = field(default_factory=lambda: defaultdict(dict))  # by kind, by variant
 

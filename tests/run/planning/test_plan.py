@@ -88,7 +88,7 @@ def test_more_seeds_and_values_extend_a_folder():
     assert all(len(t.variants) == 3 for t in wider.trials if t.alone)
 
 
-def test_a_failure_is_a_result_and_leaves_the_session():
+def test_a_failed_variant_is_left_out_of_the_session():
     plan = planned()
     latency = next(t for t in plan.trials if t.kind == "latency")
     bad = latency.variants[1]
@@ -146,7 +146,7 @@ def test_settings_reach_the_ids_of_the_kinds_they_matter_to():
     assert asked == before
 
 
-def test_a_folder_of_other_settings_is_refused_by_name():
+def test_a_folder_with_other_settings_is_refused_and_each_difference_named():
     opening = record_of(planned())
     check_settings(planned(), [opening], Path("results/patch"))
     changed = dataclasses.replace(
@@ -161,7 +161,7 @@ def test_a_folder_of_other_settings_is_refused_by_name():
     check_settings(planned(changed), [], Path("results/patch"))
 
 
-def test_the_baseline_is_made_for_the_data():
+def test_a_baseline_that_does_not_fit_the_data_is_refused():
     with pytest.raises(UserError, match="digits has img_size=8, in_chans=1, num_classes=10, but the baseline has"):
         planned(Ablation(question="?", baseline=ViTConfig()))
 
@@ -209,7 +209,7 @@ AXES = dataclasses.replace(
 )
 
 
-def test_what_is_measured_once_is_planned_once():
+def test_variants_that_share_a_measurement_are_planned_once():
     """A ``measure.*`` axis changes no accuracy, a ``train.*`` axis no cost and no time."""
     plan = planned(AXES)
     rows = ["baseline", "depth=2", "measure.compile=True", "train.lr=0.1"]
@@ -241,7 +241,7 @@ def test_ceilings_are_measured_once_a_setting_whatever_the_model():
     assert [t.settings(t.variants[0])["windows"] for t in planned(short, kinds=("ceiling",)).trials] == [2]
 
 
-def test_a_variant_of_which_a_record_is_true_gets_it_without_measuring():
+def test_a_variant_that_shares_a_recorded_measurement_gets_a_copy():
     """A second axis renames the rows: what was measured of the first stands."""
     records = all_records(planned())
     wider = planned(dataclasses.replace(ABLATION, axes={"patch_size": (2, 4), "train.lr": (0.002, 0.1)}), records)

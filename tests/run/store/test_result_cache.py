@@ -1,4 +1,4 @@
-"""What another results folder holds is taken over, and only that which holds here; the other one is never touched."""
+"""Results of another results folder are reused if they are valid here; the other folder is never changed."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from tests.tables import many
 from vitbench.declare.tuning import Tuning
 from vitbench.records.identity import SCHEMA
 from vitbench.records.reader import RECORDS, read, read_environments
-from vitbench.records.record import Environment, Record
+from vitbench.records.record import Environment
 from vitbench.report.verify_sources import artifacts, records
 from vitbench.run import Observer, execute, plan, run_preflight
 from vitbench.run.planning.plan import make_plan
@@ -79,14 +79,14 @@ def test_a_baseline_that_ablations_share_is_trained_once(root, shared):
     assert run(WIDER, "mlp", root, shared)[0].done == 0
 
 
-def test_what_was_taken_over_goes_on_naming_where_it_was_measured(root, shared):
+def test_a_reused_record_keeps_naming_the_folder_that_measured_it(root, shared):
     run(WIDER, "mlp", root, shared)
     shutil.rmtree(root / "depth")
     run(ablation(axes={"num_heads": (2, 4)}), "heads", root, shared)
     assert {r.source for r in read(root / "heads") if r.variant == "num_heads=2"} == {"depth"}
 
 
-def test_a_dry_run_says_so_and_writes_nothing(root, shared):
+def test_a_dry_run_names_what_it_would_reuse_and_writes_nothing(root, shared):
     before = files(root)
     made = plan(WIDER, name="mlp", directory=root / "mlp", executor=shared, kinds=APART, reuse_from=root)
     assert made.counts == {"cost": 1, "memory": 1, "accuracy": 1}
@@ -97,7 +97,7 @@ def test_a_dry_run_says_so_and_writes_nothing(root, shared):
 
 
 @pytest.mark.slow
-def test_a_timing_is_never_taken_over(root, shared):
+def test_timings_are_never_reused(root, shared):
     for name, counts in (("one", 1), ("two", 0)):
         outcome, _ = run(WIDER, name, root, shared, kinds=("cost", "latency"))
         assert outcome.done == counts + 1
@@ -110,8 +110,8 @@ def preflight(shared):
 
 
 @pytest.fixture
-def taken(root, preflight):
-    """Kind → how many of the folder's records are fit, and what is said about it."""
+def search(root, preflight):
+    """The kinds of the folder's reusable records, and the notes."""
 
     def look():
         replan = functools.partial(make_plan, WIDER, preflight, name="mlp", seeds=1, kinds=APART)
@@ -131,13 +131,13 @@ def rewritten(folder, change):
     (folder / RECORDS).write_bytes(b"".join(r.line().encode() + b"\n" for r in own))
 
 
-def test_other_versions_leave_the_counts_and_nothing_else(root, taken):
+def test_with_other_package_versions_only_counts_are_reused(root, search):
     (body,) = read_environments(root / "depth").values()
     other = Environment({**body, "packages": {**body["packages"], "torch": "1.0"}})
     line = json.dumps({"hash": other.hash, "body": other.body})
     (root / "depth" / "environments.jsonl").write_text(line + "\n")
     rewritten(root / "depth", lambda _: {"environment": other.hash})
-    found, said = taken()
+    found, said = search()
     assert found == ["cost"]
     assert said[0] == f"reused from {root / 'depth'}: 1 count"
     for sentence, what in zip(said[1:], ("1 memory reading", "1 training"), strict=True):
@@ -145,12 +145,12 @@ def test_other_versions_leave_the_counts_and_nothing_else(root, taken):
         assert "differs (1.0 against" in sentence
 
 
-def test_another_machine_of_the_same_versions_is_as_good(root, taken):
+def test_results_of_another_machine_with_the_same_versions_are_reused(root, search):
     (body,) = read_environments(root / "depth").values()
     other = Environment({**body, "host": "elsewhere", "cpu": {"model": "another"}})
     (root / "depth" / "environments.jsonl").write_text(json.dumps({"hash": other.hash, "body": other.body}) + "\n")
     rewritten(root / "depth", lambda _: {"environment": other.hash})
-    assert taken()[0] == list(APART)
+    assert search()[0] == list(APART)
 
 
 def no_environments(folder):
@@ -196,9 +196,9 @@ def failed(folder):
         (failed, ["cost", "memory"], "memory reading"),
     ],
 )
-def test_what_is_not_as_it_was_written_is_measured_again_and_the_note_says_why(root, taken, damage, kinds, words):
+def test_damaged_results_are_measured_again_and_the_note_says_why(root, search, damage, kinds, words):
     damage(root / "depth")
-    found, said = taken()
+    found, said = search()
     assert found == kinds
     assert re.search(words, " ".join(said))
 
@@ -237,46 +237,46 @@ def no_environment(folder):
         (no_environment, "line 1 describes no environment"),
     ],
 )
-def test_a_folder_that_cannot_be_read_is_left_alone_with_a_note(root, taken, damage, words):
+def test_nothing_is_reused_from_an_unreadable_folder(root, search, damage, words):
     damage(root / "depth")
-    found, (said,) = taken()
+    found, (said,) = search()
     assert found == []
     with pytest.raises(AssertionError, match=rf"nothing is reused from .*depth: .*{words}"):
         raise AssertionError(said)
 
 
-def test_a_folder_that_is_being_written_is_left_alone_until_it_is_not(root, taken):
+def test_nothing_is_reused_from_a_folder_while_it_is_written(root, search):
     with Writer(root / "depth"):
-        found, (said,) = taken()
+        found, (said,) = search()
         assert found == []
         assert f"nothing is reused from {root / 'depth'}: process" in said
-    assert taken()[0] == list(APART)
+    assert search()[0] == list(APART)
 
 
-def test_of_a_torn_folder_the_whole_lines_count(root, taken):
+def test_the_whole_lines_of_a_torn_file_are_reused(root, search):
     lines = (root / "depth" / RECORDS).read_bytes().splitlines(keepends=True)
     (root / "depth" / RECORDS).write_bytes(b"".join(lines) + lines[1][:90])
-    found, said = taken()
+    found, said = search()
     assert found == list(APART)
     assert "the last line of" in said[0]
     assert "torn by a crash" in said[0]
 
 
-def test_what_was_moved_aside_is_over(root, taken):
+def test_a_folder_that_was_moved_aside_is_ignored(root, search):
     move_aside(root / "depth")
-    assert taken() == ([], ())
+    assert search() == ([], ())
 
 
-def test_where_one_folder_is_unfit_another_one_serves(root, taken):
+def test_an_intact_folder_replaces_a_damaged_one(root, search):
     shutil.copytree(root / "depth", root / "earlier")
     changed_artifact(root / "depth")
-    found, said = taken()
+    found, said = search()
     assert found == list(APART)
     assert not any("again" in sentence for sentence in said)
 
 
 @pytest.mark.slow
-def test_a_teacher_is_taken_over_with_its_model(tmp_path, shared):
+def test_a_teacher_is_reused_with_its_model(tmp_path, shared):
     run(taught(), "one", tmp_path, shared, kinds=("accuracy",))
     declared = taught(combined={"hard": {"train.distillation": "hard", "train.teacher": "variant:cnn"}})
     options = {"name": "two", "executor": shared, "kinds": ("accuracy",), "reuse_from": tmp_path}
@@ -300,7 +300,7 @@ def test_a_teacher_is_taken_over_with_its_model(tmp_path, shared):
 
 
 @pytest.mark.slow
-def test_tries_are_taken_over_and_then_what_they_chose(tmp_path, shared):
+def test_tuning_tries_are_reused_and_then_the_accuracies_that_they_chose(tmp_path, shared):
     tuning = Tuning(tries=2, lr=(1e-3, 1e-2))
     kinds = ("accuracy", "tuning")
     run(ablation(tuning=tuning), "one", tmp_path, shared, kinds=kinds)
@@ -314,7 +314,7 @@ def test_tries_are_taken_over_and_then_what_they_chose(tmp_path, shared):
     assert said == [f"reused from {tmp_path / 'one'}: {trained} training{'s' * (trained > 1)}, 2 tuning tries"]
 
 
-def test_a_large_folder_is_searched_in_a_fraction_of_the_time_that_reading_it_takes(tmp_path, preflight):
+def test_searching_a_large_folder_is_faster_than_reading_it(tmp_path, preflight):
     many.write(tmp_path / "many", 3000)
     made = make_plan(WIDER, preflight, name="mlp", seeds=1, kinds=APART)
 
@@ -327,10 +327,3 @@ def test_a_large_folder_is_searched_in_a_fraction_of_the_time_that_reading_it_ta
         assert list(ResultCache(made, tmp_path / "mlp", tmp_path).find(made, [])) == []
 
     assert min(took(search) for _ in range(3)) < 0.6 * min(took(lambda: read(tmp_path / "many")) for _ in range(3))
-
-
-def test_the_field_came_later_and_older_records_stay_as_they_are():
-    record = Record(id="a", ablation="x", kind="cost", variant="v")
-    assert "source" not in record.line()
-    there = dataclasses.replace(record, source="depth")
-    assert Record.from_line(there.line().encode()) == there

@@ -23,13 +23,10 @@ ExecutorName: TypeAlias = Literal["local", "ray"]
 def open_executor(
     name: ExecutorName = "local", *, address: str | None = None, threads: int, import_path: Path | None
 ) -> Executor:
-    """Starts an executor.
+    """Starts the executor of this machine (``local``), or of the Ray cluster at an address (``ray``).
 
-    Args:
-        name: ``local``, this machine, or ``ray``.
-        address: the address of a Ray cluster; None: a cluster of this machine alone.
-        threads: the number of threads of numerical libraries in every job.
-        import_path: a folder where jobs find modules too: the one of the ablation file.
+    ``threads`` is the number of threads of numerical libraries in every job, ``import_path`` a folder where jobs find
+    modules too: the one of the ablation file.
 
     Raises:
         UserError: Ray is not installed, or no cluster answers.

@@ -11,9 +11,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from vitbench.records.record import Record
 from vitbench.run.executors.protocol import Executor
@@ -35,8 +34,7 @@ FIXED = ("parameters", "gradients", "optimizer")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-@dataclass(frozen=True, slots=True)
-class Peak:
+class Peak(NamedTuple):
     """Bytes at the peak of a step: a fixed part, and a part per image of the batch."""
 
     fixed: int
@@ -49,17 +47,13 @@ Peaks: TypeAlias = dict[tuple[str, str], Peak]
 
 def peaks_of(records: Iterable[Record]) -> Peaks:
     """The peaks in these memory records."""
-    return {
-        (record.variant, step): _peak(record.values[step], record.values["batch_size"])
-        for record in records
-        if record.kind == "memory" and record.ok
-        for step in ("training", "inference")
-    }
-
-
-def _peak(parts: Mapping[str, int], batch_size: int) -> Peak:
-    fixed = sum(parts[part] for part in FIXED)
-    return Peak(fixed, (parts["bytes"] - fixed) / batch_size)
+    found: Peaks = {}
+    for record in records:
+        for step in ("training", "inference") if record.kind == "memory" and record.ok else ():
+            parts = record.values[step]
+            fixed = sum(parts[part] for part in FIXED)
+            found[record.variant, step] = Peak(fixed, (parts["bytes"] - fixed) / record.values["batch_size"])
+    return found
 
 
 def modelled_bytes(trial: Trial, peaks: Peaks) -> int:

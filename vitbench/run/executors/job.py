@@ -53,62 +53,35 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A call ``function(payload, on)`` in a process of its own; it returns plain values and numpy arrays.
+    """A call ``function(payload, on)`` in a process of its own; it returns plain values and numpy arrays."""
 
-    Attributes:
-        function: ``package.module:function``.
-        payload: its argument, which is pickled.
-        timeout_s: the limit for the job, or for each subject if it calls ``on``.
-        spawn: start a new interpreter (for CUDA and allocator settings) instead of forking the server.
-        env: environment variables of the new interpreter.
-        cores: the number of cores that it uses; an executor of several machines reserves them.
-        gpus: the number of GPUs that it uses, likewise.
-        memory_bytes: its modelled memory; 0: unknown.
-        alone: it needs a whole machine to itself.
-    """
-
-    function: str
-    payload: Any = None
-    timeout_s: float | None = None
-    spawn: bool = False
-    env: Mapping[str, str] = field(default_factory=dict)
-    cores: int = 1
+    function: str  # "package.module:function"
+    payload: Any = None  # pickled
+    timeout_s: float | None = None  # for the job, or for each subject if it calls ``on``
+    spawn: bool = False  # start a new interpreter (for CUDA and allocator settings) instead of forking the server
+    env: Mapping[str, str] = field(default_factory=dict)  # environment variables of the new interpreter
+    cores: int = 1  # to reserve on a cluster
     gpus: float = 0.0
-    memory_bytes: int = 0
-    alone: bool = False
+    memory_bytes: int = 0  # modelled; 0: unknown
+    alone: bool = False  # it needs a whole machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a job ended.
-
-    Attributes:
-        status: ``ok`` or why there is no value.
-        value: what the function returned.
-        reason: why there is no value, in one line.
-        traceback: the traceback of an exception.
-        output: the end of what a failed job printed.
-        on: the subject that it last named.
-        started: when it started, ISO 8601.
-        seconds: how long it took.
-        lost: its worker or machine was lost, the job itself did not fail: it may run again.
-        losses: the reasons of earlier losses.
-        no_room: a disk was full, which is not the job's failure.
-        environment: the environment of the machine, if it is not the scheduler's.
-    """
+    """How a job ended."""
 
     status: Status
     value: Any = None
-    reason: str | None = None
+    reason: str | None = None  # one line
     traceback: str | None = None
-    output: str = ""
-    on: str | None = None
+    output: str = ""  # the end of what a failed job printed
+    on: str | None = None  # the subject that it last named
     started: str = ""
     seconds: float = 0.0
-    lost: bool = False
-    losses: tuple[str, ...] = ()
-    no_room: bool = False
-    environment: Environment | None = None
+    lost: bool = False  # its worker or machine was lost, the job did not fail: it may run again
+    losses: tuple[str, ...] = ()  # the reasons of earlier losses
+    no_room: bool = False  # a disk was full, which is not the job's failure
+    environment: Environment | None = None  # of its machine, if that is not the scheduler's
 
 
 def work(channel: int, board: int) -> None:

@@ -11,6 +11,7 @@ from vitbench.declare.ablation import Ablation, Variant
 from vitbench.declare.data import DataConfig
 from vitbench.declare.serialize import as_dict, completed, defaults
 from vitbench.declare.sizes import as_pair
+from vitbench.records.comparability import differences
 from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import chosen
 from vitbench.run.planning.lazy_trials import Blocks, block_of
@@ -20,47 +21,28 @@ from vitbench.run.planning.trials import Preflight, Trials
 from vitbench.utils.errors import UserError
 from vitbench.utils.garbage_collection import without_collector
 
-MISSING = "(missing)"
 WEIGHTS = "weights"
 """The folder, beside the records, for trained models that other trials need."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run will do.
-
-    Attributes:
-        name: the name of the ablation.
-        ablation: its declaration, with the settings of the command line.
-        preflight: the description of data and device.
-        seeds: the number of seeds.
-        variants: every row; impossible ones carry their reason.
-        trials: trials still to run, in order: costs, timing sessions, accuracies seed by seed, tuning, tuned
-            accuracies. Each trial is built on access, and built again on the next access.
-        reused: trials that are already recorded.
-        failures: records of trials that failed in an earlier run and are not repeated.
-        copies: records to write for variants that share a recorded measurement.
-        reuse_notes: which results come from other results folders, in sentences.
-        tuning: which tries count for which variant, as in the plan record; None without tuning.
-        total: the number of trials of a whole run by kind, recorded or not.
-        macs: MACs per image of each variant, where they were counted (a dry run counts them).
-        seconds: the estimated wall-clock time.
-    """
+    """What a run will do: ``trials``, in order, and what it need not do again."""
 
     name: str
-    ablation: Ablation
+    ablation: Ablation  # with the settings of the command line
     preflight: Preflight
     seeds: int
-    variants: tuple[Variant, ...]
+    variants: tuple[Variant, ...]  # every row; impossible ones carry their reason
     trials: Blocks
-    reused: Blocks
-    failures: tuple[Record, ...]
-    copies: tuple[Record, ...] = ()
-    reuse_notes: tuple[str, ...] = ()
-    tuning: Mapping[str, Any] | None = None
-    total: Mapping[str, int] = field(default_factory=dict)
-    macs: Mapping[str, int] = field(default_factory=dict)
-    seconds: float | None = None
+    reused: Blocks  # already recorded
+    failures: tuple[Record, ...]  # of earlier runs; these trials are not repeated
+    copies: tuple[Record, ...] = ()  # records to write for variants that share a recorded measurement
+    reuse_notes: tuple[str, ...] = ()  # what comes from other results folders, in sentences
+    tuning: Mapping[str, Any] | None = None  # which tries count for which variant, as in the plan record
+    total: Mapping[str, int] = field(default_factory=dict)  # trials of a whole run by kind, recorded or not
+    macs: Mapping[str, int] = field(default_factory=dict)  # per image by variant, as far as a dry run counted them
+    seconds: float | None = None  # estimated wall-clock time
 
     @property
     def counts(self) -> dict[str, int]:
@@ -101,17 +83,9 @@ def make_plan(
     kinds: Sequence[Kind] = KINDS,
     directory: Path | None = None,
 ) -> Plan:
-    """The plan for these kinds of trials, given what is already recorded.
+    """The plan for these kinds of trials, given the records of the folder ``directory``.
 
-    Args:
-        ablation: what to run.
-        preflight: the description of data and device.
-        name: the name of the ablation.
-        seeds: the number of seeds.
-        records: the records of the folder.
-        timeout_s: the limit for a trial.
-        kinds: what to measure.
-        directory: the folder with the trained models that other trials need.
+    A trial that timed out earlier runs again if ``timeout_s`` now allows it more time.
 
     Raises:
         UserError: the baseline does not fit the data.
@@ -202,29 +176,17 @@ def check_settings(plan: Plan, records: Iterable[Record], directory: Path) -> No
     last = next((r for r in reversed(list(records)) if r.kind == "plan"), None)
     if last is None:
         return
-    then, now = (dict(_flat(_filled(settings))) for settings in (last.settings, plan.settings))
-    differences = [
-        f"{key}={then.get(key, MISSING)}, you asked for {now.get(key, MISSING)}"
-        for key in sorted({*then, *now})
-        if then.get(key, MISSING) != now.get(key, MISSING)
-    ]
-    if differences:
+    found = sorted(differences(_filled(last.settings), _filled(plan.settings)))
+    if found:
+        named = "; ".join(f"{path}={then}, you asked for {now}" for path, then, now in found)
         raise UserError(
-            f"{directory} holds records made with {'; '.join(differences)}: "
+            f"{directory} holds records made with {named}: "
             "type --results OTHER, or --fresh to move that folder aside and start over"
         )
 
 
 def _filled(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**completed(settings), "data": {**defaults(DataConfig), **settings["data"]}}
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def session_size(trial: Trial) -> int:

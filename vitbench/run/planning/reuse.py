@@ -49,21 +49,13 @@ def _is_final(record: Record, timeout_s: float | None) -> bool:
 
 @dataclass
 class TrialSplit:
-    """Trials, split by whether the index has their records.
+    """Trials, split by whether they are recorded."""
 
-    Attributes:
-        index: the records; None for an empty folder, where whole blocks are to run and no id is computed.
-        to_run: trials without a record.
-        reused: trials with a record.
-        failures: records of earlier failures, by id; these trials are not repeated.
-        copies: records to write for variants that share a measurement but have no record of their own.
-    """
-
-    index: RecordIndex | None
+    index: RecordIndex | None  # None for an empty folder, where no id needs to be computed
     to_run: list[Block] = field(default_factory=list)
     reused: list[Block] = field(default_factory=list)
-    failures: dict[str, Record] = field(default_factory=dict)
-    copies: list[Record] = field(default_factory=list)
+    failures: dict[str, Record] = field(default_factory=dict)  # by id; these trials are not repeated
+    copies: list[Record] = field(default_factory=list)  # for variants that share a measurement without a record
 
     def add(self, block: Block) -> None:
         """Sorts the trials of one block."""

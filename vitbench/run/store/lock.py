@@ -25,19 +25,12 @@ class LockedError(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """The last process that locked a folder.
-
-    Attributes:
-        pid: its process id.
-        host: the machine that it runs on.
-        since: when it took the lock, ISO 8601.
-        alive: whether it still holds the lock; None if that cannot be seen from here.
-    """
+    """The last process that locked a folder."""
 
     pid: int
     host: str
-    since: str
-    alive: bool | None
+    since: str  # ISO 8601
+    alive: bool | None  # whether it still holds the lock; None if that cannot be seen from here
 
 
 def acquire(directory: Path) -> int:

@@ -69,13 +69,7 @@ class _Folder:
 
 
 class ResultCache:
-    """The results folders beside the one of this run.
-
-    Args:
-        plan: the plan of this run, whose environment the reused results must match.
-        directory: the folder of this run.
-        root: the folder that contains the results folders.
-    """
+    """The results folders in ``root`` beside ``directory``, the one of this run."""
 
     def __init__(self, plan: Plan, directory: Path, root: Path) -> None:
         """Indexes the folders; records are read when they are needed."""
@@ -90,15 +84,10 @@ class ResultCache:
         self._folders = [found for path in others if not MOVED_ASIDE.search(path.name) for found in self._open(path)]
 
     def find(self, plan: Plan, records: Iterable[Record]) -> Iterator[tuple[Path, list[Record]]]:
-        """For each trial that another folder holds: that folder, and the records as they are written here.
-
-        Args:
-            plan: the trials still to run.
-            records: the records of this folder; a tuned accuracy is known once all tries are recorded.
-        """
+        """For each trial that another folder holds: that folder, and the records as they are written here."""
         models = {model for folder in self._folders for model in folder.models}
         measured = {v.name for v in plan.variants if v.model is not None and _model_key(v.model) in models}
-        tuned = measured & finished({"tuning": plan.tuning}, records)
+        tuned = measured & finished({"tuning": plan.tuning}, records)  # their recipes are known
         for trial in plan.trials.of(*NOUNS) if measured else ():
             if trial.variants[0].name not in (tuned if trial.recipe == "tuned" else measured):
                 continue
@@ -195,12 +184,7 @@ def reuse_results(
 ) -> Plan:
     """The plan of what is left to run after results of other folders are reused.
 
-    Args:
-        plan: the plan without them.
-        replan: makes the plan again.
-        cache: the other folders.
-        records: the records of this folder.
-        writer: copies what is reused into this folder, files first; None: nothing is written (a dry run).
+    With a writer, these are copied into this folder, files first; without one (a dry run) nothing is written.
     """
     while found := list(cache.find(plan, records)):
         if writer is not None:

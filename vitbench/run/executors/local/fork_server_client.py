@@ -29,16 +29,7 @@ class ServerLostError(Exception):
 
 
 class ForkServerClient:
-    """Starts a fork server and talks to it.
-
-    Args:
-        threads: the number of threads of numerical libraries in every job, set before these are imported.
-        import_path: a folder where jobs find modules too.
-        preload: modules that the server imports.
-
-    Attributes:
-        ready: whether it has imported them.
-    """
+    """Starts a fork server and talks to it. The server is ``ready`` once it has imported the modules ``preload``."""
 
     def __init__(self, *, threads: int, import_path: Path | None, preload: Sequence[str]) -> None:
         self.ready = False
@@ -70,13 +61,7 @@ class ForkServerClient:
         return self._control.fileno()
 
     def fork(self, key: int, fds: Sequence[int], *, spawn: bool, env: Mapping[str, str]) -> None:
-        """Asks for a process that receives a job, once the server is ready.
-
-        Args:
-            key: the key of the job.
-            fds: the job's pipe, a file for its output, and its board.
-            spawn: start a new interpreter.
-            env: environment variables of the new interpreter.
+        """Asks for a process that receives a job over the first of ``fds``, once the server is ready.
 
         Raises:
             ServerLostError: the server has ended.
@@ -86,19 +71,11 @@ class ForkServerClient:
         self._send({"fork": key, "spawn": spawn, "env": dict(env)}, fds)
 
     def kill(self, key: int) -> None:
-        """Asks for the end of a job's process, which the server reports like any other.
-
-        Raises:
-            ServerLostError: the server has ended.
-        """
+        """Asks for the end of a job's process, which the server reports like any other."""
         self._send({"kill": key})
 
     def reports(self) -> Iterator[dict[str, Any]]:
-        """The reports about jobs that have ended since the last call (``fork_server``).
-
-        Raises:
-            ServerLostError: the server has ended.
-        """
+        """The reports about jobs that have ended since the last call (``fork_server``)."""
         while True:
             try:
                 report = self._receive(socket.MSG_DONTWAIT)

@@ -28,23 +28,14 @@ def installed_version() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerInfo:
-    """What a node must know about the scheduler.
+    """What a node must know about the scheduler."""
 
-    Attributes:
-        threads: the number of threads of numerical libraries in every job.
-        directory: the scheduler's working directory, which relative paths start from.
-        folder: a folder where jobs find modules too, the one of the ablation file.
-        modules: path → contents of every module and package in that folder.
-        key: tells two schedulers apart.
-        installed: the version that the node must have too.
-    """
-
-    threads: int
-    directory: str
-    folder: str | None = None
-    modules: Mapping[str, bytes] = field(default_factory=dict)
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    installed: str = field(default_factory=installed_version)
+    threads: int  # of numerical libraries in every job
+    directory: str  # the working directory, which relative paths start from
+    folder: str | None = None  # where jobs find modules too: the folder of the ablation file
+    modules: Mapping[str, bytes] = field(default_factory=dict)  # path → contents of the modules in that folder
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)  # tells two schedulers apart
+    installed: str = field(default_factory=installed_version)  # the node must have the same
 
     @classmethod
     def of(cls, threads: int, folder: Path | None) -> SchedulerInfo:

@@ -27,10 +27,6 @@ from vitbench.utils.errors import UserError
 class NodeWorker:
     """The executor of one worker process, and the environment of its machine.
 
-    Args:
-        scheduler: the description of the scheduler.
-        name: the name of the node in the cluster.
-
     Raises:
         UserError: the node has another vitbench than the scheduler.
     """
@@ -83,12 +79,7 @@ _workers: dict[str, NodeWorker] = {}
 
 
 def work(scheduler: SchedulerInfo, job: Job, *contents: bytes) -> tuple[Result, dict[Path, bytes]]:
-    """The task that Ray runs: returns the result of a job, and its output files for the results folder.
-
-    Args:
-        scheduler: the description of the scheduler.
-        job: the job to run.
-        contents: the contents of its input files (``payload.input_files``).
+    """The task that Ray runs: from a job and its input files to the result and the output files.
 
     Raises:
         UserError: trials cannot run on this node.
