@@ -356,8 +356,8 @@ def command(tmp_path, *options):
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("nonsense", "'nonsense' is no address of a Ray cluster: type the head node's HOST:PORT"),
-        ("127.0.0.1:port", "is no address"),
+        ("nonsense", "'nonsense' is not an address of a Ray cluster: type the head node's HOST:PORT"),
+        ("127.0.0.1:port", "is not an address"),
         ("127.0.0.1:99999", "no Ray cluster answers at 127.0.0.1:99999"),
         ("ray://127.0.0.1:10001", "run the command on a machine of the cluster"),
     ],

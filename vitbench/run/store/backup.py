@@ -25,15 +25,16 @@ class BackedUpFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = -1  # opened by the first `append`
+        self._fd = -1  # stays open: what is written never goes to a file that replaced this one
         self._copy: IO[bytes] | None = None
         self._known = _signature(path)
         with contextlib.suppress(OSError):  # no room for a copy: the run goes on without one
             self._copy = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115  # closed by `_drop_copy`
-        if self._known is not None and self._copy is not None:
+        if self._known is not None:
             try:
-                with path.open("rb") as file:
-                    _copy_to_end(file.fileno(), self._copy.fileno())
+                self._fd = os.open(path, os.O_RDWR | os.O_APPEND)
+                if self._copy is not None:
+                    _copy_to_end(self._fd, self._copy.fileno())
             except OSError:
                 self._drop_copy()
 
@@ -100,18 +101,18 @@ class BackedUpFile:
         """
         if self._copy is None:
             raise OSError(0, "there was no room for a copy of it")
-        self._close_file()
         happened = "was removed"
         if os.path.lexists(self.path):
             names = (self.path.with_suffix(f".foreign{number or ''}{self.path.suffix}") for number in itertools.count())
             aside = self.path.rename(next(name for name in names if not os.path.lexists(name)))
             happened = f"was changed (that version is kept as {aside.name})"
         part = self.path.with_suffix(".part")
-        with part.open("wb") as file:
-            _copy_to_end(self._copy.fileno(), file.fileno())
-            os.fsync(file.fileno())
-            part.rename(self.path)
-            self._known = _signature(os.fstat(file.fileno()))
+        self._close_file()
+        self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        _copy_to_end(self._copy.fileno(), self._fd)
+        os.fsync(self._fd)
+        part.rename(self.path)
+        self._known = _signature(os.fstat(self._fd))
         sync_folder(self.path.parent)
         return f"{self.path} {happened} by something other than this run, perhaps a trial; it was restored"
 

@@ -222,7 +222,7 @@ class Writer:
     def _repair_environments(self) -> None:
         """Cuts off a torn last line; no record refers to it yet."""
         path = self.directory / ENVIRONMENTS
-        if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):
             os.truncate(path, content.rfind(b"\n") + 1)
 
     def _unwritable(self, error: OSError) -> UserError:

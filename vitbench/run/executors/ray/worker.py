@@ -15,7 +15,6 @@ from typing import Any
 from vitbench.records.identity import now
 from vitbench.records.record import Environment
 from vitbench.run import environment
-from vitbench.run.executors import run_all
 from vitbench.run.executors.gpus import VISIBLE
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.local.executor import LocalExecutor
@@ -53,7 +52,10 @@ class NodeWorker:
     def _result(self, job: Job) -> Result:
         if self._executor is None:
             self._executor = LocalExecutor(threads=self._threads, import_path=self._folder)
-        ((_, result),) = run_all(self._executor, [job])
+        self._executor.submit(job)
+        while not (ended := self._executor.wait()):
+            pass
+        ((_, result),) = ended
         return result
 
     def _environment(self, job: Job) -> Environment:
