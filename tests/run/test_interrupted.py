@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from vitbench.records.reader import read
-from vitbench.run.store.lock_holder import holder_of
+from vitbench.run.store.lock import holder_of
 from vitbench.run.store.writer import Writer
 
 TINY = '''"""Does depth help?"""
@@ -184,7 +184,7 @@ def test_one_that_waits_says_for_whom_and_leaves_at_once_when_told(place, begin)
     with Writer(place / "results", pytest.fail):
         run = begin("--wait", "--budget", "1")
         run.until_printed(f"is being written by process {os.getpid()} on ")
-        assert re.search(r" since 20\S+: waiting until it has ended", run.printed)
+        assert re.search(r" since 20\S+: waiting for it to end", run.printed)
         run.interrupt()
         assert run.process.wait(timeout=10) == 130
         assert "Traceback" not in run.printed

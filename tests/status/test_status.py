@@ -32,7 +32,7 @@ from vitbench.records.reader import read
 from vitbench.run.planning.plan import make_plan
 from vitbench.run.planning.trial import SESSIONS
 from vitbench.run.progress import progress_file
-from vitbench.run.store.lock_holder import Holder
+from vitbench.run.store.lock import Holder
 from vitbench.run.store.writer import Writer
 from vitbench.status.__main__ import Options, main, status
 from vitbench.utils.errors import UserError

@@ -12,13 +12,13 @@ from vitbench.records.identity import now
 from vitbench.run import execute
 from vitbench.run.executors.job import Result
 from vitbench.run.jobs import Measured
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 
 DATA = {
     "name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "classes": list("0123456789"),
     "num_train": 1077, "num_val": 360, "num_test": 360, "chance": 0.1,
 }  # fmt: skip
-SURVEY = Survey(device="cpu", data=DATA, torch={})
+SURVEY = Preflight(device="cpu", data=DATA, torch={})
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 PATCH = Ablation(question="Which patch?", baseline=TINY, axes={"patch_size": (2, 3, 4)}, train=TrainConfig(epochs=1))
 TUNED = dataclasses.replace(PATCH, axes={"depth": (1, 2)}, tuning=Tuning(tries=2, seeds=1))
@@ -94,5 +94,5 @@ def interrupt():
 
 
 def sweep(folder, executor, ablation=PATCH, **changes):
-    common = {"name": "patch", "seeds": 2, "command": COMMAND, "surveyed": SURVEY, "jobs": executor.cores}
+    common = {"name": "patch", "seeds": 2, "command": COMMAND, "preflight": SURVEY, "jobs": executor.cores}
     return execute(ablation, directory=folder, executor=executor, **common | changes)

@@ -11,7 +11,7 @@ import psutil
 
 from vitbench.records.reader import RECORDS, read
 from vitbench.run.progress.progress_file import read_progress
-from vitbench.run.store.lock_holder import Holder, holder_of
+from vitbench.run.store.lock import Holder, holder_of
 from vitbench.utils.errors import UserError
 
 ACTIVE = ("starting", "running", "unknown")

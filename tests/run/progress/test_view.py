@@ -11,14 +11,14 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.records.record import Record
 from vitbench.run import Outcome, Progress
 from vitbench.run.planning.plan import make_plan
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 from vitbench.run.progress.view import LiveView, PlainView, duration, spent
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 10}
 PLAN = make_plan(
     Ablation(question="?", baseline=TINY, axes={"num_heads": (2, 3)}),
-    Survey(device="cpu", data=DATA, torch={}),
+    Preflight(device="cpu", data=DATA, torch={}),
     name="heads",
     seeds=1,
 )

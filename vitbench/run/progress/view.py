@@ -14,8 +14,8 @@ from vitbench.run.planning.trial import Trial
 from vitbench.run.progress.observer import Observer, Progress
 
 if TYPE_CHECKING:
+    from vitbench.run.entry_points import Outcome
     from vitbench.run.planning.plan import Plan
-    from vitbench.run.schedule import Outcome
 
 
 def duration(seconds: float) -> str:
