@@ -27,6 +27,4 @@ def lent():
 @pytest.fixture
 def warm(lent, monkeypatch):
     """One fork server for the commands that run in this process: to start it takes longer than all that they do."""
-    from vitbench.run.executors.protocol import Place
-
-    monkeypatch.setattr(Place, "open", lambda *_, **__: lent)
+    monkeypatch.setattr("vitbench.run.executors.open_executor", lambda *_, **__: lent)

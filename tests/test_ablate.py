@@ -195,7 +195,7 @@ def test_the_list_shows_ones_own_ablations_first(here, capsys):
         (["tiny", "--recipe", "diet"], ["unknown recipe 'diet'", "small, cifar, deit", "did you mean 'deit'?"]),
         (["tiny", "--recipe", "resnet", "--set", "train.optimizer=sdg"], ["did you mean 'sgd'?"]),
         (["tiny", "--tries", "-1"], ["--tries -1", "0 for no tuning"]),
-        (["tiny", "--tries", "2", "--set", "data.fraction=2"], ["fraction=2 is no part of the data"]),
+        (["tiny", "--tries", "2", "--set", "data.fraction=2"], ["fraction=2 is not a fraction"]),
         (["regularization", "--tries", "2"], ["'train.weight_decay' is tuned for every variant"]),
         (["tiny", "--epochs", "0"], ["epochs=0", "1 or more"]),
         (["tiny", "--seeds", "0"], ["--seeds 0", "1 or more"]),

@@ -45,7 +45,7 @@ def is_one_sentence(error, *words):
         ("ablate pos_embed --budget soon", ["--budget takes a number, not 'soon'"]),
         ("ablate pos_embed --timeout 0", ["--timeout 0 leaves no time", "above 0"]),
         ("ablate pos_embed --executor nonsense", ["'nonsense'", "one of local, ray"]),
-        ("ablate pos_embed --ray-address 10.0.0.1:6379", ["--ray-address 10.0.0.1:6379 is for Ray", "--executor ray"]),
+        ("ablate pos_embed --ray-address 10.0.0.1:6379", ["--ray-address 10.0.0.1:6379", "--executor ray"]),
         ("ablate pos_embed --design nonsense", ["unknown design 'nonsense'", "one_at_a_time, grid"]),
         ("status nowhere", ["nowhere"]),
         ("report nowhere", ["nowhere", "vitbench.ablate NAME makes one"]),
@@ -103,8 +103,6 @@ REFUSED = {
     "folder": (folder_instead, ["records.jsonl"]),
     "environments": (environments_of_garbage, ["environments.jsonl, line 1 describes no environment"]),
 }
-SEEN_BY_STATUS = {"newer", "foreign", "no record", "folder"}
-"""It follows a file that is being written: it checks no sums, and waits for a line whose end is not there yet."""
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +135,8 @@ def test_a_malformed_folder_is_a_sentence_and_stays_as_it_is(damaged, warm, caps
         out, error = capsys.readouterr()
         assert "Traceback" not in out
         is_one_sentence(error, *words)
-    assert status.main([str(folder)]) == (2 if name in SEEN_BY_STATUS else 0)
-    if name in SEEN_BY_STATUS:
+    assert status.main([str(folder)]) == (0 if name == "environments" else 2)  # of these it reads nothing
+    if name != "environments":
         is_one_sentence(capsys.readouterr().err, *words)
     assert report(["--verify", str(folder)]) == (2 if name == "folder" else 1)
     assert "Traceback" not in "".join(capsys.readouterr())
@@ -245,7 +243,7 @@ def test_trials_that_write_to_the_results_folder_and_print_garbage_lose_nothing(
     records = [r for r in read(tmp_path / "results", pytest.fail) if r.kind != "plan"]
     assert len({r.id for r in records}) == len(records) == 3 * len(NAMES)
     assert all(r.ok for r in records)
-    assert any("was changed, and is set aside" in text for text in told)
+    assert any("was changed" in text for text in told)
     assert any("was removed" in text for text in told)
     last = [r for r in records if r.kind == "accuracy" and r.variant.endswith("shouts")]
     assert load_arrays(tmp_path / "results", last[-1].artifacts[0])["predictions"].shape == (360,)

@@ -45,7 +45,7 @@ def test_the_read_wing_never_loads_torch(module):
         ("ablate", "--help"),
         ("ablate", "--list"),
         ("measure.__main__", "--help"),
-        ("doctor", "--help"),
+        ("doctor.__main__", "--help"),
         ("status", "--help"),
     ],
 )

@@ -1,4 +1,4 @@
-"""One console script for all commands: ``vitbench ablate pos_embed`` is ``python -m vitbench.ablate pos_embed``."""
+"""The console script ``vitbench COMMAND …``, which runs ``python -m vitbench.COMMAND …``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from vitbench.utils.errors import UserError, unknown
 
 COMMANDS = {
     "ablate": ("vitbench.ablate", "run an ablation, then write table, figures and report"),
-    "doctor": ("vitbench.doctor.__main__", "whether this machine's numbers can be believed today, and what to change"),
-    "evaluate": ("vitbench.evaluate.__main__", "a checkpoint on the test split of a data set"),
-    "measure": ("vitbench.measure.__main__", "what named models cost, side by side"),
-    "report": ("vitbench.report.__main__", "render a report again from its records"),
-    "status": ("vitbench.status.__main__", "how a running sweep stands, from another terminal"),
-    "trace": ("vitbench.trace.__main__", "where a step's time and memory go, for TensorBoard and as a summary"),
+    "doctor": ("vitbench.doctor.__main__", "check whether numbers measured on this machine hold up"),
+    "evaluate": ("vitbench.evaluate.__main__", "evaluate a checkpoint on the test split of a data set"),
+    "measure": ("vitbench.measure.__main__", "measure what named models cost, side by side"),
+    "report": ("vitbench.report.__main__", "render a report again from its records, or verify it"),
+    "status": ("vitbench.status.__main__", "show the progress of a running sweep, from another terminal"),
+    "trace": ("vitbench.trace.__main__", "profile a model's steps for TensorBoard, with a summary"),
 }
 
 
 def main() -> int:
-    """Hands the rest of the command line to the command named first."""
+    """Runs the command named first with the rest of the command line."""
     name, *rest = sys.argv[1:] or ["--help"]
     if name in {"-h", "--help"}:
         print("usage: vitbench COMMAND …   (vitbench COMMAND --help says more)\n")

@@ -59,8 +59,8 @@ class Options:
     tries: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Tune learning rate and weight decay on the validation split, N tries per family; 0 turns tuning off."""
     design: Annotated[str | None, cli.option("DESIGN", "the ablation's")] = None
-    """Combine the axes by one_at_a_time, grid, leave_one_out (from the full recipe as baseline), add_one_in (from the bare
-    one), or random with --sample."""
+    """Combine the axes by one_at_a_time, grid, leave_one_out (the baseline is the full recipe), add_one_in
+    (it is the bare recipe), or random with --sample."""
     sample: Annotated[int | None, cli.option("N", "the ablation's")] = None
     """Draw N rows of the grid at random, the baseline included; a larger sample contains the smaller one."""
     set: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], cli.option("FIELD=VALUE", "none; repeatable")] = ()
@@ -117,8 +117,8 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     ablation = declared.with_settings({n: v for n, v in settings.items() if n not in shaped or not options.data})
     directory = options.results or Path("results") / loaded.name
 
-    from vitbench.run import check_request, execute, plan, survey
-    from vitbench.run.executors.protocol import Place
+    from vitbench.run import check_request, execute, plan, run_preflight
+    from vitbench.run.executors import open_executor
     from vitbench.run.progress.observer import Observers
 
     check_request(seeds=options.seeds, jobs=options.jobs, timeout_s=options.timeout, budget_s=options.budget)
@@ -126,21 +126,24 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     if lost := len(loaded.ablation.claims) - len(declared.claims):
         view.note(f"{lost} claims are left out because this design lacks their rows")
     scalars = scalars_of(directory, view) if options.tensorboard else None
-    place = Place(executor=options.executor, address=options.ray_address)
     folder = loaded.path.resolve().parent
-    with contextlib.closing(view), place.open(threads=ablation.measure.threads, import_path=folder) as executor:
-        surveyed = survey(executor, options.data or ablation.data, options.device, ablation.sources)
+    place: dict[str, Any] = {"name": options.executor, "address": options.ray_address}
+    with (
+        contextlib.closing(view),
+        open_executor(**place, threads=ablation.measure.threads, import_path=folder) as executor,
+    ):
+        preflight = run_preflight(executor, options.data or ablation.data, options.device, ablation.sources)
         if options.data is not None:
-            shape = {name: surveyed.data[name] for name in DATA_FIELDS}
+            shape = {name: preflight.data[name] for name in DATA_FIELDS}
             ablation = ablation.on_data(options.data, **shape, settings=shaped)
         common: dict[str, Any] = {
             "name": loaded.name,
             "seeds": options.seeds,
             "jobs": options.jobs,
             "timeout_s": options.timeout,
-            "shared": None if options.fresh else directory.parent,
+            "reuse_from": None if options.fresh else directory.parent,
             "executor": executor,
-            "surveyed": surveyed,
+            "preflight": preflight,
         }
         if options.dry_run:
             planned = plan(ablation, directory=None if options.fresh else directory, **common)

@@ -30,14 +30,14 @@ from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.records.reader import read
 from vitbench.records.record import Record
+from vitbench.run import execute
 from vitbench.run.executors.job import Job
 from vitbench.run.executors.local.executor import LocalExecutor
 from vitbench.run.executors.local.fork_server import PRELOAD
 from vitbench.run.executors.protocol import Executor
 from vitbench.run.planning.trial import Trial
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 from vitbench.run.progress.observer import Observer
-from vitbench.run.schedule import execute
 from vitbench.run.store.writer import Writer
 
 ROOT = Path(__file__).parents[2]
@@ -102,10 +102,10 @@ def sweep(directory: Path, trials: int, executor: Executor) -> Watch:
         measure=MeasureConfig(),
         seeds=trials // EACH,
     )
-    surveyed = Survey("cpu", DIGITS, {"version": "none"})
+    preflight = Preflight("cpu", DIGITS, {"version": "none"})
     outcome = execute(
         declared, name="nothing", directory=directory, jobs=1, kinds=("accuracy",), watch=watch,
-        executor=executor, surveyed=surveyed,
+        executor=executor, preflight=preflight,
     )  # fmt: skip
     if (outcome.done, outcome.failed) != (trials, 0):
         raise RuntimeError(f"{outcome.done} of {trials} trials done, {outcome.failed} failed")

@@ -22,7 +22,8 @@ from vitbench.declare.ablation import Ablation
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.run import execute
-from vitbench.run.executors.protocol import Executor, Place
+from vitbench.run.executors import open_executor
+from vitbench.run.executors.protocol import Executor
 
 TARGET = 1.15
 
@@ -60,10 +61,9 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     declared, order = ablation(options.seeds, options.epochs), random.Random(0)
-    places = {name: Place(executor=name) for name in ("local", "ray")}
     with (
-        places["local"].open(threads=1, import_path=None) as local,
-        places["ray"].open(threads=1, import_path=None) as ray,
+        open_executor("local", threads=1, import_path=None) as local,
+        open_executor("ray", threads=1, import_path=None) as ray,
     ):
         executors = {"local": local, "ray": ray}
         for executor in executors.values():

@@ -348,7 +348,7 @@ def test_checkpoints_and_external_models_are_sources():
     ("changes", "words"),
     [
         ({"axes": {"data.fractoin": (0.1,)}}, "did you mean 'fraction'"),
-        ({"axes": {"data.fraction": (0.0,)}}, "fraction=0.0 is no part of the data"),
+        ({"axes": {"data.fraction": (0.0,)}}, "fraction=0.0 is not a fraction"),
         ({"axes": {"data.per_class": (0,)}}, "per_class=0 is too small"),
         ({"combined": {"x": {"dept": 3}}}, "did you mean 'depth'"),
         ({"combined": {"x": {"img_size": 3}}}, "belongs to the data set"),
@@ -375,7 +375,7 @@ def test_a_mistake_in_rows_or_data_is_named(changes, words):
     ("values", "words"),
     [
         ({"tries": 0}, "tries=0 is too small"),
-        ({"tries": 2, "lr": (0.1, 0.01)}, "lr=(0.1, 0.01) is no range"),
+        ({"tries": 2, "lr": (0.1, 0.01)}, "lr=(0.1, 0.01) is not a range"),
         ({"tries": 2, "weight_decay": (0.0, 0.01)}, "both above 0"),
         ({"tries": 2, "per": "famly"}, "did you mean 'family'"),
     ],

@@ -416,14 +416,14 @@ def test_a_class_map_picks_outputs(tmp_path, place, capsys):
     ("text", "words"),
     [
         ("blue,0\ngreen,1\n", "lacks red"),
-        ("blue,0\ngreen,1\nred,3\n", "'3' of 'red' is none: it takes 0 to 2"),
+        ("blue,0\ngreen,1\nred,3\n", "'3' of 'red' does not exist: it takes 0 to 2"),
         ("blue,0\ngreen,1\nred,1\n", "'green' first"),
         ("blue,0\nblue,1\n", "twice"),
         ("blu,0\n", "did you mean 'blue'?"),
         ("blue 0\n", "not of the form name,output"),
         ("{blue: 0}", "is no JSON"),
-        ('{"blue": true}', "'True' of 'blue' is none"),
-        ('{"blue": -1}', "'-1' of 'blue' is none"),
+        ('{"blue": true}', "'True' of 'blue' does not exist"),
+        ('{"blue": -1}', "'-1' of 'blue' does not exist"),
     ],
 )
 def test_a_class_map_that_does_not_fit(tmp_path, text, words):

@@ -11,7 +11,7 @@ from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
 from vitbench.measure.activation_checkpointing import Checkpointed, checkpoint_activations
-from vitbench.measure.prepare import available, modelled, prepared
+from vitbench.measure.prepare import modelled, prepared
 from vitbench.measure.timing.subject import Subject, place
 from vitbench.models import build
 from vitbench.utils.errors import UserError
@@ -127,13 +127,3 @@ def test_a_training_step_trains_every_head():
     two.load_state_dict(one.state_dict())
     losses = [place("x", Subject(model, images), "train_step", 0)() for model in (one, two)]
     torch.testing.assert_close(*losses)
-
-
-def test_devices():
-    assert available("cpu") == "cpu"
-    assert available("auto") in {"cpu", "cuda"}
-    with pytest.raises(UserError, match="unknown device 'gpu'"):
-        available("gpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(UserError, match=r"'cuda' is not available: .*type --device cpu"):
-            available("cuda")

@@ -20,8 +20,8 @@ from typing import Any
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.vit import ViTConfig
 from vitbench.run.planning.plan import Plan, make_plan
-from vitbench.run.planning.trials import Survey
-from vitbench.run.progress.observer import Estimate
+from vitbench.run.planning.trials import Preflight
+from vitbench.run.progress.estimate import Estimate
 
 FILE = '''"""A grid of {cells:,} cells.
 
@@ -60,7 +60,7 @@ def ablation(cells: int) -> Ablation:
 def planned(grid: Ablation) -> tuple[Plan, float]:
     """The plan, and its estimate of the seconds, without a worker."""
     data = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
-    plan = make_plan(grid, Survey(device="cpu", data=data, torch={}), name="large", seeds=6)
+    plan = make_plan(grid, Preflight(device="cpu", data=data, torch={}), name="large", seeds=6)
     estimate = Estimate(1077, jobs=2)
     return plan, estimate.remaining(estimate.guesses(plan.trials))
 

@@ -19,7 +19,7 @@ from vitbench.run import execute
 from vitbench.run.executors.job import Job
 from vitbench.run.executors.local.executor import LocalExecutor
 from vitbench.run.jobs import Measured
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 
 DATA = {
     "name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 10, "num_val": 4,
@@ -77,6 +77,6 @@ def run(folder, **changes):
             jobs=2,
             kinds=KINDS,
             executor=executor,
-            surveyed=Survey(device="cpu", data=DATA, torch={}),
+            preflight=Preflight(device="cpu", data=DATA, torch={}),
             **changes,
         )

@@ -149,7 +149,7 @@ LOST = r"the worker server was killed by signal 9 \(SIGKILL\)"
 
 BAD = {
     "raises": ("failed", r"IndexError: list index out of range"),
-    "leaves": ("failed", r"the process left with exit status 7 before it had a result"),
+    "leaves": ("failed", r"the process exited with status 7 before it had a result"),
     "segfaults": ("failed", r"the process was killed by signal 11 \(SIGSEGV\)"),
     "asks_for_much": (
         "oom",
@@ -158,8 +158,8 @@ BAD = {
     "cuda_memory": ("oom", r"OutOfMemoryError: CUDA out of memory\. Tried to allocate 20\.00 GiB"),
     "hangs": ("timeout", r"no result within 10 s: stopped"),
     "diverges": ("diverged", r"the loss is not finite in epoch 1, step 1: try a lower lr"),
-    "garbles_and_leaves": ("failed", r"the process left with exit status 9"),
-    "loses_its_worker": ("failed", rf"lost 3 times, at last because {LOST}"),
+    "garbles_and_leaves": ("failed", r"the process exited with status 9"),
+    "loses_its_worker": ("failed", rf"lost 3 times, the last time because {LOST}"),
 }
 KERNEL = {"eats": ("oom", r"the process was killed by signal 9 \(SIGKILL\): memory ran out")}
 

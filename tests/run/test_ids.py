@@ -1,27 +1,27 @@
-"""Ids and settings over the years: a new knob that is off changes nothing, and an older version's folder goes on."""
+"""Ids of records: what is at its default takes no part, so that a new setting that is off changes no id."""
 
+import copy
 import dataclasses
-from pathlib import Path
 
 import pytest
 
+from tests.run.planning.test_plan import planned, records_of
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.data import DataConfig
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.serialize import as_dict, completed, defaults, essence, from_dict
+from vitbench.declare.serialize import as_dict, completed, defaults, essence
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.tuning import Tuning
 from vitbench.declare.vit import ViTConfig
 from vitbench.records.identity import VERSIONS, identity
-from vitbench.records.reader import read
+from vitbench.records.record import Record
 from vitbench.run.planning.plan import check_settings, make_plan
-from vitbench.run.planning.recorded import batched
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.reuse import group_sessions
+from vitbench.run.planning.trial import KINDS, TRAINED
+from vitbench.run.planning.trials import Preflight
 from vitbench.utils.errors import UserError
-
-EARLIER = Path(__file__).parent / "earlier_version"
 
 VIT = {
     "img_size": 224,
@@ -129,7 +129,7 @@ TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "f
 
 
 @pytest.mark.parametrize(
-    ("cls", "pinned", "rooms"),
+    ("cls", "pinned", "components"),
     [
         (ViTConfig, VIT, {"models": 1}),
         (ResNetConfig, RESNET, {"models": 1}),
@@ -140,10 +140,10 @@ TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "f
         (Tuning, TUNING, {}),
     ],
 )
-def test_defaults_are_pinned_because_ids_do_not_cover_them(cls, pinned, rooms):
-    """Whoever changes a default raises the room's number in ``VERSIONS``, and writes both here; a new knob is off."""
+def test_defaults_are_pinned_because_ids_do_not_cover_them(cls, pinned, components):
+    """Whoever changes a default raises the number of its component in ``VERSIONS``, and writes both here."""
     assert defaults(cls) == pinned
-    assert {room: VERSIONS[room] for room in rooms} == rooms
+    assert {name: VERSIONS[name] for name in components} == components
 
 
 CONFIGS = [
@@ -170,7 +170,7 @@ def test_a_configs_essence_is_what_differs_from_the_defaults(config):
 
 
 @pytest.mark.parametrize("knob", ["compile", "optimizer", "teacher"])
-def test_what_an_earlier_version_had_no_knob_for_gives_the_same_id(knob):
+def test_a_new_setting_at_its_default_changes_no_id(knob):
     before = {name: value for name, value in as_dict(TrainConfig(lr=0.1)).items() if name != knob}
     common = {"kind": "accuracy", "config": as_dict(ViTConfig()), "rooms": ("train",), "seed": 0}
     old = identity(**common, train=before)
@@ -183,68 +183,33 @@ def test_two_classes_of_config_never_share_an_id():
     assert identity(config=as_dict(ViTConfig()), **common) != identity(config=as_dict(ResNetConfig()), **common)
 
 
-@pytest.fixture
-def then(monkeypatch):
-    """As when the room of measurements had its first number."""
-    set_versions(monkeypatch, VERSIONS | {"measure": 1})
-
-
-def set_versions(monkeypatch, versions):
-    monkeypatch.setattr("vitbench.run.planning.trial.WINDOWS", 2)  # of a throughput
-    for module in ("vitbench.records.identity", "vitbench.run.planning.recorded"):
-        monkeypatch.setattr(f"{module}.VERSIONS", versions)
-
-
-def earlier(name):
-    """Records without their numbers, the ablation as it was declared then, and what it ran on."""
-    records = read(EARLIER / name)
-    plan = next(r for r in reversed(records) if r.kind == "plan")
-    assert "ids" not in plan.code
-    declared = Ablation(
-        question="?",
-        baseline=from_dict(plan.config),
-        axes={axis: tuple(values) for axis, values in plan.values["axes"].items()},
-        references={v["name"]: from_dict(v["config"]) for v in plan.values["variants"] if v["is_reference"]},
-        seeds=plan.values["seeds"],
-    )
-    return records, declared, Survey(device="cpu", data=plan.values["data"], torch={})
-
-
-@pytest.mark.parametrize("name", ["pos_embed", "vit_vs_resnet"])
-@pytest.mark.usefixtures("then")
-def test_a_folder_of_an_earlier_version_goes_on_and_measures_nothing_twice(name):
-    """These folders were made before ``train.optimizer``, ``pos_embed_at`` and 20 other knobs existed."""
-    records, declared, survey = earlier(name)
-    now = make_plan(declared, survey, name=name, seeds=6, records=records)
-    assert [trial.kind for trial in now.trials] == ["ceiling"]  # which that version did not measure
-    assert (now.copies, now.failures) == ((), ())
-    assert len(now.reused) == len(now.variants) * (2 + 6) + 3
-    check_settings(now, records, EARLIER / name)
-    more = make_plan(declared, survey, name=name, seeds=7, records=records)
-    assert more.counts == {"ceiling": 1, "accuracy": len(now.variants)}
-
-
-@pytest.mark.usefixtures("then")
-def test_a_knob_that_the_earlier_version_had_not_is_refused_where_it_is_on():
-    records, declared, survey = earlier("pos_embed")
-    changed = dataclasses.replace(declared, train=TrainConfig(mixup=0.8), data_settings=DataConfig(fraction=0.5))
-    made = make_plan(changed, survey, name="pos_embed", seeds=1, records=records)
+def test_a_setting_that_a_record_lacks_had_its_default(tmp_path):
+    """A folder that was written before a setting existed goes on as long as the setting is off."""
+    ablation = Ablation(question="?", baseline=ViTConfig(img_size=8, in_chans=1, num_classes=10, patch_size=4))
+    data = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
+    made = make_plan(ablation, Preflight(device="cpu", data=data, torch={}), name="x", seeds=1)
+    settings = copy.deepcopy(made.settings)
+    for part, name in (("train", "mixup"), ("data", "fraction"), ("baseline", "depth")):
+        del settings[part][name]
+    record = Record(id="a", ablation="x", kind="plan", variant="", settings=settings)
+    check_settings(made, [record], tmp_path)
+    changed = dataclasses.replace(ablation, train=TrainConfig(mixup=0.8), data_settings=DataConfig(fraction=0.5))
     with pytest.raises(UserError, match=r"data.fraction=1.0, you asked for 0.5; train.mixup=0.0, you asked for 0.8"):
-        check_settings(made, records, EARLIER / "pos_embed")
-    assert made.counts == {"ceiling": 1, "accuracy": 5}
+        check_settings(dataclasses.replace(made, ablation=changed), [record], tmp_path)
 
 
-def test_what_rests_on_a_room_whose_numbers_changed_is_measured_anew(monkeypatch):
-    records, declared, survey = earlier("pos_embed")
-    set_versions(monkeypatch, VERSIONS | {"measure": 1, "train": 2})
-    counts = make_plan(declared, survey, name="pos_embed", seeds=6, records=records).counts
-    assert counts == {"ceiling": 1, "accuracy": 30}
+@pytest.mark.parametrize(("component", "kinds"), [("train", {"accuracy"}), ("measure", {*KINDS} - {*TRAINED})])
+def test_what_rests_on_a_component_whose_version_changed_is_measured_again(component, kinds, monkeypatch):
+    before = {t.kind: t.id(t.variants[0]) for t in planned().trials}
+    monkeypatch.setattr("vitbench.records.identity.VERSIONS", VERSIONS | {component: 99})
+    after = {t.kind: t.id(t.variants[0]) for t in planned().trials}
+    assert {kind for kind in before if before[kind] != after[kind]} == kinds
 
 
-def test_copies_of_a_session_arrive_as_a_session():
-    records, _, _ = earlier("pos_embed")
-    timed = [r for r in records if r.kind == "latency"]
-    counted = [r for r in records if r.kind == "cost"]
-    rows = batched([timed[0], counted[0], timed[1]])
+def test_copies_of_a_session_are_written_together_with_their_number():
+    session, *_ = [t for t in planned().trials if t.kind == "latency"]
+    one, other = records_of(session)
+    (counted,) = records_of(planned().trials[0])
+    rows = group_sessions([one, counted, other])
     assert [r.kind for r in rows] == ["latency", "latency", "cost"]
     assert [r.settings.get("session_size") for r in rows] == [2, 2, None]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from vitbench.records.reader import read
-from vitbench.run.store.lock_holder import holder_of
+from vitbench.run.store.lock import holder_of
 from vitbench.run.store.writer import Writer
 
 TINY = '''"""Does depth help?"""
@@ -128,7 +128,7 @@ def test_interrupted_in_every_way_and_resumed_it_gives_the_same_table(place, beg
     kept = accuracies(run.folder)
     assert 1 <= kept <= 4
     assert f"{8 - kept} left" in said
-    assert "the same command goes on" in said
+    assert "run the same command to resume" in said
     assert (run.folder / "report.html").is_file()
     assert (run.folder / "table.csv").is_file()
 
@@ -184,7 +184,7 @@ def test_one_that_waits_says_for_whom_and_leaves_at_once_when_told(place, begin)
     with Writer(place / "results", pytest.fail):
         run = begin("--wait", "--budget", "1")
         run.until_printed(f"is being written by process {os.getpid()} on ")
-        assert re.search(r" since 20\S+: waiting until it has ended", run.printed)
+        assert re.search(r" since 20\S+: waiting for it to end", run.printed)
         run.interrupt()
         assert run.process.wait(timeout=10) == 130
         assert "Traceback" not in run.printed

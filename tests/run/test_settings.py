@@ -11,7 +11,7 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.records.reader import read
 from vitbench.run import execute
 from vitbench.run.executors.local.executor import LocalExecutor
-from vitbench.run.preflight import _source_version
+from vitbench.run.preflight import source_version
 from vitbench.utils.errors import UserError
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=32, depth=2, num_heads=2)
@@ -62,29 +62,29 @@ def test_what_cannot_be_compiled_is_a_failed_record(tmp_path, monkeypatch):
         assert "needs a C++ compiler" in failed.reason
 
 
-def test_a_librarys_models_change_with_its_version(monkeypatch):
+def test_the_version_of_a_library_is_that_of_its_models(monkeypatch):
     versions = {"timm": "1.0.31"}
     monkeypatch.setattr("importlib.metadata.version", versions.__getitem__)
-    assert _source_version("timm:convnext_tiny") == "1.0.31"
+    assert source_version("timm:convnext_tiny") == "1.0.31"
 
 
-def test_a_checkpoint_is_known_by_its_content(tmp_path, monkeypatch):
+def test_the_version_of_a_checkpoint_is_its_digest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.pth").write_bytes(b"one")
-    one = _source_version("a.pth")
-    assert _source_version("resnet18:a.pth") == one  # a model of the zoo, and its file
+    one = source_version("a.pth")
+    assert source_version("resnet18:a.pth") == one  # a model of the zoo, and its file
     (tmp_path / "a.pth").write_bytes(b"other")
-    assert _source_version("a.pth") != one
+    assert source_version("a.pth") != one
     for gone in ("b.pth", "resnet18:b.pth"):
         with pytest.raises(UserError, match=f"no checkpoint {gone}"):
-            _source_version(gone)
+            source_version(gone)
 
 
-def test_a_source_that_is_not_there_has_no_version():
-    assert _source_version("no_such_module:f") is None
+def test_a_missing_source_has_no_version():
+    assert source_version("no_such_module:f") is None
 
 
-def test_what_is_timed_once_speaks_for_all_of_whom_it_is_true(tmp_path, shared):
+def test_variants_that_share_a_measurement_get_its_record(tmp_path, shared):
     kinds = ("cost", "latency", "accuracy")
     outcome, records = run(ablation(train__lr=(0.002, 0.1), depth=(2, 1)), tmp_path, shared, kinds)
     assert (outcome.done, outcome.failed) == (2 + 1 + 3, 0)

@@ -115,7 +115,7 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
     assert (results / "records.jsonl").read_bytes().startswith(before)
 
 
-def test_whoever_ends_a_session_is_left_out_of_the_next(folder, sweep_of, shared):
+def test_a_variant_that_ends_a_session_is_left_out_of_the_next(folder, sweep_of, shared):
     run = {"name": "m", "directory": folder / "results", "executor": shared, "kinds": ("latency",)}
     outcome = execute(sweep_of("sociable", "moody", "good"), **run)
     rows = {r.variant.removeprefix("source=faults:"): r for r in read(folder / "results", never) if r.kind == "latency"}
@@ -126,7 +126,7 @@ def test_whoever_ends_a_session_is_left_out_of_the_next(folder, sweep_of, shared
     assert execute(sweep_of("sociable", "moody", "good"), **run).done == 0
 
 
-def test_without_a_baseline_nothing_can_be_compared(folder, sweep_of, shared):
+def test_without_a_baseline_no_variant_is_timed(folder, sweep_of, shared):
     run = {"name": "b", "directory": folder / "results", "executor": shared, "kinds": ("latency",)}
     execute(sweep_of("segfaults", "good"), **run)
     rows = [r for r in read(folder / "results", never) if r.kind == "latency"]
@@ -187,7 +187,7 @@ def test_fresh_moves_the_old_folder_aside(folder, sweep_of, shared):
 
 
 @pytest.mark.slow
-def test_whoever_edits_a_model_gets_new_numbers(folder, sweep_of):
+def test_an_edited_model_is_measured_again(folder, sweep_of):
     def run():
         return execute(sweep_of("good"), name="f", directory=folder / "results", kinds=("cost",), import_path=folder)
 
@@ -216,7 +216,7 @@ class Told(Log):
                 os.kill(os.getpid(), number)
 
 
-def test_ctrl_c_once_begins_nothing_more_and_finishes_what_runs(folder, sweep_of, shared):
+def test_one_ctrl_c_finishes_the_running_trials(folder, sweep_of, shared):
     log, before = Told(3, signal.SIGINT), signal.getsignal(signal.SIGINT)
     run = {"name": "c", "directory": folder / "r", "executor": shared, "kinds": ("cost", "accuracy")}
     outcome = execute(sweep_of("good", seeds=6), watch=log, jobs=2, **run)
@@ -226,13 +226,13 @@ def test_ctrl_c_once_begins_nothing_more_and_finishes_what_runs(folder, sweep_of
     assert outcome.done == len(log.finished_labels) == 7 - outcome.left
     assert 3 <= outcome.done <= 4
     assert len(read(folder / "r", never)) == 1 + outcome.done
-    what = ("finishing 1 running trial", "nothing more is begun")  # or both had ended together
+    what = ("finishing 1 running trial", "starting no more trials")  # or both had ended together
     assert log.notes in ([], *([f"{words}; press Ctrl-C again to stop now"] for words in what))
     assert execute(sweep_of("good", seeds=6), **run).done == outcome.left
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,), (signal.SIGHUP,)])
-def test_ctrl_c_twice_a_scheduler_and_a_closed_terminal_end_what_runs(folder, sweep_of, shared, numbers):
+def test_two_ctrl_c_sigterm_and_sighup_end_the_running_trials(folder, sweep_of, shared, numbers):
     log, before = Told(3, *numbers), [signal.getsignal(number) for number in numbers]
     run = {"name": "c", "directory": folder / "r", "executor": shared, "kinds": ("cost", "accuracy")}
     outcome = execute(sweep_of("good", seeds=6), watch=log, jobs=2, **run)
@@ -244,7 +244,7 @@ def test_ctrl_c_twice_a_scheduler_and_a_closed_terminal_end_what_runs(folder, sw
     assert execute(sweep_of("good", seeds=6), **run).done == 4
 
 
-def test_one_that_waits_has_its_turn(folder, sweep_of, shared):
+def test_a_waiting_run_starts_when_the_lock_is_free(folder, sweep_of, shared):
     log, outcomes = Log(), []
     run = {"name": "w", "directory": folder / "r", "executor": shared, "kinds": ("cost",), "watch": log}
 
@@ -264,7 +264,7 @@ def test_one_that_waits_has_its_turn(folder, sweep_of, shared):
     assert outcomes[0].done == 1
     (note,) = log.notes
     assert f"is being written by process {os.getpid()} on " in note
-    assert note.endswith(": waiting until it has ended")
+    assert note.endswith(": waiting for it to end")
 
 
 def test_a_run_in_a_thread_and_with_a_server_of_its_own(folder, sweep_of):

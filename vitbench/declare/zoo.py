@@ -91,7 +91,7 @@ _ENCODER_2017 = ViTConfig(
 )
 """The encoder of the base model of Vaswani et al. (2017, table 3), with patches instead of words."""
 
-_DIGITS = {"img_size": 8, "in_chans": 1, "num_classes": 10}
+_DIGITS: dict[str, Any] = {"img_size": 8, "in_chans": 1, "num_classes": 10}
 _VIT_DIGITS = ViTConfig(**_DIGITS, patch_size=2, embed_dim=64, depth=4, num_heads=4, init="moco", pos_embed_std=1.0)
 """The small ViT that the shipped questions share: minutes on a CPU with scikit-learn's 8 px digits."""
 

@@ -1,57 +1,80 @@
-"""The NVIDIA driver's library, called through ctypes: what it says of a card that torch does not."""
+"""Figures about an NVIDIA GPU that torch does not report: energy, and memory by process (NVML, ``nvidia-ml-py``)."""
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Any
 
-LIBRARY = "libnvidia-ml.so.1"
+import pynvml
+
+from vitbench.devices.device import NotAvailableError
 
 
-class NvmlError(OSError):
-    """A call that failed: its ``function``, and NVML's ``code``."""
+class Energy:
+    """The energy counter of one GPU: millijoules since the driver was loaded, on GPUs from Volta on."""
 
-    def __init__(self, function: str, code: int) -> None:
-        super().__init__(f"{function} failed: NVML error {code}")
-        self.function, self.code = function, code
+    max_window_s = float("inf")
+
+    def __init__(self, uuid: str) -> None:
+        """Opens NVML and reads the counter once.
+
+        Args:
+            uuid: of the GPU, ``GPU-…``.
+
+        Raises:
+            NotAvailableError: there is no driver, no such GPU, or the GPU has no counter.
+        """
+        self.source = f"NVML total energy ({uuid})"
+        with _reason("nvmlInit"):
+            pynvml.nvmlInit()
+        self._gpu = _handle(uuid)
+        self.read()
+
+    def read(self) -> list[float]:
+        """Joules since the driver was loaded."""
+        with _reason("nvmlDeviceGetTotalEnergyConsumption"):
+            return [pynvml.nvmlDeviceGetTotalEnergyConsumption(self._gpu) / 1e3]
+
+    def joules_between(self, earlier: list[float], later: list[float]) -> float:
+        """The energy used between two readings, in joules."""
+        return later[0] - earlier[0]
 
 
-def opened(library: Any = None) -> Any:
-    """The library, or one that stands in for it, initialised.
+def process_memory(uuid: str) -> int:
+    """Bytes that this process holds on the GPU with this UUID.
 
     Raises:
-        OSError: there is none here, or it does not start.
+        NotAvailableError: NVML is missing, a call failed, or the driver does not report this process' memory.
     """
-    nvml = library or ctypes.CDLL(LIBRARY)
-    call(nvml, "nvmlInit_v2")
-    return nvml
+    with _reason("nvmlInit"):
+        pynvml.nvmlInit()
+    try:
+        gpu = _handle(uuid)
+        with _reason("nvmlDeviceGetComputeRunningProcesses"):
+            processes = pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)
+    finally:
+        pynvml.nvmlShutdown()
+    own = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
+    if not own:
+        raise NotAvailableError(
+            f"NVML does not list process {os.getpid()}: inside a container the driver knows it by another number"
+        )
+    if own[0] is None:
+        raise NotAvailableError("NVML does not report the memory of a process on this GPU")
+    return int(own[0])
 
 
-def call(nvml: Any, function: str, *arguments: Any) -> None:
-    """Calls a function of it.
-
-    Raises:
-        NvmlError: it failed.
-    """
-    code = getattr(nvml, function)(*arguments)
-    if code:
-        raise NvmlError(function, code)
+def _handle(uuid: str) -> Any:
+    with _reason("nvmlDeviceGetHandleByUUID"):
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
 
 
-def card(nvml: Any, uuid: str) -> ctypes.c_void_p:
-    """A handle of the card of that UUID, ``GPU-…``.
-
-    Raises:
-        NvmlError: there is no such card.
-    """
-    handle = ctypes.c_void_p()
-    call(nvml, "nvmlDeviceGetHandleByUUID", uuid.encode(), ctypes.byref(handle))
-    return handle
-
-
-def uuid_of(device: int | str) -> str:
-    """A card's UUID as NVML knows it, ``GPU-…``."""
-    import torch
-
-    found = str(torch.cuda.get_device_properties(device).uuid)
-    return found if found.startswith("GPU-") else f"GPU-{found}"
+@contextlib.contextmanager
+def _reason(function: str) -> Iterator[None]:
+    """Turns an error of NVML into a reason that names the function."""
+    try:
+        yield
+    except pynvml.NVMLError as error:
+        raise NotAvailableError(f"{function} failed: {error}") from error

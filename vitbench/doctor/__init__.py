@@ -1,1 +1,1 @@
-"""What ``vitbench.doctor`` finds out about this machine: readings of the system, live checks, and what to change."""
+"""The ``doctor`` command: whether numbers measured on this machine can be trusted now, and how to improve them."""

@@ -1,47 +1,27 @@
-"""What to change for better numbers, each only where its reason was measured. Pure: readings in, sentences out."""
+"""Advice for better numbers, each with the measurement that calls for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from vitbench.doctor.readings import Clock, Process, System
+if TYPE_CHECKING:
+    from vitbench.doctor.readings import Activity, Clock, Process, System
 
-BUSY = 0.10  # of a core: who takes less is let be
-NAMED = 4  # processes that are named one by one
-QUIET, LOUD = 0.05, 0.25  # pressure: the ends of grades A and B
-STOLEN = 0.01
+BUSY_SHARE = 0.10  # of a core; programs that use less are ignored
+MAX_NAMED = 4  # programs named one by one
+BUSY_PRESSURE = 0.05  # the limit of noise grade A
+HIGH_STEAL = 0.01
 SLOW_CLOCK_S = 1e-6
 GOOD_CLOCKS = ("tsc", "kvm-clock", "xen", "hyperv_clocksource_tsc_page", "arch_sys_counter")
-MIGRATIONS_PER_S = 2.0
-LITTLE_MEMORY = 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """What was measured. Shares are 0 to 1; None: not available here."""
-
-    threads: int  # that numbers are asked for
-    affinity: Sequence[int]  # the cores that this process may use
-    all_cores: int
-    pressure: float | None  # share of time in which some task waited for a core, while this process slept
-    pressure_timing: float | None  # the same, while it timed
-    steal: float | None
-    others: Sequence[Process]  # the busiest first
-    migrations_per_s: float | None  # changes of core while timing
-    throttled: int | None  # times that the control group was held back while timing
-    clock: Clock
-    system: System
-
-    @property
-    def cores(self) -> int:
-        """How many this process may use."""
-        return len(self.affinity)
+MANY_MIGRATIONS = 2.0  # per second
+LOW_MEMORY = 0.1
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do, and what was measured that says so."""
+    """What to do, and why."""
 
     do: str
     because: str
@@ -50,97 +30,110 @@ class Advice:
         return f"{self.do}: {self.because}"
 
 
-def advise(found: Condition) -> list[Advice]:
-    """What would make the numbers better, what helps most first; nothing where nothing was seen."""
-    return [*_others(found), *_threads(found), *_limits(found), *_set_up(found)]
+def advise(
+    environment: Mapping[str, Any], asleep: Activity, timing: Activity, clock: Clock, system: System
+) -> list[Advice]:
+    """What would improve the numbers, the most effective first; empty if nothing calls for it.
+
+    Args:
+        environment: of a record; its ``threads`` are those that the user measures with.
+        asleep: what the machine did while this process slept.
+        timing: the same while it timed.
+        clock: that times.
+        system: its settings.
+    """
+    found = [
+        *_processes(asleep),
+        *_steal(timing.steal),
+        *_threads(environment["threads"], environment["cpu"], timing, system),
+        *_limits(environment["threads"], timing.throttled, system),
+        *_clock_and_power(clock, system),
+    ]
+    return [Advice(do, because) for do, because in found]
 
 
-def _others(found: Condition) -> Iterator[Advice]:
-    """Who else is working."""
-    loud = [process for process in found.others if process.share >= BUSY]
-    browser = [process for process in loud if process.is_browser]
-    if browser:
-        share, pids = sum(process.share for process in browser), ", ".join(str(p.pid) for p in browser[:NAMED])
-        yield Advice(f"close the browser ({browser[0].name}, pid {pids})", f"it takes {_percent(share)} of a core")
-    rest = [process for process in loud if not process.is_browser]
-    for process in rest[:NAMED]:
-        yield Advice(f"close {process.name} (pid {process.pid})", f"it takes {_percent(process.share)} of a core")
-    if len(rest) > NAMED:
-        share = sum(process.share for process in rest[NAMED:])
-        yield Advice(f"close {len(rest) - NAMED} more processes", f"together they take {_percent(share)} of a core")
-    if not loud and found.pressure is not None and found.pressure >= QUIET:
-        yield Advice(
-            "find out what else runs here, or measure at another time",
-            f"some task waited for a core {_percent(found.pressure)} of the time while this process slept, and no "
-            f"process that it can see takes {_percent(BUSY)} of a core: another container's, or many short ones",
+def _processes(asleep: Activity) -> Iterator[tuple[str, str]]:
+    programs: dict[str, list[Process]] = {}
+    for process in asleep.others:
+        programs.setdefault(process.name, []).append(process)
+    loud = [program for program in programs.values() if _share(program) >= BUSY_SHARE]
+    loud.sort(key=_share, reverse=True)
+    for program in loud[:MAX_NAMED]:
+        pids = ", ".join(str(process.pid) for process in program)
+        yield f"close {program[0].name} (pid {pids})", f"it uses {_percent(_share(program))} of a core"
+    if more := loud[MAX_NAMED:]:
+        yield f"close {len(more)} more programs", f"together they use {_percent(sum(map(_share, more)))} of a core"
+    pressure = asleep.pressure
+    if not loud and pressure is not None and pressure >= BUSY_PRESSURE:
+        hidden = f"but no program that it can see uses {_percent(BUSY_SHARE)} of a core"
+        yield (
+            "find out what else runs here (another container, or many short processes), or measure at another time",
+            f"tasks waited for a core {_percent(pressure)} of the time while this process slept, {hidden}",
         )
-    if found.steal is not None and found.steal >= STOLEN:
-        yield Advice(
-            "measure at another time, or on a machine of your own",
-            f"the hypervisor gave {100 * found.steal:.1f}% of the processor time to others",
+
+
+def _steal(steal: float | None) -> Iterator[tuple[str, str]]:
+    if steal is not None and steal >= HIGH_STEAL:
+        yield (
+            "measure at another time, or on a dedicated machine",
+            f"the hypervisor gave {100 * steal:.1f}% of the processor time to other machines",
         )
 
 
-def _threads(found: Condition) -> Iterator[Advice]:
-    """How many threads, and where."""
-    waiting = found.pressure_timing
-    if found.threads > found.cores:
-        yield Advice(f"use --threads {found.cores}, or fewer", f"{found.threads} threads share {found.cores} cores")
-    elif found.threads > 1 and waiting is not None and waiting >= QUIET:
-        yield Advice(
+def _threads(threads: int, cpu: Mapping[str, Any], timing: Activity, system: System) -> Iterator[tuple[str, str]]:
+    cores = cpu["cores"]
+    affinity = cpu["affinity"] if isinstance(cpu["affinity"], list) else range(cores)
+    allowed, pressure = len(affinity), timing.pressure
+    if threads > allowed:
+        yield f"use --threads {allowed} or fewer", f"{threads} threads share {allowed} cores"
+    elif threads > 1 and pressure is not None and pressure >= BUSY_PRESSURE:
+        yield (
             "use one thread (--threads 1)",
-            f"some task waited for a core {_percent(waiting)} of the time, and all threads wait for the slowest",
+            f"tasks waited for a core {_percent(pressure)} of the time, and every thread waits for the slowest",
         )
-    elif found.threads > 1 and found.system.siblings and found.threads > found.all_cores // 2:
-        yield Advice(
-            f"use --threads {max(1, found.all_cores // 2)}, or fewer", "two hardware threads share each core here"
-        )
-    if found.migrations_per_s is not None and found.migrations_per_s >= MIGRATIONS_PER_S and found.cores > 1:
-        cores = ",".join(map(str, list(found.affinity)[-found.threads :]))
-        yield Advice(
-            f"pin the process (taskset -c {cores} python -m vitbench…)",
-            f"it changed its core {found.migrations_per_s:.0f} times a second while timing",
+    elif threads > max(1, cores // 2) and system.siblings:
+        yield f"use --threads {max(1, cores // 2)} or fewer", "two hardware threads share each core"
+    migrations = (timing.migrations or 0) / timing.seconds
+    if migrations >= MANY_MIGRATIONS and allowed > 1:
+        last = ",".join(map(str, affinity[-threads:]))
+        yield (
+            f"pin the process (taskset -c {last} python -m vitbench…)",
+            f"it moved to another core {migrations:.0f} times a second while timing",
         )
 
 
-def _limits(found: Condition) -> Iterator[Advice]:
-    """What holds this process back from outside."""
-    quota = found.system.quota_cores
-    if found.throttled:
+def _limits(threads: int, throttled: int | None, system: System) -> Iterator[tuple[str, str]]:
+    quota = system.quota_cores
+    if throttled:
         limit = "" if quota is None else f" of {quota:g} cores"
-        yield Advice(
-            "raise the container's processor limit",
-            f"its limit{limit} held it back {found.throttled} times while timing",
+        yield "raise the container's CPU limit", f"the limit{limit} stopped this process {throttled} times while timing"
+    elif quota is not None and quota < threads:
+        yield (
+            f"use --threads {max(1, int(quota))}, or raise the container's CPU limit",
+            f"the limit is {quota:g} cores for {threads} thread{'s' * (threads != 1)}",
         )
-    elif quota is not None and quota < found.threads:
-        yield Advice(
-            f"use --threads {max(1, int(quota))}, or raise the container's limit",
-            f"{found.threads} threads may use {quota:g} cores",
-        )
-    memory = found.system.memory_available
-    if memory is not None and memory < LITTLE_MEMORY:
-        yield Advice("free some memory", f"{_percent(memory)} of it is available")
+    if system.memory_available < LOW_MEMORY:
+        yield "free some memory", f"only {_percent(system.memory_available)} is available"
 
 
-def _set_up(found: Condition) -> Iterator[Advice]:
-    """Clock, frequency and power."""
-    clock, system = found.clock, found.system
-    if system.governor is not None and system.governor != "performance":
-        yield Advice(
-            "let the cores run at full speed (sudo cpupower frequency-set -g performance)",
-            f"the frequency governor is {system.governor}, so that the speed depends on the load",
+def _clock_and_power(clock: Clock, system: System) -> Iterator[tuple[str, str]]:
+    governor = system.governor
+    if governor not in {None, "performance"}:
+        yield (
+            "run the cores at full speed (sudo cpupower frequency-set -g performance)",
+            f"the frequency governor is {governor}, which makes the speed depend on the load",
         )
-    if clock.source is not None and clock.source not in GOOD_CLOCKS:
-        yield Advice(
-            "boot with clocksource=tsc, if the machine allows it",
-            f"the clock source is {clock.source}; reading the clock takes {1e6 * clock.cost_s:.2g} µs",
-        )
+    cost = f"reading the clock takes {1e6 * clock.cost_s:.2g} µs"
+    if clock.source not in {None, *GOOD_CLOCKS}:
+        yield "boot with clocksource=tsc if the machine supports it", f"the clock source is {clock.source}; {cost}"
     elif clock.cost_s > SLOW_CLOCK_S:
-        yield Advice(
-            "measure on a machine with a faster clock", f"reading the clock takes {1e6 * clock.cost_s:.2g} µs here"
-        )
+        yield "measure on a machine with a faster clock", cost
     if system.on_mains is False:
-        yield Advice("plug the machine in", "it runs on its battery")
+        yield "plug in the power supply", "the machine runs on battery"
+
+
+def _share(program: Sequence[Process]) -> float:
+    return sum(process.share for process in program)
 
 
 def _percent(share: float) -> str:

@@ -1,12 +1,10 @@
-"""What the harness must show about itself, live: claims where there is nothing to claim, effects of known size found.
+"""Live checks of the timing method: a model compared with itself, through ``compare`` as any user calls it.
 
-Every function here runs ``compare`` as anybody would. The model is a ViT of half a millisecond, so that many
-comparisons fit in little time; budgets are per comparison.
+The tiny model is a ViT of half a millisecond, so that many comparisons take little time.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import statistics
 import time
@@ -14,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,22 +21,26 @@ from vitbench.measure.timing.latency import Comparison, compare
 from vitbench.measure.timing.sample import timed
 from vitbench.measure.timing.subject import Subject
 from vitbench.models import build
-from vitbench.stats import Interval, ratio_half_width, wilson_interval
+from vitbench.stats import Interval, detectable_effect, ratio_half_width, wilson_interval
 
 TINY = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=32, depth=2, num_heads=2)
 BATCH_SIZE = 8
-CLAIMS = ("faster", "slower")
+SEVEN_MS = ViTConfig(img_size=32, patch_size=4, num_classes=10, embed_dim=192, depth=4, num_heads=3)
+"""About 7 ms per call on one core of a server."""
+
+COMPARISON_S = 0.2
+"""Budget of one comparison of the tiny model."""
 
 
 @dataclass(frozen=True)
-class SelfCheck:
-    """Comparisons of a model with itself: every verdict "faster" or "slower" is false."""
+class FalseClaims:
+    """Comparisons of a model with itself, in which every verdict "faster" or "slower" is false."""
 
     n: int  # comparisons
-    claims: int  # verdicts that claim a difference
-    invalid: int  # comparisons that were withheld because the A/A control failed; they claim nothing
+    claims: int  # verdicts "faster" or "slower"
+    invalid: int  # comparisons without a verdict because their A/A control failed
     seconds: float
-    grade: host_load.Grade  # of the machine meanwhile
+    grade: host_load.Grade  # noise grade over all comparisons
     interval: Interval  # of the rate of claims: Wilson, 95 %
 
     @property
@@ -51,69 +52,71 @@ class SelfCheck:
 def false_claims(
     comparisons: int = 100,
     *,
-    budget_s: float = 0.3,
-    limit_s: float | None = None,
+    budget_s: float = COMPARISON_S,
     seed: int = 0,
-    on_comparison: Callable[[int, int], None] | None = None,
-) -> SelfCheck:
-    """Compares a tiny model with itself, again and again; at most 10 claims in 100 are expected.
+    on_comparison: Callable[[int, int], None] = lambda _done, _planned: None,
+) -> FalseClaims:
+    """The false claims in repeated comparisons of the tiny model with itself; at most 10 in 100 are expected.
 
-    docs/why-believe-these-numbers.md, row 1 of its last table.
+    The target is row 1 of the last table in docs/why-believe-these-numbers.md.
 
     Args:
-        comparisons: each a session of its own, with its own seed.
-        budget_s: seconds of each; six short blocks take longer where the machine is busy.
-        limit_s: seconds after which no further one is begun; ``n`` says how many there were. None: all are run.
-        seed: of the first; the others follow.
-        on_comparison: called with comparisons done and planned after each.
+        comparisons: number of comparisons, each a session with its own seed.
+        budget_s: seconds per comparison; its six short blocks take longer on a busy machine.
+        seed: of the first comparison; the others follow.
+        on_comparison: called after each with the numbers of finished and planned comparisons.
     """
     model, images = tiny()
     start = time.perf_counter()
-    claims = invalid = 0
-    noise = _Noise()
-    done = 0
+    found: list[Comparison] = []
     for index in range(comparisons):
-        if limit_s is not None and done and time.perf_counter() - start > limit_s:
-            break
-        done += 1
-        found = compare({"a": model, "b": model}, images, baseline="a", budget_s=budget_s, seed=seed + index)
-        claims += found.ratios["b"].verdict.kind in CLAIMS
-        invalid += not found.valid
-        noise.add(found)
-        if on_comparison is not None:
-            on_comparison(index + 1, comparisons)
-    return SelfCheck(
-        n=done,
+        found.append(compare({"a": model, "b": model}, images, baseline="a", budget_s=budget_s, seed=seed + index))
+        on_comparison(index + 1, comparisons)
+    claims = sum(each.ratios["b"].verdict.kind in {"faster", "slower"} for each in found)
+    pressures = [each.session.pressure for each in found if each.session.pressure is not None]
+    pressure = statistics.fmean(pressures) if pressures else None
+    return FalseClaims(
+        n=comparisons,
         claims=claims,
-        invalid=invalid,
+        invalid=sum(not each.valid for each in found),
         seconds=time.perf_counter() - start,
-        grade=noise.grade,
-        interval=wilson_interval(claims, done),
+        grade=host_load.grade(pressure, statistics.fmean(each.session.cpu_share for each in found)),
+        interval=wilson_interval(claims, comparisons),
     )
 
 
 @dataclass(frozen=True)
-class Detection:
-    """Comparisons of a model with one that does a known share of its work again."""
+class Effect:
+    """The smallest difference that a session detects on a model of about 7 ms."""
 
-    n: int
-    found: int  # verdicts "slower"
-    invalid: int  # withheld, because the A/A control failed
-    truth: float  # the ratio, by calls
-    mean: float  # of the ratios seen
-    covered: int  # intervals that hold the truth
+    share: float  # detected with 80 % power at the 5 % level; NaN: too few blocks
+    latency_ms: float
+    blocks: int
     seconds: float
     grade: host_load.Grade
-    interval: Interval  # of the rate of findings: Wilson, 95 %
+    valid: bool  # whether the A/A control held
 
-    @property
-    def bias_points(self) -> float:
-        """Mean ratio less the truth, in hundredths of the baseline."""
-        return 100 * (self.mean - self.truth)
+
+def smallest_effect(threads: int, budget_s: float) -> Effect:
+    """The smallest effect that a session of ``budget_s`` seconds detects, from the spread over its blocks."""
+    torch.manual_seed(0)
+    model, images = build(SEVEN_MS), torch.randn(1, 3, 32, 32)
+    # The target is out of reach, so that the session uses its whole budget.
+    found = compare({"a": model, "b": model}, images, baseline="a", budget_s=budget_s, target=1e-4, threads=threads)
+    logs = found.session.log_ratios("b")
+    spread = float(logs.std(ddof=1)) if len(logs) > 1 else math.nan
+    return Effect(
+        share=math.expm1(detectable_effect(spread, len(logs))),
+        latency_ms=found.latency_ms("a").value,
+        blocks=len(logs),
+        seconds=sum(block.seconds for block in found.session.blocks),
+        grade=found.grade,
+        valid=found.valid,
+    )
 
 
 class Repeated(nn.Module):
-    """Calls a model so many times: twenty against twenty-one differ by 5 % of the work, and by nothing else."""
+    """Calls a model several times: 20 against 21 calls differ by 5 % of the work, and in nothing else."""
 
     def __init__(self, model: nn.Module, times: int) -> None:
         super().__init__()
@@ -121,131 +124,43 @@ class Repeated(nn.Module):
         self.times = times
 
     def forward(self, x: Tensor) -> Tensor:
-        """The last call's output."""
+        """The output of the last call."""
         for _ in range(self.times):
             output: Tensor = self.model(x)
         return output
 
 
-def detection(
-    comparisons: int = 20,
-    *,
-    calls: tuple[int, int] = (20, 21),
-    budget_s: float = 10.0,
-    seed: int = 0,
-    on_comparison: Callable[[int, int], None] | None = None,
-) -> Detection:
-    """Looks for extra work of known size; 19 of 20 at grade B or better are expected, in 10 s each.
+def precision(*, target: float = 0.01, budget_s: float = 60.0, calls: int = 14) -> dict[str, Any]:
+    """How precisely the ratio of two equal models of about 7 ms (``calls`` tiny ones) is known, and after how long.
 
-    docs/why-believe-these-numbers.md, row 3 of its last table.
-
-    Args:
-        comparisons: each a session of its own.
-        calls: of the tiny model, in the baseline and in the one that does more.
-        budget_s: seconds of each.
-        seed: of the first; the others follow.
-        on_comparison: called with comparisons done and planned after each.
-    """
-    model, images = tiny()
-    models = {name: Repeated(copy.deepcopy(model), times) for name, times in zip(("less", "more"), calls, strict=True)}
-    start = time.perf_counter()
-    noise, ratios = _Noise(), []
-    invalid = 0
-    for index in range(comparisons):
-        found = compare(models, images, baseline="less", budget_s=budget_s, seed=seed + index)
-        ratios.append(found.ratios["more"])
-        invalid += not found.valid
-        noise.add(found)
-        if on_comparison is not None:
-            on_comparison(index + 1, comparisons)
-    truth = calls[1] / calls[0]
-    slower = sum(ratio.verdict.kind == "slower" for ratio in ratios)
-    return Detection(
-        n=comparisons,
-        found=slower,
-        invalid=invalid,
-        truth=truth,
-        mean=statistics.fmean(ratio.value for ratio in ratios),
-        covered=sum(ratio.low <= truth <= ratio.high for ratio in ratios),
-        seconds=time.perf_counter() - start,
-        grade=noise.grade,
-        interval=wilson_interval(slower, comparisons),
-    )
-
-
-@dataclass(frozen=True)
-class Precision:
-    """How exactly a ratio of 1 was known after so many seconds."""
-
-    half_width: float  # as a fraction, at the nominal level
-    target: float
-    seconds: float
-    blocks: int
-    verdict: str
-    latency_ms: float
-    grade: host_load.Grade
-
-    @property
-    def reached(self) -> bool:
-        """Whether the target was; if not, the verdict is "inconclusive"."""
-        return self.half_width <= self.target
-
-
-def precision(*, target: float = 0.01, budget_s: float = 60.0, calls: int = 14, seed: int = 0) -> Precision:
-    """How long it takes to know the ratio of two equal models of about 7 ms to ±1 % (at most 60 s, or inconclusive).
-
-    Args:
-        target: half-width, as a fraction.
-        budget_s: seconds.
-        calls: of the tiny model in each.
-        seed: of the session.
+    If the half-width does not reach the target within the budget, the verdict is "inconclusive".
     """
     model, images = tiny()
     repeated = Repeated(model, calls)
     start = time.perf_counter()
-    found = compare({"a": repeated, "b": repeated}, images, baseline="a", target=target, budget_s=budget_s, seed=seed)
-    return Precision(
-        half_width=ratio_half_width(found.session.log_ratios("b")),
-        target=target,
-        seconds=time.perf_counter() - start,
-        blocks=len(found.session.blocks),
-        verdict=found.ratios["b"].verdict.text,
-        latency_ms=found.latency_ms("a").value,
-        grade=found.grade,
-    )
+    found = compare({"a": repeated, "b": repeated}, images, baseline="a", target=target, budget_s=budget_s)
+    return {
+        "half_width": ratio_half_width(found.session.log_ratios("b")),
+        "seconds": time.perf_counter() - start,
+        "blocks": len(found.session.blocks),
+        "verdict": found.ratios["b"].verdict.text,
+        "latency_ms": found.latency_ms("a").value,
+        "grade": found.grade,
+    }
 
 
 def harness_cost_s(samples: int = 2000) -> float:
-    """Seconds that a timed call costs beside the call itself: the median of timing a callable that does nothing."""
+    """The median time, in seconds, that the harness measures for a call that does nothing."""
 
     def nothing(_: Any = None) -> None:
         return None
 
     subject = Subject(nothing, None)
-    walls = [timed("nothing", nothing, subject, 1, time.perf_counter)[0].wall for _ in range(samples)]
-    return float(np.median(walls))
+    return statistics.median(timed("nothing", nothing, subject, 1, time.perf_counter)[0].wall for _ in range(samples))
 
 
 def tiny() -> tuple[nn.Module, Tensor]:
-    """The tiny model and a batch for it, the same ones every time."""
+    """The tiny model and a batch for it, always the same ones."""
     torch.manual_seed(0)
     model = build(TINY)
     return model, torch.randn(BATCH_SIZE, TINY.in_chans, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-class _Noise:
-    """The grade of several comparisons together."""
-
-    def __init__(self) -> None:
-        self.pressures: list[float] = []
-        self.shares: list[float] = []
-
-    def add(self, found: Comparison) -> None:
-        self.shares.append(found.session.cpu_share)
-        if found.session.pressure is not None:
-            self.pressures.append(found.session.pressure)
-
-    @property
-    def grade(self) -> host_load.Grade:
-        pressure = statistics.fmean(self.pressures) if self.pressures else None
-        return host_load.grade(pressure, statistics.fmean(self.shares) if self.shares else math.nan)

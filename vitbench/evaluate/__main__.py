@@ -106,12 +106,12 @@ def evaluate(options: Options) -> int:
 def _found(options: Options) -> Found:
     import torch
 
+    from vitbench.devices import resolve_device
     from vitbench.evaluate.display import Found
     from vitbench.evaluate.request import prepare
     from vitbench.evaluate.scoring import Clock, logits_of, score, throughput
-    from vitbench.measure.prepare import available
 
-    device = available(options.device)
+    device = resolve_device(options.device)
     cli.progress("reading weights and data")
     ready = prepare(
         str(options.model),

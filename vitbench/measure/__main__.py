@@ -94,10 +94,10 @@ def measure(options: Options) -> int:
     threads.set_environment(options.threads)
     cli.import_from_here()
 
-    from vitbench.measure.prepare import available
+    from vitbench.devices import resolve_device
     from vitbench.measure.side_by_side import config_of, side_by_side
 
-    device = available(options.device)
+    device = resolve_device(options.device)
     models: dict[str, ModelConfig] = {}
     for name in options.models:
         copies = sum(known.partition(" #")[0] == name for known in models)

@@ -1,4 +1,4 @@
-"""A model and its input as the measurement settings want them; nothing here is timed."""
+"""Builds the model and its input images for the measurement settings; nothing here is timed."""
 
 from __future__ import annotations
 
@@ -11,33 +11,14 @@ from vitbench.declare.sizes import as_pair
 from vitbench.measure.activation_checkpointing import checkpoint_activations
 from vitbench.measure.meta_copy import ModelLike, module_of
 from vitbench.models import build
-from vitbench.utils.errors import UserError, unknown
-
-DEVICES = ("auto", "cpu", "cuda")
-
-
-def available(device: str) -> str:
-    """``cpu`` or ``cuda``: the device itself, or for ``auto`` the GPU where there is one.
-
-    Raises:
-        UserError: no such device, or not here.
-    """
-    if device not in DEVICES:
-        raise UserError(unknown("device", device, DEVICES))
-    if device == "cpu" or torch.cuda.is_available():
-        return "cpu" if device == "cpu" else "cuda"
-    if device == "auto":
-        return "cpu"
-    why = "sees no GPU" if torch.version.cuda else "is built without CUDA"
-    raise UserError(f"device 'cuda' is not available: torch {torch.__version__} {why}; type --device cpu")
 
 
 def prepared(
     config: ModelConfig, settings: MeasureConfig, *, device: str, training: bool = False
 ) -> tuple[nn.Module, Tensor]:
-    """The model on its device, and images (batch_size, in_chans, height, width); the same ones every time.
+    """The model on its device and fixed random images of shape (batch_size, in_chans, height, width).
 
-    Activation checkpointing is for training: it would change nothing in a forward pass but the time that asking takes.
+    Activation checkpointing applies to training only: a forward pass without gradients keeps no activations.
 
     Raises:
         UserError: the model cannot be built, or has no blocks to checkpoint.
@@ -56,10 +37,10 @@ def prepared(
 
 
 def modelled(config: ModelConfig, settings: MeasureConfig, *, training: bool) -> tuple[ModelLike, Tensor | None]:
-    """Model and example for ``memory``: the config alone where the settings ask for nothing that it does not say.
+    """The arguments of ``memory``: the config alone where that suffices, otherwise a meta copy and an example.
 
     Raises:
-        UserError: as ``prepared``.
+        UserError: the model cannot be built, or has no blocks to checkpoint.
     """
     checkpointing = training and settings.checkpoint_activations
     if settings.dtype == "float32" and not checkpointing:

@@ -83,12 +83,13 @@ def warn(text: str) -> None:
     warnings.warn(text, stacklevel=3)
 
 
-def read(directory: str | Path, notice: Notice = warn) -> list[Record]:
+def read(directory: str | Path, notice: Notice = warn, *, samples: bool = True) -> list[Record]:
     """All records of a results folder, in the order in which they were written.
 
     Args:
         directory: the folder.
         notice: told when a torn end was left out; by default a Python warning.
+        samples: whether the records keep theirs.
 
     Raises:
         UserError: the folder has no records, or a line in it is foreign, damaged or from a newer schema.
@@ -97,7 +98,7 @@ def read(directory: str | Path, notice: Notice = warn) -> list[Record]:
     try:
         if not path.is_file():
             raise _no_records(path)
-        found = scan(path)
+        found = scan(path, samples=samples)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}: change that, or name another folder") from error
     if found.notice:

@@ -1,9 +1,10 @@
-"""The sweep: trials in, records out.
+"""Runs the trials of an ablation and records the results.
 
-``execute`` runs an ablation, ``plan`` says what that would take (``schedule``, ``surveying``). What there is to
-measure, less what is recorded already (``planning``), is run in order (``sweep``: ``queue``, ``backlog``, ``timing``):
-each trial is a job (``asking``, ``kinds``) in a process of its own (``executors``). Only the scheduler writes records
-(``store``), and on its side of the fork torch is never imported. Who wants to know how it goes stands in ``watch``.
+``execute`` runs an ablation, ``plan`` tells what that would take (``entry_points``), after ``run_preflight`` has
+described data and device (``preflight``). ``planning`` lists the trials that are not recorded yet. ``sweep`` runs them
+in order (``trial_queue``, ``timing_sessions``): each trial is a job (``jobs``, ``job_requests``) in a process of its
+own (``executors``). Only the scheduler's process writes records (``store``), and it never imports torch. ``progress``
+shows how far a run is.
 """
 
 from __future__ import annotations
@@ -13,20 +14,33 @@ from typing import TYPE_CHECKING
 from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
+    from vitbench.run.entry_points import Outcome, check_request, execute, plan
     from vitbench.run.planning.plan import Plan
     from vitbench.run.planning.trial import Trial
+    from vitbench.run.preflight import run_preflight
     from vitbench.run.progress.observer import Observer, Progress
-    from vitbench.run.schedule import Outcome, check_request, execute, plan, survey
     from vitbench.run.store.writer import Writer
 
-__all__ = ["Observer", "Outcome", "Plan", "Progress", "Trial", "Writer", "check_request", "execute", "plan", "survey"]
+__all__ = [
+    "Observer",
+    "Outcome",
+    "Plan",
+    "Progress",
+    "Trial",
+    "Writer",
+    "check_request",
+    "execute",
+    "plan",
+    "run_preflight",
+]
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "entry_points": ("Outcome", "check_request", "execute", "plan"),
         "planning.plan": ("Plan",),
         "planning.trial": ("Trial",),
-        "schedule": ("Outcome", "check_request", "execute", "plan", "survey"),
+        "preflight": ("run_preflight",),
         "store.writer": ("Writer",),
         "progress.observer": ("Observer", "Progress"),
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vitbench.run.executors.gpus import share
+from vitbench.run.executors.gpus import gpu_share
 from vitbench.run.executors.job import Job
 from vitbench.run.planning.trial import TRAINED, Kind, Trial
 
@@ -18,7 +18,7 @@ def job_of(
     function: str | None = None,
     *,
     memory_bytes: int = 0,
-    cards: Sequence[int] = (),
+    gpu_bytes: Sequence[int] = (),
 ) -> Job:
     """The job that a trial is; a CUDA context does not survive a fork, so those jobs are spawned.
 
@@ -29,7 +29,7 @@ def job_of(
         timeout_s: for one trial, or one variant of a session.
         function: of ``kinds``, where it is not the one for the trial's kind.
         memory_bytes: that it is modelled to need; 0 where that is not known.
-        cards: bytes of each GPU.
+        gpu_bytes: memory of each GPU.
     """
     on_card = trial.device == "cuda" and trial.kind not in MODELLED
     return Job(
@@ -38,7 +38,7 @@ def job_of(
         timeout_s=timeout_s,
         spawn=on_card,
         cores=1 if trial.kind in TRAINED else trial.variants[0].measure.threads,
-        gpus=share(memory_bytes, cards) if on_card else 0.0,
+        gpus=gpu_share(memory_bytes, gpu_bytes) if on_card else 0.0,
         memory_bytes=memory_bytes,
         alone=function is None and (trial.alone or trial.kind == "ceiling"),
     )

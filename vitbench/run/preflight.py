@@ -1,4 +1,4 @@
-"""What must be known before a run is planned and only a process with torch can say."""
+"""What must be known before a run is planned and only a process with torch can say: about data, device and torch."""
 
 from __future__ import annotations
 
@@ -6,47 +6,71 @@ import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitbench.declare import zoo
 from vitbench.declare.external import LIBRARIES
 from vitbench.records.identity import digest
-from vitbench.run.executors.job import On
+from vitbench.run.executors import run_all
+from vitbench.run.executors.job import Job, On
+from vitbench.run.executors.protocol import Executor
+from vitbench.run.planning.trials import Preflight
 from vitbench.utils.errors import UserError
 
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".npz", ".tar")
-"""What a checkpoint's file name ends with."""
+"""File name suffixes of checkpoints."""
 
 SDP = ("flash", "mem_efficient", "math")
-"""Kernels that attention may choose from."""
+"""Kernels that scaled_dot_product_attention may choose from."""
 
 
-def survey(wanted: Mapping[str, Any], _on: On) -> dict[str, Any]:
-    """What only a process with torch can say: the data set's description, the device that is there, facts of torch.
+def run_preflight(executor: Executor, data: str, device: str = "cpu", sources: Sequence[str] = ()) -> Preflight:
+    """Describes the data set, the device, and the external models and checkpoints, in a worker.
+
+    Args:
+        executor: the executor whose worker does it.
+        data: the name of the data set.
+        device: ``cpu``, ``cuda`` or ``auto``.
+        sources: external models and checkpoints, whose files are part of the ids of records.
 
     Raises:
-        UserError: no such data set, no such checkpoint, or no such device here.
+        UserError: there is no such data set, checkpoint or device.
     """
-    from vitbench.data import describe
-    from vitbench.measure.prepare import available
+    request = {"data": data, "device": device, "sources": list(sources)}
+    gpus = {"cpu": 0, "cuda": 1}.get(device, min(1, executor.gpus))
+    job = Job(function="vitbench.run.preflight:describe", payload=request, spawn=device != "cpu", gpus=gpus)
+    ((_, result),) = run_all(executor, [job])
+    if result.status != "ok":
+        raise UserError(result.reason or result.status)
+    return Preflight(**result.value)
 
-    device = available(wanted["device"])
+
+def describe(request: Mapping[str, Any], _on: On) -> dict[str, Any]:
+    """The fields of a ``Preflight``; runs in the worker.
+
+    Raises:
+        UserError: there is no such data set, checkpoint or device.
+    """
+    from vitbench.data import describe as describe_data
+    from vitbench.devices import device_of, resolve_device
+
+    device = resolve_device(request["device"])
     return {
         "device": device,
-        "torch": facts(device, _on),
-        "cards": _cards() if device == "cuda" else [],
-        "data": describe(wanted["data"]).as_dict(),
-        "sources": {source: version for source in wanted["sources"] if (version := _source_version(source))},
+        "torch": torch_facts(device, _on),
+        "gpu_bytes": device_of(device).total_memories(),
+        "data": describe_data(request["data"]).as_dict(),
+        "sources": {source: version for source in request["sources"] if (version := source_version(source))},
     }
 
 
-def _source_version(source: str) -> str | None:
-    """What tells one state of an external model or a checkpoint from another; None where there is none.
+def source_version(source: str) -> str | None:
+    """A string that changes with an external model or checkpoint; None if nothing is found.
 
-    The version of a library, a digest of a checkpoint's file, else of the file that the model stands in. Where a model
-    has none its trials will say so.
+    This is the version of a library, or the digest of a checkpoint or of the file that defines the model. If nothing is
+    found, the trials of the model will say so.
     """
     package, _, rest = source.partition(":")
     for path in (Path(source), *([Path(rest)] if package in zoo.names() else [])):  # "zoo name:file"
@@ -54,7 +78,7 @@ def _source_version(source: str) -> str | None:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()[:20]
     if Path(source).suffix in CHECKPOINTS:
-        raise UserError(f"no checkpoint {source}: give the path of a file that exists")
+        raise UserError(f"there is no checkpoint {source}: type the path of a file that exists")
     if package in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(package)
@@ -65,16 +89,11 @@ def _source_version(source: str) -> str | None:
     return None if spec is None or not spec.has_location else digest(Path(str(spec.origin)).read_bytes().hex())
 
 
-def _cards() -> list[int]:
-    """Bytes of each GPU that is seen, in their order."""
+def torch_facts(device: str, _on: On) -> dict[str, Any]:
+    """The part of an environment that concerns torch and the device."""
     import torch
 
-    return [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
-
-
-def facts(device: str, _on: On) -> dict[str, Any]:
-    """What torch says of itself and of a device that is there: the torch part of an environment."""
-    import torch
+    from vitbench.devices import device_of
 
     found: dict[str, Any] = {
         "version": str(torch.__version__),  # a class of torch's: unpickling it would import torch
@@ -83,16 +102,6 @@ def facts(device: str, _on: On) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "attention": {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled")() for name in SDP},
     }
-    if device == "cuda":
-        cudnn: Any = torch.backends.cudnn
-        card = torch.cuda.get_device_properties(0)
-        found["gpu"] = {
-            "name": card.name,
-            "memory_mib": card.total_memory // 2**20,
-            "capability": f"{card.major}.{card.minor}",
-            "cuda": torch.version.cuda,
-            "cudnn": cudnn.version(),
-            "cudnn_benchmark": cudnn.benchmark,
-            "tf32": {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": cudnn.allow_tf32},
-        }
+    if gpu := device_of(device).facts():
+        found["gpu"] = gpu
     return found

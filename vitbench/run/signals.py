@@ -1,4 +1,4 @@
-"""Requests to end, as events between two trials, so that none ever cuts a record in two."""
+"""Requests to end a run, handled between two trials, so that none cuts a record in two."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interrupted(Exception):  # noqa: N818  # a request, no error
+class Interrupted(Exception):  # noqa: N818  # a request, not an error
     """Raised between two trials, never inside a write."""
 
 
 class Stop:
-    """Requests to end, behind a file descriptor that becomes readable with each.
+    """Requests to end, with a file descriptor that becomes readable at each request.
 
-    Ctrl-C: begin nothing more; a second one: end what runs too; a third is Python's own KeyboardInterrupt. SIGTERM, as
-    schedulers send it some seconds before SIGKILL, and SIGHUP, of a terminal that was closed, are like the second one.
-    Under ``nohup`` SIGHUP stays ignored.
+    Ctrl-C starts no more trials. A second Ctrl-C ends the running ones too; a third one is Python's KeyboardInterrupt.
+    SIGTERM (which schedulers send some seconds before SIGKILL) and SIGHUP (from a closed terminal) act like the second
+    Ctrl-C. Under ``nohup``, SIGHUP stays ignored.
 
     Attributes:
-        fd: the descriptor; ``heard`` makes it wait for the next request.
-        asked: begin nothing more.
-        now: end what runs.
+        fd: the file descriptor; ``heard`` makes it wait for the next request.
+        asked: start no more trials.
+        now: end the running trials.
     """
 
     def __init__(self) -> None:
-        self.fd, self._set = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.asked = self.now = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
@@ -37,7 +37,7 @@ class Stop:
             raise KeyboardInterrupt
         self.now = self.asked or number != signal.SIGINT
         self.asked = True
-        os.write(self._set, b"!")
+        os.write(self._write_fd, b"!")
 
     def heard(self) -> bool:
         """Whether there was a request since the last call."""
@@ -46,14 +46,14 @@ class Stop:
         return False
 
     def check(self) -> None:
-        """Raises Interrupted where what runs is to be ended."""
+        """Raises Interrupted if the running trials are to end."""
         if self.now:
             raise Interrupted
 
     @classmethod
     @contextmanager
     def on_interrupt(cls) -> Iterator[Stop]:
-        """Listens, in the main thread of a process; elsewhere nothing can be heard."""
+        """Handles signals in the main thread of a process; in other threads there are none."""
         stop = cls()
         main = threading.current_thread() is threading.main_thread()
         numbers = [signal.SIGINT, signal.SIGTERM] if main else []
@@ -66,4 +66,4 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
             os.close(stop.fd)
-            os.close(stop._set)
+            os.close(stop._write_fd)

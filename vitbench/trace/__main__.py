@@ -74,13 +74,13 @@ def trace(options: Options) -> int:
     threads.set_environment(options.threads)
     cli.import_from_here()
 
-    from vitbench.measure.prepare import available
+    from vitbench.devices import resolve_device
     from vitbench.measure.side_by_side import config_of
     from vitbench.trace import display
     from vitbench.trace.record import record
     from vitbench.trace.summary import summarize
 
-    device = available(options.device)
+    device = resolve_device(options.device)
     config = config_of(options.model, options.img_size)
     try:
         recording = record(

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, record_function
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.sizes import as_pair
+from vitbench.devices.cuda import Cuda
 from vitbench.measure.prepare import prepared
 from vitbench.measure.timing.subject import Mode, SubjectError, blame, check
 from vitbench.measure.timing.train_step import Step
@@ -93,7 +94,7 @@ def record(
             for _ in range(WARM_UP):
                 check(name, step)
             flops = flops_by_operation(step)
-            held = torch.cuda.memory_allocated() if cuda else _bytes(model, images, step)
+            held = Cuda(device).allocated_memory() if cuda else _bytes(model, images, step)
             owners = owners_of(model)
             _add_ranges(model, owners)
             progress("recording")
@@ -178,7 +179,7 @@ def _run(step: Callable[[], Any], steps: int, folder: Path, *, cuda: bool) -> tu
         for _ in range(1 + steps):
             step()
             if cuda:
-                torch.cuda.synchronize()
+                Cuda("cuda").synchronize()
             profiler.step()
     (file,) = set(folder.glob(FILES)) - earlier
     for path in earlier:

@@ -18,6 +18,7 @@ from torch import Tensor
 from vitbench.data.dataset import Dataset, Split
 from vitbench.data.stream import Stream
 from vitbench.declare.train import TrainConfig
+from vitbench.devices import device_of
 from vitbench.train import augment, erase, rand_augment
 from vitbench.train.boxes import cut_out, draw_boxes, mirrored
 from vitbench.train.mix import Mixer
@@ -209,7 +210,7 @@ def storage_device(dataset: Dataset, device: str) -> str:
     if torch.device(device).type != "cuda":
         return device
     images = [split.images for split in (dataset.train, dataset.val) if isinstance(split, Split)]
-    free, _ = torch.cuda.mem_get_info(device)
+    free = device_of(device).free_memory() or 0
     return device if 2 * sum(i.nbytes for i in images) <= free / 2 else "cpu"  # twice: with and without a border
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vitbench.devices import device_of
 from vitbench.train.ema import RunningMean
 from vitbench.train.feed import Feed
 from vitbench.train.step import Step
@@ -78,7 +79,7 @@ def _generators(device: str) -> dict[str, Any]:
     twister = numpy["state"]
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if torch.device(device).type == "cuda" else None,
+        "cuda": device_of(device).random_state(),
         "numpy": {**numpy, "state": {**twister, "key": twister["key"].tolist()}},
         "python": random.getstate(),
     }
@@ -86,7 +87,6 @@ def _generators(device: str) -> dict[str, Any]:
 
 def _set_generators(found: Mapping[str, Any], device: str) -> None:
     torch.set_rng_state(found["torch"])
-    if torch.device(device).type == "cuda":
-        torch.cuda.set_rng_state(found["cuda"], device)
+    device_of(device).set_random_state(found["cuda"])
     np.random.set_state(found["numpy"])  # noqa: NPY002
     random.setstate(found["python"])

@@ -1,8 +1,6 @@
 """Allocated and resident memory: planted bytes, another size of parent, and every way not to get a number."""
 
-import ctypes
 import mmap
-import os
 import sys
 from dataclasses import replace
 
@@ -13,7 +11,7 @@ from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
-from vitbench.measure.peak_memory import gpu, ledger, real_step, resident, table
+from vitbench.measure.peak_memory import ledger, real_step, resident, table
 from vitbench.measure.peak_memory.resident import in_a_child, rise
 from vitbench.utils.errors import UserError
 
@@ -160,55 +158,6 @@ def test_on_a_gpu_three_numbers_stay_apart(monkeypatch):
     assert found["reserved"] == {"inference": 7, "training": 7}
     assert found["process"] == {"inference": None, "training": None, "reason": "NVML lists no process"}
     assert found["resident"]["reason"] == ledger.ON_GPU
-
-
-class Driver:
-    """NVML as ctypes has it, with processes (pid, bytes) on its only card."""
-
-    def __init__(self, *processes):
-        self.processes = processes
-        self.down = 0
-
-    def nvmlInit_v2(self):
-        return 0
-
-    def nvmlShutdown(self):
-        self.down += 1
-        return 0
-
-    def nvmlDeviceGetHandleByUUID(self, uuid, card):
-        return 0 if uuid == b"GPU-1" else 6
-
-    def nvmlDeviceGetComputeRunningProcesses_v3(self, card, count, infos):
-        count = count._obj
-        if infos is None or count.value < len(self.processes):
-            count.value = len(self.processes)
-            return 7 if self.processes else 0
-        count.value = len(self.processes)
-        for info, (pid, used) in zip(infos, self.processes, strict=False):
-            info.pid, info.used = pid, used
-        return 0
-
-
-def test_the_process_is_found_among_others():
-    driver = Driver((1, 10), (os.getpid(), 3 * MIB))
-    assert gpu.process_bytes("GPU-1", driver) == 3 * MIB
-    assert driver.down == 1
-    assert ctypes.sizeof(gpu._Process) == 24  # as nvml.h lays it out
-
-
-@pytest.mark.parametrize(
-    ("driver", "uuid", "words"),
-    [
-        (Driver((1, 10)), "GPU-1", "in a container"),
-        (Driver(), "GPU-1", "lists no process"),
-        (Driver((os.getpid(), 2**64 - 1)), "GPU-1", "does not say"),
-        (Driver(), "GPU-2", "NVML error 6"),
-    ],
-)
-def test_a_driver_that_does_not_say_is_a_reason(driver, uuid, words):
-    with pytest.raises((LookupError, OSError), match=words):
-        gpu.process_bytes(uuid, driver)
 
 
 @pytest.mark.slow

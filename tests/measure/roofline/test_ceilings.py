@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vitbench.devices.host_memory import available_memory, last_level_cache
+from vitbench.devices.cpu import Cpu
 from vitbench.measure.roofline import ceilings as module
 from vitbench.measure.roofline.ceilings import NotMeasuredError, ceilings, copy, matmul, start
 from vitbench.measure.roofline.memory_traffic import traffic
@@ -62,10 +62,10 @@ def test_copying_counts_reads_and_writes(monkeypatch):
 
 def test_a_buffer_is_as_large_as_the_cache_or_says_so(monkeypatch):
     monkeypatch.setattr(module, "LEAST_BUFFER", 2**20)
-    monkeypatch.setattr(module, "last_level_cache", lambda: 2**22)
+    monkeypatch.setattr(Cpu, "last_level_cache", lambda _: 2**22)
     whole = copy(windows=2, window_s=0.001)
     assert (whole.size, whole.note) == (2**22, "")
-    monkeypatch.setattr(module, "available_memory", lambda: 2**21 * module.MEMORY_SHARE)
+    monkeypatch.setattr(Cpu, "free_memory", lambda _: 2**21 * module.MEMORY_SHARE)
     cut = copy(windows=2, window_s=0.001)
     assert cut.size == 2**21
     assert "two buffers of 2 MiB, all that memory allowed, may lie in part in the cache of 4 MiB" in cut.note
@@ -95,7 +95,7 @@ def test_starting_is_counted_in_operations():
 def test_for_real(monkeypatch):
     monkeypatch.setattr(module, "SIZES", (64, 128))
     monkeypatch.setattr(module, "LEAST_BUFFER", 2**20)
-    monkeypatch.setattr(module, "last_level_cache", lambda: None)
+    monkeypatch.setattr(Cpu, "last_level_cache", lambda _: None)
     threads = torch.get_num_threads()
     values, samples = ceilings("bfloat16", threads=1, windows=3, window_s=0.005).record()
     assert torch.get_num_threads() == threads
@@ -105,17 +105,3 @@ def test_for_real(monkeypatch):
         "matmul": (3, "FLOP/s"), "copy": (3, "byte/s"), "start": (3, "op/s"),
     }  # fmt: skip
     assert values["matmul_flop_per_s"] == pytest.approx(sum(samples["matmul"]["values"]) / 3)
-
-
-def test_the_largest_cache_of_a_made_core(tmp_path):
-    assert last_level_cache(tmp_path) is None
-    for index, text in enumerate(("48K", "2048K", "480M")):
-        (tmp_path / f"index{index}").mkdir()
-        (tmp_path / f"index{index}" / "size").write_text(text + "\n")
-    assert last_level_cache(tmp_path) == 480 * 2**20
-
-
-def test_memory_that_can_be_had(tmp_path):
-    (tmp_path / "meminfo").write_text("MemTotal: 100 kB\nMemAvailable:    2048 kB\n")
-    assert available_memory(tmp_path / "meminfo") == 2**21
-    assert available_memory(tmp_path / "none") == 2**31

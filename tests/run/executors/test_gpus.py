@@ -1,4 +1,4 @@
-"""Trainings on GPUs, as pure placement; no GPU is here, so what reaches a job is its environment."""
+"""Placement of trainings on GPUs. There is no GPU here: the jobs' environment variables are checked."""
 
 import dataclasses
 
@@ -9,17 +9,26 @@ from vitbench.declare.ablation import Ablation
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.records.record import Record
-from vitbench.run.executors.gpus import CONTEXT, MOST, SAFETY, OnCards, fitting, modelled_bytes, peaks_of, share
+from vitbench.run.executors.gpus import (
+    CONTEXT,
+    MAX_PER_GPU,
+    SAFETY,
+    GpuScheduler,
+    choose_gpu,
+    gpu_share,
+    modelled_bytes,
+    peaks_of,
+)
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.job_requests import job_of
-from vitbench.run.planning.trials import Survey, Trials
+from vitbench.run.planning.trials import Preflight, Trials
 
 GIB = 1 << 30
-CARDS = st.lists(st.integers(4 * GIB, 80 * GIB), min_size=1, max_size=4)
+GPUS = st.lists(st.integers(4 * GIB, 80 * GIB), min_size=1, max_size=4)
 NEEDS = st.lists(st.one_of(st.just(0), st.integers(1, 100 * GIB)), max_size=20)
 
 
-class Instead:
+class FakeExecutor:
     """Runs nothing: jobs end when they are told to."""
 
     cores, gpus = 8, 0
@@ -41,30 +50,30 @@ class Instead:
     def cancel(self):
         self.started.clear()
 
-    def held(self, card):
-        return [job.memory_bytes for job in self.started.values() if job.env["CUDA_VISIBLE_DEVICES"] == card]
+    def held(self, gpu):
+        return [job.memory_bytes for job in self.started.values() if job.env["CUDA_VISIBLE_DEVICES"] == gpu]
 
 
-def taken(need, card):
-    return min(need or card, card)
+def taken(need, gpu):
+    return min(need or gpu, gpu)
 
 
-@given(CARDS, NEEDS, st.data())
-def test_no_card_is_overfull_and_none_idles_while_something_fits(cards, needs, data):
-    under = Instead()
-    executor = OnCards(under, cards)
+@given(GPUS, NEEDS, st.data())
+def test_no_gpu_is_overfull_and_none_idles_while_a_job_fits(gpus, needs, data):
+    under = FakeExecutor()
+    executor = GpuScheduler(under, gpus)
     waiting = {executor.submit(Job(function="f", gpus=0.5, memory_bytes=need)): need for need in needs}
     ended = set()
     while True:
-        held = [under.held(str(card)) for card in range(len(cards))]
-        for card, on in zip(cards, held, strict=True):
-            assert sum(taken(need, card) for need in on) <= card
-            assert len(on) <= MOST
+        held = [under.held(str(gpu)) for gpu in range(len(gpus))]
+        for gpu, on in zip(gpus, held, strict=True):
+            assert sum(taken(need, gpu) for need in on) <= gpu
+            assert len(on) <= MAX_PER_GPU
         assert len(executor) == len(needs) - len(ended)
         not_begun = sorted(waiting.values())
         for need in [need for on in held for need in on]:
             not_begun.remove(need)
-        assert all(fitting(need, cards, held) is None for need in not_begun)
+        assert all(choose_gpu(need, gpus, held) is None for need in not_begun)
         if not under.started:
             break
         theirs = data.draw(st.sampled_from(sorted(under.started)))
@@ -75,29 +84,29 @@ def test_no_card_is_overfull_and_none_idles_while_something_fits(cards, needs, d
     assert len(ended) == len(needs)  # whatever it needs, alone it runs
 
 
-@given(st.one_of(st.just(0), st.integers(1, 200 * GIB)), CARDS)
-def test_an_empty_card_takes_anything_and_what_is_unknown_shares_with_nobody(need, cards):
-    empty = [[] for _ in cards]
-    assert cards[fitting(need, cards, empty)] == max(cards)
-    assert fitting(0, cards, [[1]] * len(cards)) is None
-    assert fitting(1, cards, [[0]] * len(cards)) is None
+@given(st.one_of(st.just(0), st.integers(1, 200 * GIB)), GPUS)
+def test_an_empty_gpu_takes_any_job_and_an_unknown_need_takes_a_whole_gpu(need, gpus):
+    empty = [[] for _ in gpus]
+    assert gpus[choose_gpu(need, gpus, empty)] == max(gpus)
+    assert choose_gpu(0, gpus, [[1]] * len(gpus)) is None
+    assert choose_gpu(1, gpus, [[0]] * len(gpus)) is None
 
 
-@given(st.integers(1, 200 * GIB), CARDS)
-def test_shares_of_a_card_leave_what_was_asked_for(need, cards):
-    part = share(need, cards)
-    assert 1 / MOST <= part <= 1
-    assert part * min(cards) >= min(need, *cards) * (1 - 1e-9)
-    assert share(0, cards) == share(need, []) == 1.0
+@given(st.integers(1, 200 * GIB), GPUS)
+def test_a_share_of_a_gpu_covers_the_need(need, gpus):
+    part = gpu_share(need, gpus)
+    assert 1 / MAX_PER_GPU <= part <= 1
+    assert part * min(gpus) >= min(need, *gpus) * (1 - 1e-9)
+    assert gpu_share(0, gpus) == gpu_share(need, []) == 1.0
 
 
-def test_the_cards_that_the_scheduler_may_use_keep_their_names(monkeypatch):
+def test_visible_gpus_keep_their_names(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-abc")
-    under = Instead()
-    executor = OnCards(under, [GIB, 2 * GIB])
+    under = FakeExecutor()
+    executor = GpuScheduler(under, [GIB, 2 * GIB])
     for _ in range(2):
         executor.submit(Job(function="f", gpus=1.0, env={"KEPT": "1"}))
-    executor.submit(Job(function="f"))  # it needs no card
+    executor.submit(Job(function="f"))  # it needs no gpu
     first, second, third = under.started.values()
     assert first.env == {"KEPT": "1", "CUDA_VISIBLE_DEVICES": "GPU-abc"}
     assert second.env == {"KEPT": "1", "CUDA_VISIBLE_DEVICES": "2"}
@@ -108,11 +117,11 @@ def test_the_cards_that_the_scheduler_may_use_keep_their_names(monkeypatch):
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 PEAK = {"bytes": 1000, "parameters": 100, "gradients": 100, "optimizer": 200, "activations": 500, "workspace": 100}
-SURVEY = Survey(
+PREFLIGHT = Preflight(
     device="cuda",
     data={"name": "digits", "version": "1", "num_train": 100, "num_classes": 10},
     torch={},
-    cards=[GIB * 8],
+    gpu_bytes=[GIB * 8],
 )
 
 
@@ -120,7 +129,7 @@ def accuracies(**changes):
     ablation = Ablation(
         question="?", baseline=TINY, axes={"depth": (1, 2)}, seeds=1, train=TrainConfig(batch_size=64), **changes
     )
-    return [t for block in Trials(ablation, SURVEY, 1).measured(["accuracy"]) for t in block]
+    return [t for block in Trials(ablation, PREFLIGHT, 1).measured(["accuracy"]) for t in block]
 
 
 def record(name, **peak):
@@ -133,12 +142,11 @@ def test_a_training_is_modelled_at_its_own_batch_size():
     peaks = peaks_of([record("depth=1")])
     assert modelled_bytes(first, peaks) == SAFETY * (400 + 600 * 64 / 8) + CONTEXT["cuda"]
     assert modelled_bytes(other, peaks) == 0
-    assert peaks_of([dataclasses.replace(record("old"), values={"batch_size": 8, "training": {"bytes": 9}})]) == {}
     on_cpu = dataclasses.replace(first, device="cpu")
     assert modelled_bytes(on_cpu, peaks) == SAFETY * (400 + 600 * 64 / 8) + CONTEXT["cpu"]
 
 
-def test_a_teacher_takes_room_too():
+def test_a_teacher_needs_memory_too():
     taught = {"train.distillation": "soft", "train.teacher": "variant:depth=2"}
     trials = {t.variants[0].name: t for t in accuracies(combined={"taught": taught})}
     peaks = peaks_of([record("taught"), record("depth=1")])
@@ -148,9 +156,9 @@ def test_a_teacher_takes_room_too():
     assert modelled_bytes(trials["taught"], peaks) == SAFETY * (own + 500 * 8) + CONTEXT["cuda"]
 
 
-def test_a_training_on_a_gpu_asks_for_the_part_that_it_needs():
+def test_a_training_reserves_the_share_that_it_needs():
     trial, _ = accuracies()
-    job = job_of(trial, None, memory_bytes=2 * GIB, cards=SURVEY.cards)
+    job = job_of(trial, None, memory_bytes=2 * GIB, gpu_bytes=PREFLIGHT.gpu_bytes)
     assert (job.gpus, job.memory_bytes, job.cores, job.spawn, job.alone) == (0.25, 2 * GIB, 1, True, False)
     assert job_of(trial, None).gpus == 1.0
     assert job_of(dataclasses.replace(trial, device="cpu"), None, memory_bytes=GIB).gpus == 0.0

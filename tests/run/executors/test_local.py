@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from vitbench.run.executors import run_all
 from vitbench.run.executors.job import Job
 from vitbench.run.executors.local.executor import RESTARTS, LocalExecutor
-from vitbench.run.executors.protocol import run_all
 from vitbench.utils.errors import UserError
 
 JOBS = """
@@ -132,9 +132,9 @@ def outcome(executor, *args, **kwargs):
     ("name", "status", "reason"),
     [
         ("raises", "failed", r"ValueError: no such luck"),
-        ("odd_pickle", "failed", r"exit status 70"),
+        ("odd_pickle", "failed", r"exited with status 70"),
         ("system_exit", "failed", r"SystemExit: 4"),
-        ("leaves", "failed", r"left with exit status 3 before it had a result"),
+        ("leaves", "failed", r"exited with status 3 before"),
         ("segfaults", "failed", r"killed by signal 11 \(SIGSEGV\)"),
         ("memory", "oom", r"MemoryError"),
         ("cuda_memory", "oom", r"CUDA out of memory"),
@@ -148,14 +148,14 @@ def test_every_end_has_a_status_and_a_reason(executor, name, status, reason):
     assert result.value is None
 
 
-def test_a_kill_from_outside_is_not_called_want_of_memory_where_the_kernel_can_tell(executor):
+def test_a_kill_from_outside_is_not_reported_as_out_of_memory(executor):
     result = outcome(executor, "killed", int(signal.SIGKILL))
     counted = "oom_kill " in Path("/proc/vmstat").read_text()
     assert result.status == ("failed" if counted else "oom")
     assert "signal 9 (SIGKILL)" in result.reason
 
 
-def test_last_words_traceback_and_place_are_kept(executor):
+def test_output_traceback_and_subject_are_kept(executor):
     result = outcome(executor, "raises")
     assert result.output == "last words\n"
     assert 'raise ValueError("no\\nsuch luck")' in result.traceback
@@ -175,7 +175,7 @@ def test_good_jobs_among_bad_ones(executor):
             assert results[index].value == index
 
 
-def test_a_hang_is_ended_with_all_it_started(executor, tmp_path):
+def test_a_hanging_job_is_ended_with_its_children(executor, tmp_path):
     result = outcome(executor, "hangs", timeout_s=0.3)
     assert (result.status, result.reason) == ("timeout", "no result within 0.3 s: stopped")
     assert result.seconds < 10
@@ -184,12 +184,12 @@ def test_a_hang_is_ended_with_all_it_started(executor, tmp_path):
     until(lambda: not alive(int(note.read_text())))
 
 
-def test_turning_to_something_else_is_a_sign_of_life(executor):
+def test_a_new_subject_restarts_the_timeout(executor):
     result = outcome(executor, "many_turns", timeout_s=2.0)
     assert (result.status, result.value, result.on) == ("ok", "done", "5")
 
 
-def test_garbage_on_standard_output_harms_nobody(executor):
+def test_garbage_on_standard_output_is_harmless(executor):
     assert outcome(executor, "shouts").value == "heard"
 
 
@@ -282,7 +282,7 @@ def test_jobs_of_a_killed_server_are_lost_and_another_server_serves(mortal):
     assert outcome(mortal, "good", 2).value == 2
 
 
-def test_a_server_killed_between_two_jobs_is_replaced_unnoticed(mortal):
+def test_a_server_killed_between_two_jobs_is_replaced(mortal):
     assert outcome(mortal, "good", 1).value == 1
     kill_server(mortal)
     assert outcome(mortal, "good", 2).value == 2
@@ -307,11 +307,11 @@ def test_a_server_that_dies_again_and_again_is_given_up(mortal):
         assert [result.lost for _, result in mortal.wait()] == [True]
     mortal.submit(job("hangs"))
     kill_server(mortal)
-    with pytest.raises(UserError, match=rf"SIGKILL\), {RESTARTS + 1} times in a row; .* the same command goes on"):
+    with pytest.raises(UserError, match=rf"SIGKILL\), {RESTARTS + 1} times in a row; .* run the same command"):
         mortal.wait()
 
 
-def test_an_end_of_its_own_in_between_sets_the_count_back(mortal):
+def test_a_normal_end_resets_the_count_of_restarts(mortal):
     for _ in range(RESTARTS + 2):
         mortal.submit(job("hangs"))
         kill_server(mortal)
@@ -320,14 +320,14 @@ def test_an_end_of_its_own_in_between_sets_the_count_back(mortal):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_that_somebody_kills_is_lost(executor, number):
+def test_a_killed_worker_is_lost(executor, number):
     result = outcome(executor, "killed", int(number))
     assert f"killed by signal {int(number)} ({number.name})" in result.reason
     counted = "oom_kill " in Path("/proc/vmstat").read_text()
     assert result.lost == (counted or number == signal.SIGTERM)
 
 
-def test_a_process_that_the_kernel_refuses_is_a_lost_job(mortal):
+def test_a_refused_process_is_a_lost_job(mortal):
     assert outcome(mortal, "good", 1).value == 1
     group = Path(f"/sys/fs/cgroup/pids/vitbench-test-{os.getpid()}")
     try:
@@ -352,7 +352,7 @@ def test_nothing_survives_a_killed_scheduler(jobs_folder):
 import json, os, sys, time
 from pathlib import Path
 from vitbench.run.executors.job import Job
-from vitbench.run.executors.local import LocalExecutor
+from vitbench.run.executors.local.executor import LocalExecutor
 executor = LocalExecutor(import_path=Path({str(jobs_folder)!r}), preload=["vitbench.run.executors.job"])
 for _ in range(2):
     executor.submit(Job(function="jobs:hangs"))

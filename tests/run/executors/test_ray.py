@@ -25,11 +25,11 @@ from vitbench.declare.data import DataConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.records.reader import read, read_environments
 from vitbench.run import Observer, execute
+from vitbench.run.executors import open_executor, run_all
 from vitbench.run.executors.job import Job
-from vitbench.run.executors.protocol import Place, run_all
 from vitbench.run.executors.ray import cluster as ray_cluster
-from vitbench.run.executors.ray.cluster import Node, for_timing
-from vitbench.run.executors.ray.payload import Home
+from vitbench.run.executors.ray.cluster import Node, timing_node
+from vitbench.run.executors.ray.payload import SchedulerInfo
 from vitbench.utils.errors import UserError
 
 if importlib.util.find_spec("ray") is None:  # looked for, not imported: it changes the path that others import from
@@ -79,7 +79,7 @@ def on_ray(cluster, tmp_path_factory):
     (folder / "package" / "__init__.py").touch()
     for name, text in {"faults.py": FAULTS, "jobs.py": JOBS, "package/inner/answer.py": ANSWER}.items():
         (folder / name).write_text(text)
-    with Place(executor="ray", address=cluster.address).open(threads=1, import_path=folder) as executor:
+    with open_executor("ray", address=cluster.address, threads=1, import_path=folder) as executor:
         shutil.rmtree(folder)
         yield executor
 
@@ -182,7 +182,7 @@ def test_a_node_is_killed_half_way_and_the_table_is_the_local_one(tmp_path, clus
 def test_every_fault_has_its_status(tmp_path, on_ray, sweep_of):
     bad = {
         "raises": ("failed", "IndexError"),
-        "leaves": ("failed", "exit status 7"),
+        "leaves": ("failed", "exited with status 7"),
         "segfaults": ("failed", "SIGSEGV"),
         "exhausts": ("oom", "MemoryError"),
         "diverges": ("diverged", "not finite"),
@@ -227,16 +227,16 @@ def test_modules_stay_where_their_folder_is_there_and_the_same(tmp_path, monkeyp
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "model.py").write_bytes(b"# \xff\r\n")
-    home = Home.of(1, folder)
+    home = SchedulerInfo.of(1, folder)
     elsewhere = dataclasses.replace(home, directory=str(tmp_path / "gone"))
-    assert elsewhere.settle() == folder
+    assert elsewhere.set_up_node() == folder
     assert Path.cwd() == tmp_path
     (folder / "model.py").write_text("changed")
-    copy = home.settle()
+    copy = home.set_up_node()
     assert copy != folder
     assert (copy / "model.py").read_bytes() == b"# \xff\r\n"
     shutil.rmtree(copy)
-    assert Home.of(1, None).settle() is None
+    assert SchedulerInfo.of(1, None).set_up_node() is None
 
 
 @pytest.mark.slow
@@ -285,11 +285,11 @@ def test_what_is_timed_has_one_node_to_itself(tmp_path, on_ray, both, sweep_of):
 def test_which_node_times():
     small, large = (Node(id=str(n), name="", host="", cores=n, gpus=n // 4, memory_bytes=0) for n in (2, 8))
     none = dataclasses.replace(small, id="0", cores=0)
-    assert for_timing([none, small, large], 0) == small
-    assert for_timing([none, small, large], 0, before="8") == large
-    assert for_timing([none, small], 0, before="8") == small
-    assert for_timing([small, large], 1) == large
-    assert for_timing([small], 1) is None
+    assert timing_node([none, small, large], 0) == small
+    assert timing_node([none, small, large], 0, before="8") == large
+    assert timing_node([none, small], 0, before="8") == small
+    assert timing_node([small, large], 1) == large
+    assert timing_node([small], 1) is None
 
 
 @pytest.mark.slow
@@ -303,8 +303,8 @@ def test_what_no_node_has_ends_the_run_in_one_sentence(on_ray):
 def test_a_node_with_another_vitbench_ends_the_run_in_one_sentence(on_ray, monkeypatch):
     import ray
 
-    other = dataclasses.replace(Home.of(1, None), installed="vitbench 9.9 (models 7)")
-    monkeypatch.setattr(on_ray, "_home", ray.put(other))
+    other = dataclasses.replace(SchedulerInfo.of(1, None), installed="vitbench 9.9 (models 7)")
+    monkeypatch.setattr(on_ray, "_scheduler", ray.put(other))
     on_ray.submit(Job(function="jobs:sleeps", payload=0))
     with pytest.raises(UserError, match=r"node (one|two) has vitbench .*, the scheduler vitbench 9\.9 .*: install the"):
         next_of(on_ray)
@@ -315,9 +315,9 @@ from pathlib import Path
 import sys
 from tests.run.executors.test_ray import forty
 from vitbench.run import execute
-from vitbench.run.executors.executor import Place
+from vitbench.run.executors import open_executor
 
-with Place(executor="ray", address=sys.argv[1]).open(threads=1, import_path=None) as executor:
+with open_executor("ray", address=sys.argv[1], threads=1, import_path=None) as executor:
     execute(forty(seeds=3), name="forty", directory=Path(sys.argv[2]), executor=executor, kinds=("accuracy",))
 """
 
@@ -356,8 +356,8 @@ def command(tmp_path, *options):
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("nonsense", "'nonsense' is no address of a Ray cluster: type the head node's HOST:PORT"),
-        ("127.0.0.1:port", "is no address"),
+        ("nonsense", "'nonsense' is not an address of a Ray cluster: type the head node's HOST:PORT"),
+        ("127.0.0.1:port", "is not an address"),
         ("127.0.0.1:99999", "no Ray cluster answers at 127.0.0.1:99999"),
         ("ray://127.0.0.1:10001", "run the command on a machine of the cluster"),
     ],
@@ -449,14 +449,14 @@ print([name for name in sys.modules if name == "ray" or name.startswith("ray.")]
 HEADLESS = """
 import os, signal, sys
 from pathlib import Path
-from vitbench import cli
-from vitbench.run.executors import ray_cluster
-from vitbench.run.executors.executor import Place
+from vitbench.utils import cli
+from vitbench.run.executors.ray import cluster as ray_cluster
+from vitbench.run.executors import open_executor
 from vitbench.run.executors.job import Job
 from tests.run.executors.test_ray import alive
 
 def waits():
-    with Place(executor="ray").open(threads=1, import_path=Path(sys.argv[1])) as executor:
+    with open_executor("ray", threads=1, import_path=Path(sys.argv[1])) as executor:
         executor.submit(Job(function="jobs:sleeps", payload=600))
         ray_cluster.GONE_S = 1.0
         (head,) = alive(f"gcs_server --log_dir={ray_cluster.ray()._private.worker._global_node.get_logs_dir_path()}")
@@ -482,7 +482,7 @@ def test_a_head_that_is_gone_ends_the_run_in_one_sentence(tmp_path):
         env=environment | {"VITBENCH_TEST": str(tmp_path)},
     )
     assert done.returncode == 2, done.stderr
-    assert "is gone; what was recorded is kept, the same command goes on from there" in done.stderr
+    assert "is lost: restart it; recorded results are kept; run the same command to resume" in done.stderr
     mark = f"VITBENCH_TEST={tmp_path}"
     until(lambda: not {*alive("vitbench.run")} & {*with_variable(mark)})
     for process in with_variable(mark):  # Ray's agents look for the head for a minute before they end

@@ -2,10 +2,10 @@
 
 import pytest
 
+from vitbench.run.executors import run_all
 from vitbench.run.executors.job import Job
 from vitbench.run.executors.local.executor import LocalExecutor
-from vitbench.run.executors.protocol import run_all
-from vitbench.run.executors.retrying import ATTEMPTS, Repeating
+from vitbench.run.executors.retrying import ATTEMPTS, RetryingExecutor
 
 JOBS = """
 import os, signal, time
@@ -56,7 +56,7 @@ def notes():
 
 @pytest.fixture
 def executor(local, notes):
-    return Repeating(local, notes.append, apart=True)
+    return RetryingExecutor(local, notes.append, isolate_last=True)
 
 
 def job(name, place):
@@ -70,27 +70,27 @@ def runs(name, place):
 LOSS = "the worker server was killed by signal 9 (SIGKILL)"
 
 
-def test_what_is_lost_once_succeeds_and_says_so(executor, notes, tmp_path):
+def test_a_job_that_is_lost_once_succeeds_and_lists_the_loss(executor, notes, tmp_path):
     ((_, result),) = run_all(executor, [job("ends_it_once", tmp_path)])
     assert (result.status, result.value, result.losses) == ("ok", "at last", (LOSS,))
     assert runs("ends_it_once", tmp_path) == 2
     assert notes == [f"run again, attempt 2 of {ATTEMPTS}: {LOSS}"]
 
 
-def test_what_fails_of_itself_is_not_repeated(executor, notes, tmp_path):
+def test_a_failed_job_is_not_repeated(executor, notes, tmp_path):
     ((_, result),) = run_all(executor, [job("raises", tmp_path)])
     assert (result.status, result.losses) == ("failed", ())
     assert runs("raises", tmp_path) == 1
     assert notes == []
 
 
-def test_after_the_third_loss_it_has_failed_and_takes_nobody_along(executor, tmp_path):
+def test_a_third_loss_is_a_failure_and_takes_no_other_job_along(executor, tmp_path):
     names = ["ends_its_server", "slow", "good", "good", "raises", "good"]
     results = dict(run_all(executor, [job(name, tmp_path) for name in names], at_once=2))
     assert runs("ends_its_server", tmp_path) == ATTEMPTS == 3
     lost, slow, *others = (results[index] for index in range(len(names)))
     assert (lost.status, lost.lost, lost.losses) == ("failed", True, (LOSS,) * 3)
-    assert lost.reason == f"lost 3 times, at last because {LOSS}"
+    assert lost.reason == f"lost 3 times, the last time because {LOSS}"
     assert (slow.status, slow.value) == ("ok", "slow")
     assert [other.status for other in others] == ["ok", "ok", "failed", "ok"]
     assert len(executor) == 0

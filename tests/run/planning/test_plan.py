@@ -16,12 +16,12 @@ from vitbench.records.record import Record
 from vitbench.run import environment
 from vitbench.run.planning.plan import check_settings, make_plan, session_size
 from vitbench.run.planning.trial import CONTROLLED, KINDS, Trial
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 from vitbench.run.store.plan_record import plan_record, skip_records
 from vitbench.utils.errors import UserError
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
-SURVEY = Survey(device="cpu", data=DATA, torch={})
+PREFLIGHT = Preflight(device="cpu", data=DATA, torch={})
 CODE = environment.code()
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 ABLATION = Ablation(
@@ -34,7 +34,7 @@ ABLATION = Ablation(
 
 
 def planned(ablation=ABLATION, records=(), seeds=2, **changes):
-    return make_plan(ablation, SURVEY, name="patch", seeds=seeds, records=records, **changes)
+    return make_plan(ablation, PREFLIGHT, name="patch", seeds=seeds, records=records, **changes)
 
 
 def records_of(trial, status="ok", **changes):
@@ -89,7 +89,7 @@ def test_more_seeds_and_values_extend_a_folder():
     assert all(len(t.variants) == 3 for t in wider.trials if t.alone)
 
 
-def test_a_failure_is_a_result_and_leaves_the_session():
+def test_a_failed_variant_is_left_out_of_the_session():
     plan = planned()
     latency = next(t for t in plan.trials if t.kind == "latency")
     bad = latency.variants[1]
@@ -147,7 +147,7 @@ def test_settings_reach_the_ids_of_the_kinds_they_matter_to():
     assert asked == before
 
 
-def test_a_folder_of_other_settings_is_refused_by_name():
+def test_a_folder_with_other_settings_is_refused_and_each_difference_named():
     opening = record_of(planned())
     check_settings(planned(), [opening], Path("results/patch"))
     changed = dataclasses.replace(
@@ -162,8 +162,8 @@ def test_a_folder_of_other_settings_is_refused_by_name():
     check_settings(planned(changed), [], Path("results/patch"))
 
 
-def test_the_baseline_is_made_for_the_data():
-    with pytest.raises(UserError, match="digits has img_size=8, in_chans=1, num_classes=10, but the baseline says"):
+def test_a_baseline_that_does_not_fit_the_data_is_refused():
+    with pytest.raises(UserError, match="digits has img_size=8, in_chans=1, num_classes=10, but the baseline has"):
         planned(Ablation(question="?", baseline=ViTConfig()))
 
 
@@ -210,7 +210,7 @@ AXES = dataclasses.replace(
 )
 
 
-def test_what_is_measured_once_is_planned_once():
+def test_variants_that_share_a_measurement_are_planned_once():
     """A ``measure.*`` axis changes no accuracy, a ``train.*`` axis no cost and no time."""
     plan = planned(AXES)
     rows = ["baseline", "depth=2", "measure.compile=True", "train.lr=0.1"]
@@ -242,7 +242,7 @@ def test_ceilings_are_measured_once_a_setting_whatever_the_model():
     assert [t.settings(t.variants[0])["windows"] for t in planned(short, kinds=("ceiling",)).trials] == [2]
 
 
-def test_a_variant_of_which_a_record_is_true_gets_it_without_measuring():
+def test_a_variant_that_shares_a_recorded_measurement_gets_a_copy():
     """A second axis renames the rows: what was measured of the first stands."""
     records = all_records(planned())
     wider = planned(dataclasses.replace(ABLATION, axes={"patch_size": (2, 4), "train.lr": (0.002, 0.1)}), records)

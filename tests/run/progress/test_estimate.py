@@ -9,7 +9,7 @@ from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.run.planning.lazy_trials import Blocks, block_of
 from vitbench.run.planning.trial import KINDS, Trial
-from vitbench.run.progress.observer import Estimate
+from vitbench.run.progress.estimate import Estimate
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 VARIANTS = tuple(Ablation(question="?", baseline=TINY, axes={"depth": (1, 2)}, train=TrainConfig()).variants())

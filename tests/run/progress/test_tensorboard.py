@@ -179,17 +179,18 @@ def test_observers_are_all_told_in_order():
         def __init__(self, name):
             self.name = name
 
-    for event in ("planned", "started", "finished", "progress", "note"):
+    for event in ("planned", "tuned", "started", "finished", "progress", "note"):
         setattr(Listener, event, lambda self, *what, event=event: heard.append((self.name, event, what)))
     both = Observers(Listener("a"), Listener("b"))
     progress = Progress(done=0, total=1, failed=0, running=(), remaining_s=1.0)
     both.planned("plan")
+    both.tuned("left", "reused", ["failure"])
     both.started("trial")
     both.finished("trial", ["record"])
     both.progress(progress)
     both.note("text")
-    told = [("planned", ("plan",)), ("started", ("trial",)), ("finished", ("trial", ["record"])),
-            ("progress", (progress,)), ("note", ("text",))]  # fmt: skip
+    told = [("planned", ("plan",)), ("tuned", ("left", "reused", ["failure"])), ("started", ("trial",)),
+            ("finished", ("trial", ["record"])), ("progress", (progress,)), ("note", ("text",))]  # fmt: skip
     assert heard == [(name, event, what) for event, what in told for name in "ab"]
 
 

@@ -11,14 +11,14 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.records.record import Record
 from vitbench.run import Outcome, Progress
 from vitbench.run.planning.plan import make_plan
-from vitbench.run.planning.trials import Survey
+from vitbench.run.planning.trials import Preflight
 from vitbench.run.progress.view import LiveView, PlainView, duration, spent
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 10}
 PLAN = make_plan(
     Ablation(question="?", baseline=TINY, axes={"num_heads": (2, 3)}),
-    Survey(device="cpu", data=DATA, torch={}),
+    Preflight(device="cpu", data=DATA, torch={}),
     name="heads",
     seeds=1,
 )
@@ -91,5 +91,5 @@ def test_where_the_time_went():
         "43 trials measured, 2 skipped, 1 FAILED in 3 min 20 s (start-up 4 s, timing 30 s, accuracy 2 min 40 s, "
         "around accuracy 4 s, report 2 s, 5% neither training nor measuring)"
     )
-    assert spent(dataclasses.replace(outcome, left=3), reporting_s=2.0).endswith("; the same command goes on")
+    assert spent(dataclasses.replace(outcome, left=3), reporting_s=2.0).endswith("; run the same command to resume")
     assert "0 s" in spent(dataclasses.replace(outcome, seconds={}), reporting_s=0.1)

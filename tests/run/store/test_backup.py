@@ -72,7 +72,7 @@ HARM = [
 
 @pytest.mark.parametrize("when", ["before a record", "before the end"])
 @pytest.mark.parametrize("harm", HARM, ids=lambda harm: harm.__name__)
-def test_what_somebody_else_does_to_the_folder_is_undone_and_told(tmp_path, harm, when):
+def test_changes_by_something_else_are_undone_and_noted(tmp_path, harm, when):
     folder, told = tmp_path / "run", []
     with Writer(folder, never) as writer:
         writer.append_many([make_record("a"), make_record("b")])
@@ -96,7 +96,7 @@ def test_what_somebody_else_does_to_the_folder_is_undone_and_told(tmp_path, harm
         assert len(writer.records) in {3, 4}
 
 
-def test_the_same_bytes_with_another_time_are_no_harm(tmp_path):
+def test_a_changed_time_alone_is_ignored(tmp_path):
     with Writer(tmp_path, never) as writer:
         writer.append(make_record("a"))
         os.utime(tmp_path / "records.jsonl", (1, 1))
@@ -104,7 +104,7 @@ def test_the_same_bytes_with_another_time_are_no_harm(tmp_path):
     assert [r.id for r in read(tmp_path, never)] == ["a", "b"]
 
 
-def test_without_room_for_a_copy_the_run_stops_and_keeps_what_there_is(tmp_path, monkeypatch):
+def test_without_a_copy_a_change_ends_the_run_and_keeps_the_file(tmp_path, monkeypatch):
     def full(**_):
         raise OSError(28, "No space left on device")
 
@@ -113,13 +113,13 @@ def test_without_room_for_a_copy_the_run_stops_and_keeps_what_there_is(tmp_path,
     writer.append_many([make_record("a"), make_record("b")])
     added_to(tmp_path)
     for _ in range(2):
-        with pytest.raises(UserError, match="changed by something other than this run and cannot be put right: there"):
+        with pytest.raises(UserError, match="changed by something other than this run and cannot be restored: there"):
             writer.append(make_record("c"))
     writer.close()
     assert (tmp_path / "records.jsonl").read_bytes().count(b"\n") == 3
 
 
-def test_somebody_who_took_a_folder_whose_lock_was_removed_keeps_it(tmp_path):
+def test_a_second_writer_keeps_a_folder_whose_lock_was_removed(tmp_path):
     first = Writer(tmp_path, never)
     first.append(make_record("a"))
     (tmp_path / ".lock").unlink()

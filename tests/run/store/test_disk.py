@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_again_and_again_loses_nothing(disk, executor, swee
     assert len(said) > 4
     for sentence in said:
         assert "No space left on device" in sentence
-        assert "what was recorded is kept" in sentence
+        assert "recorded results are kept" in sentence
     records = read(disk.place / "results", pytest.fail)
     assert set(Counter(r.id for r in records).values()) == {1}
     assert Counter((r.kind, r.status) for r in records) == {("plan", "ok"): 1, ("cost", "ok"): 1, ("accuracy", "ok"): 6}
@@ -168,7 +168,7 @@ def test_an_artifact_that_finds_no_room_leaves_nothing_behind(disk):
     with Writer(disk.place / "run", pytest.fail) as writer:
         writer.append(Record(id="a", ablation="x", kind="cost", variant="v"))
         disk.fill(but=100_000)
-        with pytest.raises(UserError, match="cannot be written: No space left on device; what was recorded is kept"):
+        with pytest.raises(UserError, match="cannot be written: No space left on device; recorded results are kept"):
             writer.save_arrays("big", arrays)
         assert list((disk.place / "run" / "artifacts").iterdir()) == []
         writer.append(Record(id="b", ablation="x", kind="cost", variant="v"))

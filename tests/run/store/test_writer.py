@@ -33,14 +33,14 @@ def test_records_are_on_the_disk_at_once(tmp_path):
         assert writer.records == read(tmp_path / "new" / "run", never)
 
 
-def test_reopening_goes_on(tmp_path):
+def test_a_reopened_folder_is_appended_to(tmp_path):
     for name in "abc":
         with Writer(tmp_path, never) as writer:
             writer.append(make_record(name))
     assert [r.id for r in read(tmp_path, never)] == ["a", "b", "c"]
 
 
-def test_what_a_crash_tore_is_moved_not_lost(tmp_path):
+def test_a_torn_line_is_moved_aside(tmp_path):
     with Writer(tmp_path, never) as writer:
         writer.append(make_record())
     whole = (tmp_path / "records.jsonl").read_bytes()
@@ -64,7 +64,7 @@ def test_a_lost_newline_is_put_back(tmp_path):
     assert [r.id for r in read(tmp_path, never)] == ["a", "b"]
 
 
-def test_part_of_a_session_is_moved_not_lost(tmp_path):
+def test_an_incomplete_session_is_moved_aside(tmp_path):
     rows = [make_record(str(i), session="s", settings={"session_size": 3}) for i in range(3)]
     with Writer(tmp_path, never) as writer:
         writer.append_many([make_record(), *rows])
@@ -86,7 +86,7 @@ def test_a_foreign_line_stops_the_writer_and_stays(tmp_path):
     Writer(tmp_path).close()  # it had let go of the lock
 
 
-def test_the_second_is_told_who_holds_the_folder(tmp_path):
+def test_a_second_writer_is_told_who_holds_the_lock(tmp_path):
     with (
         Writer(tmp_path),
         pytest.raises(UserError, match=rf"process {os.getpid()} on .* since 20.*--results OTHER"),
@@ -95,7 +95,7 @@ def test_the_second_is_told_who_holds_the_folder(tmp_path):
     Writer(tmp_path).close()
 
 
-def test_a_killed_holder_lets_go(tmp_path):
+def test_a_killed_writer_releases_the_lock(tmp_path):
     code = f"""
 import time
 from vitbench.run.store.writer import Writer
@@ -113,7 +113,7 @@ time.sleep(60)
     Writer(tmp_path).close()
 
 
-def test_a_folder_that_cannot_be(tmp_path):
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot be written: Not a directory.*--results OTHER"):
         Writer(tmp_path / "file" / "run")
@@ -135,7 +135,7 @@ def small_disk():
 def test_a_full_disk_leaves_whole_records(tmp_path, small_disk):
     with Writer(tmp_path, never) as writer:
         rows = (make_record(str(number)) for number in range(100))
-        with pytest.raises(UserError, match=r"cannot be written: File too large; what was recorded is kept"):
+        with pytest.raises(UserError, match=r"cannot be written: File too large; recorded results are kept"):
             list(map(writer.append, rows))
         kept = len(writer.records)
         assert kept > 2

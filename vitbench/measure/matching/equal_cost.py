@@ -30,6 +30,7 @@ from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
+from vitbench.devices import resolve_device
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.counts.flops import count
 from vitbench.measure.matching.equal_latency import Pairing, pair_by_latency
@@ -37,7 +38,7 @@ from vitbench.measure.matching.size_candidates import Sized, ladders
 from vitbench.measure.matching.size_search import Search
 from vitbench.measure.meta_copy import arguments, module_of
 from vitbench.measure.peak_memory.modelled import memory
-from vitbench.measure.prepare import available, modelled
+from vitbench.measure.prepare import modelled
 from vitbench.stats import Interval
 from vitbench.utils.errors import UserError, unknown
 
@@ -123,7 +124,7 @@ def match(
         timed = pair_by_latency(
             by_macs.nearest,
             _macs,
-            Pairing(to, settings, available(device), budget_s, seed),
+            Pairing(to, settings, resolve_device(device), budget_s, seed),
             first=_macs(to),
             tolerance=allowed,
         )

@@ -17,7 +17,7 @@ from typing import Any
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.serialize import as_dict, from_dict
-from vitbench.devices.host_memory import free_memory
+from vitbench.devices import device_of
 from vitbench.utils.errors import UserError
 from vitbench.utils.threads import environment
 
@@ -43,15 +43,13 @@ def available_bytes(device: str) -> int:
     """Memory that a process could take: of the GPU, or of this machine within its control group.
 
     Raises:
-        UserError: this system does not say.
+        UserError: this device does not report it.
     """
-    if device == "cuda":
-        import torch
-
-        return int(torch.cuda.mem_get_info()[0])
-    free = free_memory()
+    free = device_of(device).free_memory()
     if free is None:
-        raise UserError("the available memory is unknown on this system")
+        raise UserError(f"the available memory of device {device!r} is unknown")
+    if device != "cpu":
+        return free
     try:
         own = [Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current")]
     except OSError:
@@ -154,8 +152,7 @@ def attempt(payload: dict[str, Any]) -> bool:
         model, images = prepared(config, settings, device=payload["device"])  # type: ignore[arg-type]  # as above
         with torch.inference_mode():
             check("the model", lambda: model.eval()(images))
-            if payload["device"] == "cuda":
-                torch.cuda.synchronize()
+            device_of(payload["device"]).synchronize()
     except Exception as error:
         said = f"{error} {error.__cause__}".lower()
         if isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY):

@@ -70,6 +70,6 @@ def real_step(config: ModelConfig, settings: MeasureConfig, *, device: str, trai
 def why_not_run(modelled: int) -> str | None:
     """Why a step of so many bytes is not tried on this machine; None where it fits."""
     free = free_memory()
-    if free is None or modelled <= SPARE * free:
+    if modelled <= SPARE * free:
         return None
     return f"it is modelled to need {modelled / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free"

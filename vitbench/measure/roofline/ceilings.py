@@ -10,6 +10,7 @@ higher: a ceiling here is what torch reaches at the same dtype, threads and devi
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ import torch
 
 from vitbench.declare.sizes import as_pair
 from vitbench.declare.vit import ViTConfig
-from vitbench.devices.host_memory import available_memory, last_level_cache
+from vitbench.devices import device_of
 from vitbench.measure.roofline.memory_traffic import traffic
 from vitbench.models import build
 from vitbench.stats.estimates import Interval, mean_interval
@@ -37,6 +38,9 @@ SMALL_VIT = ViTConfig(img_size=4, patch_size=2, in_chans=1, num_classes=2, embed
 LEAST_BUFFER, CUDA_BUFFER = 128 * 2**20, 2**30
 MEMORY_SHARE = 8
 """A buffer takes at most this part of the memory that is available."""
+
+FREE_IF_UNKNOWN = 2**31
+"""Bytes assumed to be available on a device that does not report them."""
 
 
 class NotMeasuredError(UserError):
@@ -189,9 +193,9 @@ def copy(
         timer: seconds; injected by tests.
         buffer: bytes of each of the two; by default what the machine's cache asks for and its memory allows.
     """
-    cache = last_level_cache() if device == "cpu" else torch.cuda.get_device_properties(0).L2_cache_size
+    place = device_of(device)
+    cache, free = place.last_level_cache(), place.free_memory() or FREE_IF_UNKNOWN
     wanted = CUDA_BUFFER if device == "cuda" else max(LEAST_BUFFER, cache or 0)
-    free = available_memory() if device == "cpu" else torch.cuda.mem_get_info()[0]
     length = min(wanted, free // MEMORY_SHARE) if buffer is None else buffer
     try:
         source = torch.ones(length // 4, dtype=torch.float32, device=device)
@@ -265,6 +269,7 @@ class _How:
             found.append(work * calls / (self.timer() - begin))
         return tuple(found)
 
-    def synchronize(self) -> None:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
+    @functools.cached_property
+    def synchronize(self) -> Callable[[], None]:
+        """Waits for the device; looked up once, because it is called between two readings of the clock."""
+        return device_of(self.device).synchronize

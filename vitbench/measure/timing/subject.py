@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.declare.measure import Placement
+from vitbench.devices import Device, device_of
 from vitbench.measure.timing.compiled import Compiled
 from vitbench.measure.timing.train_step import Step, UntrainableError
 from vitbench.utils.errors import UserError
@@ -67,12 +68,16 @@ class Subject:
     @functools.cached_property
     def asynchronous(self) -> bool:
         """Whether a call returns before the device has done it."""
-        return torch.device(self.device).type == "cuda"
+        return self._place.is_asynchronous
+
+    @functools.cached_property
+    def _place(self) -> Device:
+        return device_of(self.device)
 
     def synchronize(self) -> None:
         """Waits until the device has done what it was told."""
         if self.asynchronous:
-            torch.cuda.synchronize(self.device)
+            self._place.synchronize()
 
 
 def _is_finite(output: Any) -> bool:

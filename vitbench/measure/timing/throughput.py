@@ -44,7 +44,7 @@ def measure(
         window_s: seconds of back-to-back calls in a window, at least.
         windows: per subject. Each round has a fresh placement and a random order.
         seed: of placements and orders.
-        meter: of energy; it notes every window under the subject's name.
+        meter: of energy; it records every window under the subject's name.
         timer: seconds; injected by tests.
 
     Returns:
@@ -63,5 +63,5 @@ def measure(
                 with blame(name):
                     rates[name].append(_window(calls[name], subjects[name], window_s, timer))
                 if meter is not None:
-                    meter.note(name, rates[name][-1])
+                    meter.record(name, rates[name][-1])
     return rates

@@ -1,4 +1,4 @@
-"""One job, as it runs in a process of its own: a function is called, what it returns or raises goes up a pipe."""
+"""One job in a process of its own: it calls a function and sends what this returns or raises through a pipe."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ from typing import Any, TypeAlias
 from vitbench.records.record import Environment, Status
 
 On: TypeAlias = Callable[[str], None]
-"""Called by a job with the name of what it turns to next, so that a crash can be laid at somebody's door. Costs a
-microsecond and wakes nobody, so it may stand between two timed calls."""
+"""A job calls it with the name of the variant that it works on next, so that a crash can be attributed to a variant.
+A call costs a microsecond and wakes no process, so it may stand between two timed calls."""
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc")
 NO_ROOM = ("no space left on device", "disk quota exceeded")
 
+RESUME = "recorded results are kept; run the same command to resume"
+"""The end of a message about a run that cannot continue."""
+
 
 class Board:
-    """What a job is busy with, in memory that it shares with the executor: readable however the job ends."""
+    """What a job works on, in memory that it shares with the executor: readable however the job ends."""
 
     SIZE = 4096
 
     def __init__(self, fd: int) -> None:
         self._memory = mmap.mmap(fd, self.SIZE)
-        self._turns = 0
+        self._changes = 0
 
     def write(self, subject: str) -> None:
         name = subject.encode("utf-8", "replace")[: self.SIZE - 16]
-        self._turns += 1
-        self._memory[: 16 + len(name)] = struct.pack("<QQ", self._turns, len(name)) + name
+        self._changes += 1
+        self._memory[: 16 + len(name)] = struct.pack("<QQ", self._changes, len(name)) + name
 
     def read(self) -> tuple[int, str | None]:
-        """How often it turned to something, and to what last."""
-        turns, length = struct.unpack("<QQ", self._memory[:16])
-        return turns, self._memory[16 : 16 + length].decode("utf-8", "replace") if turns else None
+        """The number of changes, and the last subject."""
+        changes, length = struct.unpack("<QQ", self._memory[:16])
+        return changes, self._memory[16 : 16 + length].decode("utf-8", "replace") if changes else None
 
     def close(self) -> None:
         self._memory.close()
@@ -50,57 +53,40 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """``function(payload, on)`` in a process of its own; it returns plain values and numpy arrays.
+    """A call ``function(payload, on)`` in a process of its own; it returns plain values and numpy arrays."""
 
-    Attributes:
-        function: ``package.module:function``.
-        payload: its argument; pickled.
-        timeout_s: how long it may take, or may stay at one thing if it calls ``on``.
-        spawn: start a new interpreter (CUDA, allocator settings) instead of forking the server.
-        env: environment variables for a spawned one.
-        cores: that it keeps busy; what an executor of several machines reserves for it.
-        gpus: likewise.
-        memory_bytes: that it is modelled to need; 0 where that is not known.
-        alone: it needs a whole machine to itself.
-    """
-
-    function: str
-    payload: Any = None
-    timeout_s: float | None = None
-    spawn: bool = False
-    env: Mapping[str, str] = field(default_factory=dict)
-    cores: int = 1
+    function: str  # "package.module:function"
+    payload: Any = None  # pickled
+    timeout_s: float | None = None  # for the job, or for each subject if it calls ``on``
+    spawn: bool = False  # start a new interpreter (for CUDA and allocator settings) instead of forking the server
+    env: Mapping[str, str] = field(default_factory=dict)  # environment variables of the new interpreter
+    cores: int = 1  # to reserve on a cluster
     gpus: float = 0.0
-    memory_bytes: int = 0
-    alone: bool = False
+    memory_bytes: int = 0  # modelled; 0: unknown
+    alone: bool = False  # it needs a whole machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a job ended, whatever happened to it.
-
-    ``lost``: not the job failed but what ran it, a worker or a machine; so it may be run again. ``losses``: why it was
-    lost before, each time. ``no_room``: a disk was full, which is nobody's failure. ``environment``: of the machine
-    that ran it, where that was another one than the scheduler's (``machine.environment``).
-    """
+    """How a job ended."""
 
     status: Status
     value: Any = None
-    reason: str | None = None
+    reason: str | None = None  # one line
     traceback: str | None = None
-    output: str = ""  # the last lines that it printed
-    on: str | None = None  # what it was busy with
+    output: str = ""  # the end of what a failed job printed
+    on: str | None = None  # the subject that it last named
     started: str = ""
     seconds: float = 0.0
-    lost: bool = False
-    losses: tuple[str, ...] = ()
-    no_room: bool = False
-    environment: Environment | None = None
+    lost: bool = False  # its worker or machine was lost, the job did not fail: it may run again
+    losses: tuple[str, ...] = ()  # the reasons of earlier losses
+    no_room: bool = False  # a disk was full, which is not the job's failure
+    environment: Environment | None = None  # of its machine, if that is not the scheduler's
 
 
 def work(channel: int, board: int) -> None:
-    """Receives a job, runs it, sends the result, and ends this process without further ado."""
-    faulthandler.enable(2)  # a segmentation fault tells where it happened, in the output that is kept
+    """Receives a job, runs it, sends the result, and ends this process at once."""
+    faulthandler.enable(2)  # a segmentation fault prints where it happened into the output that is kept
     connection = Connection(channel)
     on = Board(board).write
     job: Job = connection.recv()
@@ -111,27 +97,27 @@ def work(channel: int, board: int) -> None:
         message = ("result", function(job.payload, on))
     except BaseException as error:  # noqa: BLE001  # sys.exit in a user's model is a failed trial too
         message = ("error", *explain(error))
-    with contextlib.suppress(OSError, ValueError):  # a job may have closed its own standard output
+    with contextlib.suppress(OSError, ValueError):  # the job may have closed its standard output
         sys.stdout.flush()
         sys.stderr.flush()
     connection.send(message)
-    os._exit(0)  # no destructors: nothing of this process is needed any more
+    os._exit(0)  # without destructors: nothing of this process is needed any more
 
 
 def explain(error: BaseException) -> tuple[Status, str, str, bool]:
-    """Status, reason in one line, traceback, and whether it is the disk's fault."""
+    """Status, reason in one line, traceback, and whether a full disk caused the error."""
     from vitbench.utils.errors import UserError
 
     text = " ".join(str(error).split())
     root = error
     while root.__cause__ is not None:
-        root = root.__cause__  # what went wrong, under what was said about it
+        root = root.__cause__
     status: Status = "failed"
     no_room = any(words in str(root).lower() for words in NO_ROOM)
     if isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY):
         status = "oom"
     elif type(root).__name__ == "Diverged":  # train.Diverged; importing it here would load torch
         status = "diverged"
-    ours = isinstance(error, UserError) or status == "diverged"
-    reason = text if ours else f"{type(error).__name__}: {text}".removesuffix(": ")
+    expected = isinstance(error, UserError) or status == "diverged"
+    reason = text if expected else f"{type(error).__name__}: {text}".removesuffix(": ")
     return status, reason[:1000], "".join(traceback.format_exception(error))[-8000:], no_room

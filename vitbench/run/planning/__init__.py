@@ -1,6 +1,5 @@
-"""From an ablation to the trials that are still to be run. No torch.
+"""From an ablation to the trials that are still to run. No torch.
 
-A ``trial`` and its ids; all ``trials`` of an ablation as lazy ``blocks``; held against what is ``recorded``
-(``sorting``), here or in other folders (``shared``), they become a ``plan``, which a dry run shows (``preview``, with
-MACs by ``counting``).
+``trial`` defines a trial and its ids, ``trials`` lists the trials of an ablation as ``lazy_trials``, ``reuse`` finds
+those that are recorded, and ``plan`` puts it all together. A dry run prints the plan (``preview``) with its ``macs``.
 """

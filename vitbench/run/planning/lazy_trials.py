@@ -1,44 +1,25 @@
-"""Very many trials as sequences in which each is made when it is asked for. No torch."""
+"""Sequences of very many trials, each of which is built on access. No torch."""
 
 from __future__ import annotations
 
 import bisect
 import itertools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 from vitbench.run.planning.trial import SESSIONS, Kind, Recipe, Trial
 
 
-class _Lazy(Sequence[Trial]):
-    """A sequence by its items; a slice of it is a list."""
-
-    @overload
-    def __getitem__(self, index: int) -> Trial: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Trial]: ...
-
-    def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
-        if isinstance(index, slice):
-            return [self._made(i) for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{index} of {len(self)} trials")
-        return self._made(index % len(self))
-
-    def _made(self, index: int) -> Trial:
-        raise NotImplementedError
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class Block(_Lazy):
-    """Trials of one kind, under one recipe and seed.
+class Block:
+    """Trials of one kind, recipe and seed, as a sequence.
 
     Attributes:
-        kind, recipe, seed: of all of them.
-        make: a trial of an item.
-        items: what distinguishes them; blocks that differ in the seed alone share it.
+        kind, recipe, seed: the same for all trials.
+        make: builds the trial of an item.
+        items: what distinguishes the trials. Blocks that differ only in the seed share this sequence.
     """
 
     kind: Kind
@@ -53,38 +34,34 @@ class Block(_Lazy):
     def __iter__(self) -> Iterator[Trial]:
         return map(self.make, self.items)
 
-    def _made(self, index: int) -> Trial:
+    def __getitem__(self, index: int) -> Trial:
         return self.make(self.items[index])
 
     def only(self, indices: Iterable[int]) -> Block:
-        """Those of its trials."""
+        """A block of these of its trials."""
         return Block(self.kind, self.recipe, self.seed, self.make, [self.items[i] for i in indices])
 
     @property
     def alone(self) -> bool:
-        """Whether they are timing sessions."""
+        """Whether the trials are timing sessions."""
         return self.kind in SESSIONS
 
     @property
     def label(self) -> str:
-        """The kind; accuracies under tuned recipes are a kind of their own."""
+        """The kind; accuracies under tuned recipes have a label of their own."""
         return self.kind if self.recipe == "same" else f"{self.kind}, tuned"
 
 
 def block_of(trials: Sequence[Trial]) -> Block:
-    """A block of alike trials that are there already, of one at least."""
-    return Block(trials[0].kind, trials[0].recipe, trials[0].seed, _itself, trials)
+    """A block of existing trials (at least one) of one kind, recipe and seed."""
+    return Block(trials[0].kind, trials[0].recipe, trials[0].seed, lambda trial: trial, trials)
 
 
-def _itself(trial: Trial) -> Trial:
-    return trial
-
-
-class Blocks(_Lazy):
-    """Blocks one after another, as one sequence of trials; those without trials are left out."""
+class Blocks:
+    """Blocks in a row, as one sequence of trials, without empty blocks."""
 
     def __init__(self, parts: Iterable[Block] = ()) -> None:
-        """Nothing is made."""
+        """Builds no trial."""
         self.parts = tuple(part for part in parts if part.items)
         self._ends = list(itertools.accumulate(map(len, self.parts)))
 
@@ -94,21 +71,22 @@ class Blocks(_Lazy):
     def __iter__(self) -> Iterator[Trial]:
         return itertools.chain.from_iterable(self.parts)
 
-    def _made(self, index: int) -> Trial:
+    def __getitem__(self, index: int) -> Trial:
+        index = range(len(self))[index]
         number = bisect.bisect_right(self._ends, index)
         return self.parts[number][index - self._ends[number]]
 
     def of(self, *kinds: Kind, recipe: Recipe | None = None) -> Blocks:
-        """Those of some kinds."""
+        """The blocks of these kinds."""
         return Blocks(part for part in self.parts if part.kind in kinds and recipe in {None, part.recipe})
 
     def by_seed(self) -> Iterator[Blocks]:
-        """Seed by seed."""
+        """The blocks of each seed, in the order of the seeds."""
         for seed in sorted({part.seed or 0 for part in self.parts}):
             yield Blocks(part for part in self.parts if (part.seed or 0) == seed)
 
     def without(self, ids: Collection[str]) -> Blocks:
-        """All but the trials with these ids, which have one variant each."""
+        """All trials but those with these ids; the ids are of trials with one variant."""
         if not ids:
             return self
         return Blocks(
@@ -118,8 +96,8 @@ class Blocks(_Lazy):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of each kind; a session is one."""
-        found: dict[str, int] = {}
+        """The number of trials by label; a session counts once."""
+        found = Counter[str]()
         for part in self.parts:
-            found[part.label] = found.get(part.label, 0) + len(part)
-        return found
+            found[part.label] += len(part)
+        return dict(found)

@@ -1,42 +1,38 @@
-"""MACs before anything is measured: by arithmetic where there is a formula, else in a worker. No torch."""
+"""MACs of the variants of a plan, before anything is measured: by formula, otherwise in a worker. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.variant import Variant
 from vitbench.measure.counts.closed_form import closed_form
-from vitbench.run.executors.job import Result
 
-COUNTED = 100
-"""Models whose MACs are counted for a plan, at most; they stand for the others."""
+SAMPLE = 100
+"""The largest number of models whose MACs a dry run counts; the others are estimated from these."""
 
 
 def sampled_macs(
-    variants: Sequence[Variant], count: Callable[[Sequence[Variant]], Iterable[tuple[int, Result]]]
+    variants: Sequence[Variant], count: Callable[[Sequence[Variant]], Mapping[str, int]]
 ) -> dict[str, int]:
-    """Variant → MACs per image, of all or of ``COUNTED`` models that are evenly spread.
+    """MACs per image by variant, of all variants or of ``SAMPLE`` evenly spread ones.
 
     Args:
-        variants: of a plan; those that cannot be have no number.
-        count: those of some for which there is no formula, in a worker; what fails has no number.
+        variants: the variants of a plan; impossible ones get no number.
+        count: counts the MACs of variants that have no formula; it may leave some out.
     """
-    able = [variant for variant in variants if variant.model is not None]
-    chosen = [able[i] for i in spread(len(able), COUNTED)]
-    found = {variant.name: _formula(variant.model) for variant in chosen}
-    others = [variant for variant in chosen if found[variant.name] is None]
-    for index, result in count(others) if others else ():
-        if result.status == "ok":
-            found[others[index].name] = result.value[0].values["macs"]
-    return {name: macs for name, macs in found.items() if macs is not None}
+    possible = [variant for variant in variants if variant.model is not None]
+    chosen = [possible[i] for i in spread(len(possible), SAMPLE)]
+    found = {variant.name: macs for variant in chosen if (macs := _by_formula(variant.model)) is not None}
+    others = [variant for variant in chosen if variant.name not in found]
+    return {**found, **(count(others) if others else {})}
 
 
-def _formula(model: ModelConfig | None) -> int | None:
+def _by_formula(model: ModelConfig | None) -> int | None:
     return None if model is None or isinstance(model, ExternalConfig) else closed_form(model).macs
 
 
 def spread(count: int, most: int) -> Sequence[int]:
-    """The numbers under ``count``, or ``most`` of them, evenly spread, the first and the last among them."""
+    """The numbers below ``count``, or ``most`` evenly spread ones including the first and the last."""
     return range(count) if count <= most else [i * (count - 1) // (most - 1) for i in range(most)]

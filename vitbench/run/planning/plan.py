@@ -1,4 +1,4 @@
-"""Ablation and records → the trials that are still to be run. No torch, no processes."""
+"""The plan of a run: an ablation and the records of its folder in, the trials that are still to run out. No torch."""
 
 from __future__ import annotations
 
@@ -12,66 +12,47 @@ from vitbench.declare.data import DataConfig
 from vitbench.declare.serialize import as_dict, completed, defaults
 from vitbench.declare.sizes import as_pair
 from vitbench.declare.variant import Variant
+from vitbench.records.comparability import differences
 from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import chosen
 from vitbench.run.planning.lazy_trials import Blocks, block_of
-from vitbench.run.planning.pending import Sorted
-from vitbench.run.planning.recorded import Recorded
+from vitbench.run.planning.reuse import RecordIndex, TrialSplit
 from vitbench.run.planning.trial import CONTROLLED, KINDS, TRAINED, Kind, Trial
-from vitbench.run.planning.trials import Survey, Trials
+from vitbench.run.planning.trials import Preflight, Trials
 from vitbench.utils.errors import UserError
 from vitbench.utils.garbage_collection import without_collector
 
-NOTHING = "(nothing)"
 WEIGHTS = "weights"
-"""The folder, beside the records, of trained models that other trials need."""
+"""The folder, beside the records, for trained models that other trials need."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run will do.
-
-    Attributes:
-        name: of the ablation.
-        ablation: its declaration, settings overridden.
-        survey: of data and device.
-        seeds: how many.
-        variants: every row, the impossible ones with their reason.
-        trials: still to be run, in order: costs, timing sessions, accuracies seed by seed, tuning, tuned accuracies;
-            each is made when it is asked for, and anew when it is asked for again.
-        reused: trials whose records are there already.
-        failures: records of trials that failed in an earlier run and are not repeated.
-        copies: of records that are there, for variants of which they are true too.
-        taken: what was, or would be, taken over from other results folders, in sentences.
-        tuning: whose tries count for whom, as the plan record says it; None without.
-        total: trials of a whole run, by kind, whether recorded or not.
-        macs: of each variant per image, where they were counted (a dry run counts them).
-        seconds: estimate of the wall-clock time.
-    """
+    """What a run will do: ``trials``, in order, and what it need not do again."""
 
     name: str
-    ablation: Ablation
-    survey: Survey
+    ablation: Ablation  # with the settings of the command line
+    preflight: Preflight
     seeds: int
-    variants: tuple[Variant, ...]
+    variants: tuple[Variant, ...]  # every row; impossible ones carry their reason
     trials: Blocks
-    reused: Blocks
-    failures: tuple[Record, ...]
-    copies: tuple[Record, ...] = ()
-    taken: tuple[str, ...] = ()
-    tuning: Mapping[str, Any] | None = None
-    total: Mapping[str, int] = field(default_factory=dict)
-    macs: Mapping[str, int] = field(default_factory=dict)
-    seconds: float | None = None
+    reused: Blocks  # already recorded
+    failures: tuple[Record, ...]  # of earlier runs; these trials are not repeated
+    copies: tuple[Record, ...] = ()  # records to write for variants that share a recorded measurement
+    reuse_notes: tuple[str, ...] = ()  # what comes from other results folders, in sentences
+    tuning: Mapping[str, Any] | None = None  # which tries count for which variant, as in the plan record
+    total: Mapping[str, int] = field(default_factory=dict)  # trials of a whole run by kind, recorded or not
+    macs: Mapping[str, int] = field(default_factory=dict)  # per image by variant, as far as a dry run counted them
+    seconds: float | None = None  # estimated wall-clock time
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials still to be run, by kind; a session is one."""
+        """The number of trials still to run, by kind; a session counts once."""
         return self.trials.counts
 
     @property
     def needed(self) -> list[Trial]:
-        """The trials whose models those need that are still to be run."""
+        """The trials whose trained models other trials of this run need."""
         return _needed(self.trials) if any(v.borrows for v in self.variants) else []
 
     @property
@@ -80,21 +61,21 @@ class Plan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What all records of a folder must share."""
-        ablation, data = self.ablation, self.survey.data
-        share = {key: value for key, value in as_dict(ablation.data_settings).items() if key != "type"}
+        """The settings that all records of a folder share."""
+        ablation, data = self.ablation, self.preflight.data
+        data_settings = {key: value for key, value in as_dict(ablation.data_settings).items() if key != "type"}
         return {
-            "data": {"name": data["name"], "version": data["version"], **share},
+            "data": {"name": data["name"], "version": data["version"], **data_settings},
             "train": as_dict(ablation.train),
             "measure": as_dict(ablation.measure),
             "baseline": as_dict(ablation.baseline),
-            "device": self.survey.device,
+            "device": self.preflight.device,
         }
 
 
 def make_plan(
     ablation: Ablation,
-    survey: Survey,
+    preflight: Preflight,
     *,
     name: str,
     seeds: int,
@@ -103,62 +84,53 @@ def make_plan(
     kinds: Sequence[Kind] = KINDS,
     directory: Path | None = None,
 ) -> Plan:
-    """The trials of these kinds that the records do not hold yet.
+    """The plan for these kinds of trials, given the records of the folder ``directory``.
 
-    Args:
-        ablation: what to run.
-        survey: of data and device.
-        name: of the ablation.
-        seeds: how many.
-        records: of the folder.
-        timeout_s: what a trial may take.
-        kinds: what to measure.
-        directory: the folder, where the models lie that other trials need.
+    A trial that timed out earlier runs again if ``timeout_s`` now allows it more time.
 
     Raises:
-        UserError: a baseline that is not made for the data.
+        UserError: the baseline does not fit the data.
     """
-    check_data(ablation, survey.data)
-    every = Trials(ablation, survey, seeds)
-    tuning = every.tuning() if {"accuracy", "tuning"} <= set(kinds) else None
-    recorded = Recorded(records, timeout_s) if records else None
-    found = Sorted(recorded)
+    check_data(ablation, preflight.data)
+    all_trials = Trials(ablation, preflight, seeds)
+    tuning = all_trials.tuning() if {"accuracy", "tuning"} <= set(kinds) else None
+    index = RecordIndex(records, timeout_s) if records else None
+    split = TrialSplit(index)
     with without_collector():
-        whole = list(every.measured(kinds))
+        whole = list(all_trials.measured(kinds))
     for block in whole:
-        found.add(block)
+        split.add(block)
     if tuning is not None:
-        tries = [block_of(every.tries())]
-        whole += [*tries, *every.to_tune([v.name for v in every.able])]
-        before = len(found.left)
-        for block in tries:
-            found.add(block)
-        waiting = {trial.variants[0].name for block in found.left[before:] for trial in block}
-        open_ = {variant for variant, tried in tuning["of"].items() if tried in waiting}
+        tries = block_of(all_trials.tries())
+        whole += [tries, *all_trials.to_tune([v.name for v in all_trials.able])]
+        before = len(split.to_run)
+        split.add(tries)
+        unfinished = {trial.variants[0].name for block in split.to_run[before:] for trial in block}
+        undecided = {variant for variant, tried in tuning["of"].items() if tried in unfinished}
         winners = chosen({"tuning": tuning}, records)
-        for block in every.tuned({variant: won for variant, won in winners.items() if variant not in open_}):
-            found.add(block)
-        found.left += every.to_tune(open_)
-    left, lost = Blocks(found.left), list[Trial]()
-    if recorded is not None and any(v.borrows for v in every.able):
-        lost = list(_lost(left, recorded, directory))
+        for block in all_trials.tuned({name: won for name, won in winners.items() if name not in undecided}):
+            split.add(block)
+        split.to_run += all_trials.to_tune(undecided)
+    to_run, lost = Blocks(split.to_run), list[Trial]()
+    if index is not None and any(v.borrows for v in all_trials.able):
+        lost = list(_lost_models(to_run, index, directory))
     return Plan(
         name=name,
         ablation=ablation,
-        survey=survey,
+        preflight=preflight,
         seeds=seeds,
-        variants=every.variants,
-        trials=Blocks([*(block_of([trial]) for trial in lost), *left.parts]),
-        reused=Blocks(found.reused).without({trial.only_id for trial in lost}),
-        failures=tuple(found.failures.values()),
-        copies=tuple(found.copies),
+        variants=all_trials.variants,
+        trials=Blocks([*(block_of([trial]) for trial in lost), *to_run.parts]),
+        reused=Blocks(split.reused).without({trial.only_id for trial in lost}),
+        failures=tuple(split.failures.values()),
+        copies=tuple(split.copies),
         tuning=tuning,
         total=Blocks(whole).counts,
     )
 
 
 def _needed(trials: Blocks) -> list[Trial]:
-    """The trials whose models these need; each once, after those that are needed earlier."""
+    """The trials whose models these trials need, each once and after the trials that it needs itself."""
     found = dict[Trial, None]()
     for needed in (needed for trial in trials.of(*TRAINED) for needed in trial.needs.values()):
         found.pop(needed, None)
@@ -166,55 +138,50 @@ def _needed(trials: Blocks) -> list[Trial]:
     return list(found)
 
 
-def _lost(left: Blocks, recorded: Recorded, directory: Path | None) -> Iterator[Trial]:
-    """Trials that are recorded, but whose model is gone, and is needed by what is still to be run."""
-    queue, met = _needed(left), set[str]()
+def _lost_models(to_run: Blocks, index: RecordIndex, directory: Path | None) -> Iterator[Trial]:
+    """Recorded trials that must be trained again: their model file is gone, and a trial that is to run needs it."""
+    queue, met = _needed(to_run), set[str]()
     while queue:
         needed = queue.pop()
-        name = needed.only_id
-        if name in met or (directory is not None and weights_of(directory, needed).is_file()):
+        if needed.only_id in met or (directory is not None and weights_of(directory, needed).is_file()):
             continue
-        if any(record.ok for record in recorded.of(needed, needed.variants[0])):
-            met.add(name)
+        if any(record.ok for record in index.find(needed.only_id)):
+            met.add(needed.only_id)
             yield needed
             queue += needed.needs.values()
 
 
 def weights_of(directory: Path, trial: Trial) -> Path:
-    """The file that a trained model is left in for those who need it."""
+    """The file of a trained model that other trials need."""
     return directory / WEIGHTS / f"{trial.only_id}.safetensors"
 
 
 def check_data(ablation: Ablation, data: Mapping[str, Any]) -> None:
-    """Raises UserError where the baseline is not made for the data set's images and classes."""
+    """Raises UserError if the baseline does not fit the images and classes of the data set."""
     model = ablation.baseline
-    has = (as_pair(data["img_size"]), data["in_chans"], data["num_classes"])
-    takes = (as_pair(model.img_size), model.in_chans, model.num_classes)
-    if takes != has:
+    expected = (as_pair(data["img_size"]), data["in_chans"], data["num_classes"])
+    actual = (as_pair(model.img_size), model.in_chans, model.num_classes)
+    if actual != expected:
         raise UserError(
-            f"data set {data['name']} has img_size={data['img_size']}, in_chans={has[1]}, num_classes={has[2]}, but "
-            f"the baseline says img_size={model.img_size}, in_chans={takes[1]}, num_classes={takes[2]}: "
-            "write the data set's into the ablation's baseline"
+            f"data set {data['name']} has img_size={data['img_size']}, in_chans={expected[1]}, "
+            f"num_classes={expected[2]}, but the baseline has img_size={model.img_size}, in_chans={actual[1]}, "
+            f"num_classes={actual[2]}: set these three in the ablation's baseline to the values of the data set"
         )
 
 
 def check_settings(plan: Plan, records: Iterable[Record], directory: Path) -> None:
-    """Raises UserError where a folder holds records made under other settings, naming each difference.
+    """Raises UserError if the folder holds records with other settings; the message names each difference.
 
-    What an earlier version had no knob for was at its default.
+    A setting that a record lacks had its default value.
     """
     last = next((r for r in reversed(list(records)) if r.kind == "plan"), None)
     if last is None:
         return
-    then, now = (dict(_flat(_filled(settings))) for settings in (last.settings, plan.settings))
-    differences = [
-        f"{key}={then.get(key, NOTHING)}, you asked for {now.get(key, NOTHING)}"
-        for key in sorted({*then, *now})
-        if then.get(key, NOTHING) != now.get(key, NOTHING)
-    ]
-    if differences:
+    found = sorted(differences(_filled(last.settings), _filled(plan.settings)))
+    if found:
+        named = "; ".join(f"{path}={then}, you asked for {now}" for path, then, now in found)
         raise UserError(
-            f"{directory} holds records made with {'; '.join(differences)}: "
+            f"{directory} holds records made with {named}: "
             "type --results OTHER, or --fresh to move that folder aside and start over"
         )
 
@@ -223,14 +190,6 @@ def _filled(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**completed(settings), "data": {**defaults(DataConfig), **settings["data"]}}
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def session_size(trial: Trial) -> int:
-    """Records that a session gives."""
+    """The number of records that a timing session gives."""
     return sum(1 for variant in trial.variants for _ in trial.rows(variant)) + (trial.kind in CONTROLLED)

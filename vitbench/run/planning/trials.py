@@ -26,8 +26,8 @@ SESSION_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What only a process with torch could say: see ``surveying``."""
+class Preflight:
+    """What must be known before planning and only a process with torch can say (``run.preflight``)."""
 
     device: str
     data: dict[str, Any]  # the DataSpec
@@ -35,20 +35,20 @@ class Survey:
     sources: dict[str, str] = dataclasses.field(
         default_factory=dict
     )  # external model or checkpoint → digest of the file it stands in
-    cards: Sequence[int] = ()  # bytes of each GPU
+    gpu_bytes: Sequence[int] = ()  # memory of each GPU
 
 
 class Trials:
     """The trials of an ablation on surveyed data, under so many seeds; blocks of them, in which each is made late."""
 
-    def __init__(self, ablation: Ablation, survey: Survey, seeds: int) -> None:
+    def __init__(self, ablation: Ablation, preflight: Preflight, seeds: int) -> None:
         """Expands the ablation; nothing is measured."""
-        self.ablation, self.survey, self.seeds = ablation, survey, seeds
+        self.ablation, self.preflight, self.seeds = ablation, preflight, seeds
         self.variants = tuple(ablation.variants())
         self.able = tuple(v for v in self.variants if v.model is not None)
         self._named = {v.name: v for v in self.able}
         self._needed: dict[tuple[str, int], Trial] = {}
-        self._common: dict[str, Any] = {"device": survey.device, "sources": tuple(survey.sources.items())}
+        self._common: dict[str, Any] = {"device": preflight.device, "sources": tuple(preflight.sources.items())}
         known: dict[Hashable, int] = {}
         self._settings = {_under(v): v for v in reversed(self.able)}
         self._groups: dict[tuple[int, ...], list[Group]] = {}
@@ -110,8 +110,8 @@ class Trials:
             kind=kind,
             variants=group[:1],
             also=_also(group),
-            data=(self.survey.data["name"], self.survey.data["version"]),
-            images=self.survey.data["num_train"],
+            data=(self.preflight.data["name"], self.preflight.data["version"]),
+            images=self.preflight.data["num_train"],
             seed=seed,
             needs=self.needs(group[0], needed_seed),
             **self._common,

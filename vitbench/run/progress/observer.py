@@ -1,31 +1,30 @@
-"""Watching a run, and how long it will take still. Nothing is drawn here."""
+"""``Observer``: the events of a sweep. The terminal view, ``progress.json`` and TensorBoard files are observers."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vitbench.declare.measure import MeasureConfig
 from vitbench.records.record import Record
-from vitbench.run.planning.lazy_trials import Blocks
-from vitbench.run.planning.trial import SESSIONS, TRAINED, Kind, Trial
+from vitbench.run.planning.trial import Trial
 
 if TYPE_CHECKING:
+    from vitbench.run.planning.lazy_trials import Blocks
     from vitbench.run.planning.plan import Plan
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """How far a sweep is.
 
     Attributes:
-        done: trials that ended, well or badly, in this run.
-        total: trials of this run.
-        failed: what could not be measured in this run; records say why.
-        running: what runs now.
-        remaining_s: estimate of the seconds left, from MACs and what has been observed so far.
+        done: trials of this sweep that have ended, with a result or without.
+        total: trials of this sweep.
+        failed: measurements of this sweep that failed; their records give the reasons.
+        running: the trials that are running.
+        remaining_s: estimated seconds until the sweep ends.
+        waiting_s: the part of it for trials that have not started.
     """
 
     done: int
@@ -33,32 +32,43 @@ class Progress:
     failed: int
     running: tuple[Trial, ...]
     remaining_s: float
+    waiting_s: float = 0.0
 
 
 class Observer:
-    """Told what happens; override what matters. Called between trials, never while a session is being timed.
+    """Receives the events of a sweep; override the ones that matter.
 
-    Nothing may be drawn from ``started`` of a trial with ``alone`` set until its ``finished``: the timing would see it.
+    Events arrive between trials, never while a session is being timed. From ``started`` to ``finished`` of a trial
+    with ``alone`` set, an observer must not do anything: the timing would show it.
     """
 
     def planned(self, plan: Plan) -> None:
-        """The plan stands; what was recorded before is in ``plan.reused``."""
+        """The plan is ready; ``plan.reused`` has the trials that were recorded before."""
+
+    def tuned(self, left: Blocks, reused: Blocks, failures: Sequence[Record]) -> None:
+        """The tuning has ended: the accuracy trials under tuned recipes are known.
+
+        Args:
+            left: trials to run.
+            reused: trials that were recorded before.
+            failures: records of the reused trials that failed.
+        """
 
     def started(self, trial: Trial) -> None:
-        """A trial begins."""
+        """A trial starts."""
 
     def finished(self, trial: Trial, records: list[Record]) -> None:
-        """A trial ended, and these records of it are on the disk."""
+        """A trial has ended, and these records of it are on the disk."""
 
     def progress(self, progress: Progress) -> None:
-        """After every start and end."""
+        """A trial has started or ended; follows ``started`` and ``finished``."""
 
     def note(self, text: str) -> None:
-        """Something that a reader should know: a repaired file, a variant left out of a timing."""
+        """A message for the user: a repaired file, a variant that is left out of a timing session."""
 
 
 class Observers(Observer):
-    """Tells all of them, in order."""
+    """Passes every event to several observers, in order."""
 
     def __init__(self, *observers: Observer) -> None:
         self.observers = observers
@@ -66,6 +76,10 @@ class Observers(Observer):
     def planned(self, plan: Plan) -> None:
         for observer in self.observers:
             observer.planned(plan)
+
+    def tuned(self, left: Blocks, reused: Blocks, failures: Sequence[Record]) -> None:
+        for observer in self.observers:
+            observer.tuned(left, reused, failures)
 
     def started(self, trial: Trial) -> None:
         for observer in self.observers:
@@ -82,111 +96,3 @@ class Observers(Observer):
     def note(self, text: str) -> None:
         for observer in self.observers:
             observer.note(text)
-
-
-STEP_S, FLOP_PER_S = 4e-3, 3e10
-"""What a small model's training step costs beside its arithmetic, and how fast one core does that: a first guess."""
-
-SECONDS: Mapping[Kind, float] = {"cost": 0.3, "memory": 1.0, "ceiling": 4.0}
-THROUGHPUT_S = 9.0
-UNKNOWN_MACS = 10_000_000
-
-
-@dataclass
-class Estimate:
-    """Seconds that trials take: a guess from MACs, corrected by the trials of their kind that have ended.
-
-    Args:
-        macs: of each variant per image, by name; an unknown one counts as the mean of the others.
-        num_train: images of the training split.
-        jobs: trainings side by side.
-    """
-
-    num_train: int
-    jobs: int
-    macs: dict[str, int] = field(default_factory=dict)
-    _sum: int = 0
-    _guessed: dict[Kind, float] = field(default_factory=lambda: defaultdict(float))
-    _took: dict[Kind, float] = field(default_factory=lambda: defaultdict(float))
-
-    def __post_init__(self) -> None:
-        self._sum = sum(self.macs.values())
-
-    def learn(self, macs: Mapping[str, int]) -> None:
-        """MACs that were counted."""
-        for name, number in macs.items():
-            self._sum += number - self.macs.get(name, 0)
-            self.macs[name] = number
-
-    def _macs(self, name: str) -> float:
-        if name in self.macs:
-            return self.macs[name]
-        return self._sum / len(self.macs) if self.macs else UNKNOWN_MACS
-
-    def guess(self, trial: Trial) -> float:
-        """Seconds by arithmetic alone."""
-        if trial.kind in SECONDS:
-            return SECONDS[trial.kind]
-        if trial.kind == "throughput":
-            return THROUGHPUT_S * len(trial.variants)
-        if trial.kind in TRAINED:
-            variant = trial.variants[0]
-            train, model = variant.train, variant.model
-            images = variant.images(self.num_train, 1 if model is None else model.num_classes)
-            seen = self.num_train if variant.data.same_steps else images
-            steps = train.epochs * max(1, seen // train.batch_size)
-            flops = 6 * self._macs(variant.name)
-            flops += 2 * self._macs(trial.needs["teacher"].variants[0].name) if "teacher" in trial.needs else 0
-            return steps * (STEP_S + flops * train.batch_size / FLOP_PER_S)
-        step = trial.kind == "train_step"
-        return sum(
-            _calls(v.measure)
-            * ((3 if step else 1) * (STEP_S / 4 + 2 * self._macs(v.name) * v.measure.batch_size / FLOP_PER_S))
-            for v in (trial.variants[0], *trial.variants)  # the clone of the baseline takes part
-        )
-
-    def observe(self, trial: Trial, seconds: float) -> None:
-        """A trial of this run ended, having taken so long."""
-        self._guessed[_like(trial.kind)] += self.guess(trial)
-        self._took[_like(trial.kind)] += seconds
-
-    def seconds(self, trial: Trial) -> float:
-        """The guess, corrected."""
-        return self.guess(trial) * self._correction(trial.kind)
-
-    def _correction(self, kind: Kind) -> float:
-        guessed = self._guessed[_like(kind)]
-        return self._took[_like(kind)] / guessed if guessed else 1.0
-
-    def guesses(self, trials: Blocks) -> dict[Kind, float]:
-        """Seconds by kind, by arithmetic alone."""
-        found: dict[Kind, float] = defaultdict(float)
-        known: dict[tuple[Kind, int], float] = {}
-        for part in trials.parts:
-            alike = part.kind, id(part.items)  # seeds do not differ
-            if alike not in known:
-                known[alike] = len(part) * SECONDS[part.kind] if part.kind in SECONDS else sum(map(self.guess, part))
-            found[part.kind] += known[alike]
-        return found
-
-    def remaining(self, waiting: Mapping[Kind, float], running: Mapping[Trial, float] | None = None) -> float:
-        """Wall-clock seconds for what waits, guessed so by kind, and for what has been running for so long."""
-        kinds = [(kind, seconds * self._correction(kind)) for kind, seconds in waiting.items()]
-        kinds += [(trial.kind, max(0.0, self.seconds(trial) - spent)) for trial, spent in (running or {}).items()]
-        alone = sum(seconds for kind, seconds in kinds if kind in SESSIONS)
-        side_by_side = sum(seconds for kind, seconds in kinds if kind not in SESSIONS)
-        return alone + side_by_side / self.jobs
-
-
-def _like(kind: Kind) -> Kind:
-    """The kind whose observed times tell of this one's: a tuning's try trains like any other."""
-    return "accuracy" if kind in TRAINED else kind
-
-
-def _calls(measure: MeasureConfig) -> int:
-    return measure.blocks * (2 * measure.cycles + 1) + 10
-
-
-def macs_of(records: Iterable[Record]) -> dict[str, Any]:
-    """Variant → MACs per image, from cost records."""
-    return {r.variant: r.values["macs"] for r in records if r.kind == "cost" and r.ok}

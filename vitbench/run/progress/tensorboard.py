@@ -1,9 +1,9 @@
-"""Curves and accuracies for TensorBoard: an event file a training, made from its record. No torch, no TensorFlow.
+"""Writes learning curves and accuracies for TensorBoard: one event file per training, from its record. No torch.
 
     results/NAME/tensorboard/VARIANT/seed_N/events.out.tfevents.…
 
 ``accuracy/test`` is one point, at the last epoch; ``loss/train``, ``loss/val`` and ``accuracy/val`` are curves over
-epochs, each at the time at which it was reached. Costs are one number a variant, and stand in the table.
+epochs, with the time of each epoch. Costs are one number per variant: the table has them.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ if TYPE_CHECKING:
     from vitbench.run.planning.plan import Plan
 
 TENSORBOARD = "tensorboard"
-"""The folder, beside the records; like the table it can be made again from them."""
+"""The folder for the event files, beside the records; they can be written again from the records."""
 
 PREFIX = "events.out.tfevents."
-"""What TensorBoard knows its files by."""
+"""TensorBoard recognizes its files by this prefix."""
 
 CURVES = {"loss/train": "train_loss", "loss/val": "val_loss", "accuracy/val": "val_accuracy"}
-"""Tag → array of an accuracy record's artifact."""
+"""Array in the artifact of an accuracy record, by TensorBoard tag."""
 
 LONGEST = 200
-"""Characters of a folder's name."""
+"""Most characters in the name of a folder."""
 
 
 def check_tensorboard() -> None:
-    """Raises UserError where TensorBoard, which knows the format, is not installed."""
+    """Raises UserError if TensorBoard, which writes the files, is not installed."""
     if find_spec("tensorboard") is None:
         raise UserError("--tensorboard needs TensorBoard, which is not installed: type pip install 'vitbench[trace]'")
 
 
 class Scalars(Observer):
-    """Writes an event file for every training that has a record, once.
+    """Writes one event file for every training that has a record.
 
-    A file is named after its record, and written in one step; what a killed run could not write any more is made up
-    for when the next one begins. What cannot be written is told of once, and ends no run.
+    A file is named after its record and written in one step. The next run writes the files that a killed run could
+    not write. If a file cannot be written, the user is told once and the run continues.
 
     Args:
-        directory: of the results.
-        note: told what could not be written.
+        directory: the results folder.
+        note: receives the message about a file that cannot be written.
     """
 
     def __init__(self, directory: Path, note: Callable[[str], None]) -> None:
@@ -61,11 +61,11 @@ class Scalars(Observer):
         self._tell = note
         self._told = False
 
-    def planned(self, plan: Plan) -> None:  # noqa: ARG002  # an observer's
+    def planned(self, plan: Plan) -> None:  # noqa: ARG002
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Writes what is missing of all that is recorded."""
+        """Writes the missing files of all records."""
         self._write(read(self.directory, lambda _: None))
 
     def finished(self, trial: Trial, records: list[Record]) -> None:  # noqa: ARG002
@@ -83,13 +83,13 @@ class Scalars(Observer):
 
 
 def run_name(record: Record) -> str:
-    """``VARIANT/seed_N``, as TensorBoard lists it; under a tuned recipe ``VARIANT/seed_N_tuned``."""
+    """The name in TensorBoard: ``VARIANT/seed_N``, or ``VARIANT/seed_N_tuned`` under a tuned recipe."""
     tuned = "_tuned" * (record.settings.get("recipe") == "tuned")
     return f"{folder_name(record.variant)}/seed_{record.seed}{tuned}"
 
 
 def folder_name(variant: str) -> str:
-    """A variant's name as one folder's; where it had to be changed, with a hash, so that no two become one."""
+    """A folder name for a variant; if characters had to be replaced, a hash keeps it unique."""
     safe = re.sub(r"[^\w.=,+-]", "_", variant, flags=re.ASCII)[:LONGEST]
     if safe == variant and safe.strip("."):
         return safe
@@ -97,10 +97,10 @@ def folder_name(variant: str) -> str:
 
 
 def write_events(directory: Path, name: str, record: Record) -> Path:
-    """Writes the record's event file, unless it is there, in the place of an older record's; returns where it stands.
+    """The path of the record's event file, which is written if it is missing; it replaces files of older records.
 
     Raises:
-        OSError, ValueError, KeyError, BadZipFile: it cannot be written, or the record's arrays cannot be read.
+        OSError, ValueError, KeyError, BadZipFile: the file cannot be written, or the record's arrays cannot be read.
     """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -124,7 +124,7 @@ def write_events(directory: Path, name: str, record: Record) -> Path:
 
 
 def points(directory: Path, record: Record) -> Iterator[tuple[str, int, float, float]]:
-    """Tag, epoch, seconds since the training began and value of each point; the train loss begins with epoch 1."""
+    """Tag, epoch, seconds since the training started, and value of each point; the training loss starts at epoch 1."""
     curve = _curve(directory, record)
     for index, (epoch, seconds) in enumerate(zip(curve["epoch"], curve["seconds"], strict=True)):
         for tag, array in CURVES.items():
@@ -134,7 +134,7 @@ def points(directory: Path, record: Record) -> Iterator[tuple[str, int, float, f
 
 
 def _curve(directory: Path, record: Record) -> Mapping[str, Any]:
-    """Of its arrays those that are needed: an artifact holds the logits of the test split too."""
+    """The arrays of the learning curve; the artifact also has large ones, which are not read."""
     import numpy as np
 
     (name,) = record.artifacts

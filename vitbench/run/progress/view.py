@@ -1,4 +1,4 @@
-"""How a run looks from the terminal: a live line with the time left, or plain lines where output is no terminal."""
+"""The progress of a sweep in the terminal: a live bar, or one line per trial where the output is no terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from vitbench.run.planning.trial import Trial
 from vitbench.run.progress.observer import Observer, Progress
 
 if TYPE_CHECKING:
+    from vitbench.run.entry_points import Outcome
     from vitbench.run.planning.plan import Plan
-    from vitbench.run.schedule import Outcome
 
 
 def duration(seconds: float) -> str:
@@ -28,20 +28,30 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def time_left(remaining_s: float, failed: int = 0) -> str:
+    """``"about 5 min 10 s left, 2 failed"``."""
+    return f"about {duration(remaining_s)} left" + f", {failed} failed" * bool(failed)
+
+
+def failure(subject: str, status: str, reason: str | None) -> str:
+    """``"accuracy depth=2 seed 0: oom: CUDA out of memory"``."""
+    return ": ".join([subject, status, *([reason] if reason else [])])
+
+
 def outcome(trial: Trial, records: list[Record]) -> str:
-    """One line about a trial that ended: what it found, or why it failed."""
-    wrong = next((record for record in records if not record.ok), None)
-    if wrong is not None:
-        return f"{trial.label}: {wrong.status}: {wrong.reason}"
+    """The result of a trial in one line, or why it failed."""
+    failed = next((record for record in records if not record.ok), None)
+    if failed is not None:
+        return failure(trial.label, failed.status, failed.reason)
     took = max(record.seconds for record in records)
     values = records[0].values
-    found = {"accuracy": values.get("accuracy"), "tuning": values.get("val_accuracy")}.get(trial.kind)
-    said = "diverged, after " if values.get("diverged") else "" if found is None else f"{found:.1%} in "
-    return f"{trial.label}: {said}{duration(took)}"
+    accuracy = {"accuracy": values.get("accuracy"), "tuning": values.get("val_accuracy")}.get(trial.kind)
+    result = "diverged, after " if values.get("diverged") else "" if accuracy is None else f"{accuracy:.1%} in "
+    return f"{trial.label}: {result}{duration(took)}"
 
 
 class PlainView(Observer):
-    """A line a trial, for logs."""
+    """Prints one line per trial, for logs."""
 
     def __init__(self, console: Console) -> None:
         """Prints to ``console``."""
@@ -56,7 +66,7 @@ class PlainView(Observer):
 
     def finished(self, trial: Trial, records: list[Record]) -> None:
         if records:
-            left = f", about {duration(self.last.remaining_s)} left" if self.last.total > self.last.done + 1 else ""
+            left = f", {time_left(self.last.remaining_s)}" if self.last.total > self.last.done + 1 else ""
             self.say(f"[{self.last.done + 1}/{self.last.total}] {outcome(trial, records)}{left}")
 
     def note(self, text: str) -> None:
@@ -66,13 +76,13 @@ class PlainView(Observer):
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Ends the view."""
+        """Removes the live bar, if there is one."""
 
 
 class LiveView(PlainView):
-    """A bar with what runs and how long it will take; redrawn only when something starts or ends, never by a clock.
+    """A bar with the running trials and the time left.
 
-    A clock would wake this process up inside a timed region.
+    It is redrawn only when a trial starts or ends: a clock would wake this process during a timing session.
     """
 
     def __init__(self, console: Console) -> None:
@@ -97,8 +107,7 @@ class LiveView(PlainView):
             self.task,
             completed=progress.done,
             total=progress.total,
-            left=f"about {duration(progress.remaining_s)} left"
-            + (f", {progress.failed} failed" * bool(progress.failed)),
+            left=time_left(progress.remaining_s, progress.failed),
             description=names,
         )
         self.bar.refresh()
@@ -116,7 +125,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def opening(plan: Plan) -> str:
-    """What is about to happen, in one line."""
+    """The size of a plan in one line."""
     able = sum(variant.model is not None for variant in plan.variants)
     parts = [_count(able, "variant"), _count(plan.seeds, "seed"), f"{_count(len(plan.trials), 'trial')} to run"]
     if plan.reused:
@@ -132,14 +141,14 @@ MEASURING = ("costs", "ceilings", "timing", "accuracy", "tuning", "tuned accurac
 
 
 def spent(outcome: Outcome, *, reporting_s: float) -> str:
-    """What was done, and what the time went into."""
+    """The number of trials by outcome, and the time by activity."""
     seconds = {**outcome.seconds, "report": reporting_s}
     total = seconds.pop("total", 0.0) + reporting_s
     counts = {"reused": outcome.reused, "skipped": outcome.skipped, "FAILED": outcome.failed, "left": outcome.left}
-    done = [f"{outcome.done} trials measured", *(f"{number} {what}" for what, number in counts.items() if number)]
-    parts = [f"{what} {duration(took)}" for what, took in seconds.items() if took >= 0.5]
+    done = [f"{outcome.done} trials measured", *(f"{number} {name}" for name, number in counts.items() if number)]
+    parts = [f"{name} {duration(took)}" for name, took in seconds.items() if took >= 0.5]
     if outcome.done:
-        rest = 1 - sum(seconds.get(what, 0.0) for what in MEASURING) / total
+        rest = 1 - sum(seconds.get(name, 0.0) for name in MEASURING) / total
         parts.append(f"{rest:.0%} neither training nor measuring")
-    goes_on = "; the same command goes on" * bool(outcome.left)
-    return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)}){goes_on}"
+    resume = "; run the same command to resume" * bool(outcome.left)
+    return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)}){resume}"

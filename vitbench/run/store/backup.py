@@ -1,7 +1,7 @@
-"""A second copy of what a run has written, out of its trials' reach.
+"""A file that only its writer may change, with a backup copy that trials cannot reach.
 
-A trial is somebody's code and runs as the user who owns the results folder: nothing keeps it from emptying, replacing
-or removing the records. The copy lies on the same disk in a file that has no name, and is gone with the process.
+A trial is somebody's code and runs as the user who owns the results folder: it could empty, replace or remove the
+records. The copy is a file without a name on the same disk, and disappears with the process.
 """
 
 from __future__ import annotations
@@ -10,78 +10,83 @@ import contextlib
 import itertools
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TypeAlias
-
-from vitbench.utils.errors import UserError
-
-Signature: TypeAlias = tuple[int, int, int, int]
+from typing import IO
 
 CHUNK = 2**24
 
 
-class Spare:
-    """What a file should hold, as long as only its writer changes it.
+class BackedUpFile:
+    """A file that grows by ``append`` alone.
 
     Args:
-        path: the file, whole; it need not exist.
+        path: the file; it need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._fd = -1  # stays open: what is written never goes to a file that replaced this one
         self._copy: IO[bytes] | None = None
-        self._known: Signature | None = None
-        with contextlib.suppress(OSError):  # no room for a copy: the run goes on without
-            self._copy = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115  # closed by ``give_up``
-        if path.exists():
-            fd = os.open(path, os.O_RDONLY)
+        self._known = _signature(path)
+        with contextlib.suppress(OSError):  # no room for a copy: the run goes on without one
+            self._copy = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115  # closed by `_drop_copy`
+        if self._known is not None:
             try:
-                self._known = _signature(os.fstat(fd))
+                self._fd = os.open(path, os.O_RDWR | os.O_APPEND)
                 if self._copy is not None:
-                    _copy(fd, self._copy.fileno())
+                    _copy_to_end(self._fd, self._copy.fileno())
             except OSError:
-                self.give_up()
-            finally:
-                os.close(fd)
+                self._drop_copy()
 
     @property
     def intact(self) -> bool:
-        """Whether the file is as its writer left it; where only its time differs, its bytes are looked at."""
+        """Whether the file is as its writer left it; if only its time differs, the content decides."""
         now = _signature(self.path)
         if now == self._known:
             return True
         if now is None or self._known is None or self._copy is None or now[:3] != self._known[:3]:
             return False
         with self.path.open("rb") as file:
-            if not _equal(file.fileno(), self._copy.fileno()):
+            if not _same_content(file.fileno(), self._copy.fileno()):
                 return False
         self._known = now
         return True
 
-    def append(self, write: Callable[[int, bytes], int], fd: int, data: bytes) -> int:
-        """Has ``write`` append the data to the file behind ``fd``, and follows; a full disk gets the copy's room.
+    def append(self, data: bytes) -> int:
+        """Appends the data and returns its offset; when this returns it is on the disk.
 
         Raises:
-            UserError: of ``write``.
+            OSError: it cannot be written. The file is left as it was.
         """
+        if self._fd < 0:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            start = write(fd, data)
-        except UserError:
-            if not self.give_up():
+            start = append_durably(self._fd, data)
+        except OSError:
+            if not self._drop_copy():
                 raise
-            start = write(fd, data)
+            start = append_durably(self._fd, data)  # in the room of the copy
         finally:
-            self._known = _signature(os.fstat(fd))
+            self._known = _signature(os.fstat(self._fd))
         if self._copy is not None:
             try:
-                _put(self._copy.fileno(), data)
+                _write_all(self._copy.fileno(), data)
             except OSError:
-                self.give_up()
+                self._drop_copy()
         return start
 
-    def give_up(self) -> bool:
-        """Lets go of the copy, and of its place on the disk; returns whether there was one."""
+    def close(self) -> None:
+        """Closes the file and gives up the copy."""
+        self._close_file()
+        self._drop_copy()
+
+    def _close_file(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _drop_copy(self) -> bool:
+        """Gives up the copy and its room on the disk; returns whether there was one."""
         if self._copy is None:
             return False
         self._copy.close()
@@ -89,30 +94,43 @@ class Spare:
         return True
 
     def restore(self) -> str:
-        """Puts the file back as it should be, and says in a sentence what had become of it.
+        """Restores the file from its copy, and says in a sentence what had happened to it.
 
         Raises:
             OSError: it cannot be written, or there is no copy.
         """
         if self._copy is None:
             raise OSError(0, "there was no room for a copy of it")
-        became = "was removed"
+        happened = "was removed"
         if os.path.lexists(self.path):
             names = (self.path.with_suffix(f".foreign{number or ''}{self.path.suffix}") for number in itertools.count())
             aside = self.path.rename(next(name for name in names if not os.path.lexists(name)))
-            became = f"was changed, and is set aside as {aside.name}"
+            happened = f"was changed (that version is kept as {aside.name})"
         part = self.path.with_suffix(".part")
-        with part.open("wb") as file:
-            _copy(self._copy.fileno(), file.fileno())
-            os.fsync(file.fileno())
-            part.rename(self.path)
-            self._known = _signature(os.fstat(file.fileno()))
+        self._close_file()
+        self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        _copy_to_end(self._copy.fileno(), self._fd)
+        os.fsync(self._fd)
+        part.rename(self.path)
+        self._known = _signature(os.fstat(self._fd))
         sync_folder(self.path.parent)
-        return f"{self.path} {became}, by something other than this run (a trial?); what had been recorded is put back"
+        return f"{self.path} {happened} by something other than this run, perhaps a trial; it was restored"
+
+
+def append_durably(fd: int, data: bytes) -> int:
+    """Appends all of the data or nothing, down to the disk, and returns its offset."""
+    size = os.fstat(fd).st_size
+    try:
+        _write_all(fd, data)
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, size)
+        raise
+    return size
 
 
 def sync_folder(directory: Path) -> None:
-    """Takes down to the disk which files the folder has."""
+    """Writes the folder's list of files to the disk."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -120,8 +138,8 @@ def sync_folder(directory: Path) -> None:
         os.close(fd)
 
 
-def _signature(file: Path | os.stat_result) -> Signature | None:
-    """Of one content of one file; None: there is no file."""
+def _signature(file: Path | os.stat_result) -> tuple[int, int, int, int] | None:
+    """What changes when a file is replaced, resized or written; None if there is no file."""
     try:
         stat = file if isinstance(file, os.stat_result) else file.lstat()
     except OSError:
@@ -129,21 +147,21 @@ def _signature(file: Path | os.stat_result) -> Signature | None:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _copy(source: int, target: int) -> None:
-    """All of a file, to the end of another one."""
+def _copy_to_end(source: int, target: int) -> None:
+    """Appends a whole file to another one."""
     start = 0
     while data := os.pread(source, CHUNK, start):
         start += len(data)
-        _put(target, data)
+        _write_all(target, data)
 
 
-def _put(target: int, data: bytes) -> None:
+def _write_all(target: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(target, rest) :]
 
 
-def _equal(one: int, other: int) -> bool:
+def _same_content(one: int, other: int) -> bool:
     for start in itertools.count(0, CHUNK):
         data = os.pread(one, CHUNK, start)
         if data != os.pread(other, CHUNK, start):

@@ -1,4 +1,4 @@
-"""The folder of a sweep's checkpoints, as the scheduler sees it: jobs write them, it removes them. No torch."""
+"""The checkpoints of unfinished trainings: jobs write them, the scheduler removes them. No torch."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from vitbench.records.record import Record
 from vitbench.run.planning.trial import TRAINED, Trial
 
 CHECKPOINTS = "checkpoints"
-"""The folder, beside the records; it is there while trials run, and as long as a checkpoint is in it."""
+"""The folder, beside the records; it exists while trials run, and while a checkpoint is in it."""
 
 PART = ".part"
-"""Of a file that is being written."""
+"""The suffix of a file that is being written."""
 
 
 class Checkpoints:
-    """Where trainings leave their state until they are recorded (``train.checkpoint``).
+    """Where trainings save their state until they are recorded (``train.checkpoint``).
 
-    A job on another machine writes there too if that machine sees the folder under the same path, and else nowhere.
+    A job on another machine writes there only if that machine sees the folder under the same path.
 
     Args:
-        directory: of the results.
+        directory: the results folder.
     """
 
     every_s: float | None = None
-    """Seconds from one checkpoint to the next; None: as ``train.checkpoint`` says."""
+    """Seconds between two checkpoints; None: the default of ``train.checkpoint``."""
 
     def __init__(self, directory: Path) -> None:
-        self.folder = (directory / CHECKPOINTS).absolute()  # a worker may stand elsewhere
+        self.folder = (directory / CHECKPOINTS).absolute()  # a worker may have another working directory
 
     def open(self, records: Iterable[Record]) -> None:
-        """Removes what a killed run left: files that were not finished, and of trials that are recorded."""
+        """Removes what a killed run left: unfinished files, and checkpoints of recorded trials."""
         if not self.folder.is_dir():
             return
-        over = {record.id for record in records if _over(record)}
-        _remove(file for file in self.folder.iterdir() if file.suffix == PART or file.stem in over)
+        final = {record.id for record in records if record.status != "timeout"}
+        _remove(file for file in self.folder.iterdir() if file.suffix == PART or file.stem in final)
 
     def file(self, trial: Trial) -> Path | None:
-        """Where the trial leaves its state; None if it trains nothing, or there can be no such folder."""
+        """The checkpoint of the trial; None if it trains nothing, or the folder cannot be made."""
         if trial.kind not in TRAINED:
             return None
         try:
@@ -49,22 +49,18 @@ class Checkpoints:
         return self.folder / f"{trial.only_id}.pt"
 
     def ended(self, trial: Trial, records: Iterable[Record]) -> None:
-        """Removes the trial's, its records being on the disk; one that ran out of time may go on with more of it."""
+        """Removes the checkpoint of a recorded trial; one that timed out keeps it, to resume with more time."""
         if trial.kind in TRAINED:
-            over = all(map(_over, records))
-            _remove(file for file in self.folder.glob(f"{trial.only_id}.*") if over or file.suffix == PART)
+            final = all(record.status != "timeout" for record in records)
+            _remove(file for file in self.folder.glob(f"{trial.only_id}.*") if final or file.suffix == PART)
 
     def close(self) -> None:
-        """Removes the folder if nothing is in it."""
+        """Removes the folder if it is empty."""
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
 
 def _remove(files: Iterable[Path]) -> None:
     for file in files:
-        with contextlib.suppress(OSError):  # it takes room, and no more
+        with contextlib.suppress(OSError):  # a file that stays costs disk space, nothing else
             file.unlink(missing_ok=True)
-
-
-def _over(record: Record) -> bool:
-    return record.status != "timeout"

@@ -1,4 +1,4 @@
-"""The lock of a results folder: one process writes it, or moves it, at a time; a second one is told who does."""
+"""The lock of a results folder: one process at a time writes the folder or moves it; others learn which one it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import fcntl
 import json
 import os
 import socket
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from vitbench.records.codec import dumps
 from vitbench.records.identity import now
@@ -16,12 +19,26 @@ from vitbench.utils.errors import UserError
 LOCK = ".lock"
 
 
-class HeldError(UserError):
+class LockedError(UserError):
     """Another process is writing the folder."""
 
 
-def locked(directory: Path) -> int:
-    """A descriptor that holds the folder's lock until it is closed, even by kill -9."""
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The last process that locked a folder."""
+
+    pid: int
+    host: str
+    since: str  # ISO 8601
+    alive: bool | None  # whether it still holds the lock; None if that cannot be seen from here
+
+
+def acquire(directory: Path) -> int:
+    """A file descriptor that holds the folder's lock until it is closed, even by kill -9.
+
+    Raises:
+        LockedError: another process holds it.
+    """
     while True:
         fd = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -30,35 +47,53 @@ def locked(directory: Path) -> int:
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}).encode(), 0)
                 return fd
-            os.close(fd)  # between the two the folder was moved aside, and this is the lock of the old one
+            os.close(fd)  # the folder was moved aside in between: this is the lock of the old one
         except BlockingIOError:
-            who = _holder(fd)
             os.close(fd)
-            wait = "type --wait to wait for it, or --results OTHER"
-            raise HeldError(f"{directory} is being written by {who}: {wait}") from None
+            holder = holder_of(directory)
+            who = f"process {holder.pid} on {holder.host} since {holder.since}" if holder else "another process"
+            advice = "type --wait to wait for it, or --results OTHER"
+            raise LockedError(f"{directory} is being written by {who}: {advice}") from None
         except OSError:
             os.close(fd)
             raise
 
 
 def is_lock(fd: int, directory: Path) -> bool:
-    """Whether the descriptor is of the lock that stands in the folder."""
+    """Whether the descriptor belongs to the folder's present lock file."""
     try:
         return os.path.samestat(os.fstat(fd), (directory / LOCK).stat())
     except FileNotFoundError:
         return False
 
 
-def _holder(fd: int) -> str:
+def holder_of(directory: Path) -> Holder | None:
+    """The last process that locked the folder, without touching the lock; None if no process has identified itself."""
+    lock = directory / LOCK
     try:
-        holder = json.loads(os.pread(fd, 1000, 0))
-        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+        written = json.loads(lock.read_bytes())
+        pid, host, since = int(written["pid"]), str(written["host"]), str(written["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    alive = _has_open(pid, lock) if host == socket.gethostname() else None
+    return Holder(pid=pid, host=host, since=since, alive=alive)
+
+
+def _has_open(pid: int, file: Path) -> bool | None:
+    """Whether the process has the file open, as a writer has until it ends; None if another user owns the process.
+
+    This tells the writer from a later process with the same number.
+    """
+    try:
+        return any(opened.path == str(file.resolve()) for opened in psutil.Process(pid).open_files())
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return None
 
 
 def move_aside(directory: str | Path) -> Path | None:
-    """Renames a results folder so that a run can start over; nothing is deleted. Returns its new place.
+    """Renames a results folder so that a run can start over, and returns its new path; None if there is no folder.
 
     Raises:
         UserError: another process is writing it, or it cannot be moved.
@@ -69,7 +104,7 @@ def move_aside(directory: str | Path) -> Path | None:
     stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S%f")
     target = directory.with_name(f"{directory.name}.{stamp}")
     try:
-        lock = locked(directory)
+        lock = acquire(directory)
         try:
             directory.rename(target)
         finally:

@@ -1,4 +1,4 @@
-"""What a run writes before its first trial: the plan, and why some cells cannot be. No torch."""
+"""The records that a run writes before its first trial: the plan, and the impossible variants. No torch."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from vitbench.run.planning.plan import Plan
 def plan_record(
     plan: Plan, *, command: str, summary: str, conditions: Mapping[str, Any], jobs: int | None = None, **common: Any
 ) -> Record:
-    """The record of kind ``plan``: all that the report says about the run as a whole.
+    """The record of kind ``plan``: what the report says about the run as a whole.
 
-    Beside it, outside the id: the conditions at the start, and what ``status`` needs, ``trials`` of a whole run by kind
-    and trainings side by side.
+    Its id does not cover the conditions at the start, nor what ``status`` needs: the number of ``trials`` of a whole
+    run by kind, and the number of ``jobs`` side by side.
     """
     ablation = plan.ablation
     values: dict[str, Any] = {
@@ -34,9 +34,9 @@ def plan_record(
         "axes": {axis: list(axis_values) for axis, axis_values in ablation.columns.items()},
         "variants": [_row(v, plan) for v in plan.variants],
         "claims": [_claim(claim, ablation) for claim in ablation.claims],
-        "data": plan.survey.data,
+        "data": plan.preflight.data,
         "margins": {"latency": ablation.latency_margin, "accuracy": ablation.accuracy_margin},
-        "device": plan.survey.device,
+        "device": plan.preflight.device,
         "tuning": plan.tuning,
         **({} if ablation.sample is None else {"sample": ablation.sample, "sample_seed": ablation.sample_seed}),
     }
@@ -51,8 +51,13 @@ def plan_record(
     )
 
 
+def same_plan(one: Record, other: Record) -> bool:
+    """Whether two plan records say the same, apart from the conditions at the start."""
+    return one.id == other.id and all(one.values.get(key) == other.values.get(key) for key in ("trials", "jobs"))
+
+
 def _row(v: Variant, plan: Plan) -> dict[str, Any]:
-    data = plan.survey.data
+    data = plan.preflight.data
     return {
         "name": v.name,
         "axes": dict(v.axes),
@@ -71,7 +76,7 @@ def _row(v: Variant, plan: Plan) -> dict[str, Any]:
 
 
 def _claim(claim: Claim, ablation: Ablation) -> dict[str, Any]:
-    """The claim with its variants' whole names."""
+    """The claim, with the full names of its variants."""
     row = dataclasses.asdict(claim)
     for side in ("better", "than"):
         if row[side] is not None:
@@ -82,7 +87,7 @@ def _claim(claim: Claim, ablation: Ablation) -> dict[str, Any]:
 
 
 def skip_records(plan: Plan, records: Iterable[Record], **common: Any) -> list[Record]:
-    """A record for every impossible cell that has none yet."""
+    """A record for every impossible variant that has none yet."""
     known = {r.id for r in records}
     rows = [
         Record(

@@ -1,13 +1,13 @@
 """The fork server: a process that has imported torch and run no operation, and forks a child for each job.
 
-A fork of it costs milliseconds where a new interpreter costs a second. It is asked over a socket, in JSON with file
-descriptors: ``{"fork": key}`` with the job's pipe, a file for its output and its board, ``{"kill": key}``; it tells
-``{"ended": key, "status": wait status}``, or ``{"ended": key, "refused": why}`` where the kernel would give it no
-process (too many, or too little memory). When the socket closes, because the scheduler ended or was killed, it kills
-what runs and leaves; when it is killed itself, the kernel kills its children.
+A fork costs milliseconds; a new interpreter that imports torch costs more than a second. The server receives requests
+over a socket, in JSON with file descriptors: ``{"fork": key}`` with the job's pipe, a file for its output and its
+board, or ``{"kill": key}``. It answers ``{"ended": key, "status": wait status}``, or ``{"ended": key, "refused": why}``
+if the kernel gave it no process (too many processes, too little memory). When the socket closes, because the scheduler
+ended or was killed, the server kills its children and exits; when the server is killed, the kernel kills its children.
 
-multiprocessing's own fork server imports the parent's main module into every child and cannot be restarted with other
-thread settings, hence this one.
+The fork server of multiprocessing imports the parent's main module into every child, and cannot be restarted with
+other thread settings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PRELOAD = (
     "vitbench.run.executors.job",
     "vitbench.run.jobs",
     "torch",
-    "torch._dynamo",  # optimisers and fake tensors import it on first use: a second and a half each time
+    "torch._dynamo",  # optimizers and fake tensors import it on first use: a second and a half each time
     "fvcore.nn",
     "vitbench.data.registry",
     "vitbench.data.digits",
@@ -45,6 +45,7 @@ PRELOAD = (
 )
 PR_SET_PDEATHSIG = 1
 MESSAGE = 65536
+"""The largest message in bytes."""
 
 
 def serve(channel: int, preload: Sequence[str] = PRELOAD) -> None:
@@ -53,11 +54,11 @@ def serve(channel: int, preload: Sequence[str] = PRELOAD) -> None:
     for module in preload:
         importlib.import_module(module)
     gc.collect()
-    gc.freeze()  # a collection in a child would touch, and so copy, every page it shares with this process
+    gc.freeze()  # a collection in a child would write to, and so copy, every page that it shares with this process
     woken, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-    children: dict[int, int] = {}  # key → process
+    children: dict[int, int] = {}  # key → process id
     control.send(json.dumps({"ready": os.getpid()}).encode())
     while True:
         readable, _, _ = select.select([control.fileno(), woken], [], [])
@@ -85,12 +86,11 @@ def serve(channel: int, preload: Sequence[str] = PRELOAD) -> None:
 
 
 def _reap(children: dict[int, int]) -> list[tuple[int, int]]:
-    """Key and wait status of every child that has ended; what it left running in its session is killed first."""
+    """The key and wait status of every child that has ended; what it left running in its session is killed first."""
     ended = []
     for key, pid in list(children.items()):
-        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if found is not None:
-            _kill(pid)  # still a zombie, so the number is still its own
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            _kill(pid)  # it is still a zombie, so no other process has its number
             _, status = os.waitpid(pid, 0)
             ended.append((key, status))
             del children[key]
@@ -99,32 +99,32 @@ def _reap(children: dict[int, int]) -> list[tuple[int, int]]:
 
 def _kill(pid: int | None) -> None:
     if pid is not None:
-        for kill in (os.killpg, os.kill):  # its session if it has made one yet, and itself if it has not
+        for kill in (os.killpg, os.kill):  # the whole session, or the process alone if it has no session yet
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(pid, signal.SIGKILL)
 
 
-def _fork(fds: Sequence[int], request: Mapping[str, Any], mine: Sequence[int]) -> int:
+def _fork(fds: Sequence[int], request: Mapping[str, Any], own_fds: Sequence[int]) -> int:
     server = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
-        _child(fds, request, mine, server)
+        _run_child(fds, request, own_fds, server)
     finally:
         os._exit(70)
 
 
-def _child(fds: Sequence[int], request: Mapping[str, Any], mine: Sequence[int], server: int) -> NoReturn:
-    os.setsid()  # Ctrl-C in the terminal is the scheduler's business
+def _run_child(fds: Sequence[int], request: Mapping[str, Any], own_fds: Sequence[int], server: int) -> NoReturn:
+    os.setsid()  # Ctrl-C in the terminal goes to the scheduler alone
     die_with_parent(server)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for fd in mine:
+    for fd in own_fds:
         os.close(fd)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
-        file.write("500")  # if memory runs out, this process and not the scheduler
+        file.write("500")  # if memory runs out, the kernel kills this process before the scheduler
     channel, output, board = fds
     with open(os.devnull) as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 0)
@@ -135,8 +135,8 @@ def _child(fds: Sequence[int], request: Mapping[str, Any], mine: Sequence[int], 
         os.set_inheritable(board, True)
         main = f"from vitbench.run.executors.job import work; work({channel}, {board})"
         code = f"import sys; sys.path[:] = {sys.path!r}; {main}"
-        ours = {key: value for key, value in os.environ.items() if key not in KEEP_MEMORY}  # the job says its own
-        environment = {**ours, **request["env"]}
+        inherited = {key: value for key, value in os.environ.items() if key not in KEEP_MEMORY}  # the job sets its own
+        environment = {**inherited, **request["env"]}
         os.execve(sys.executable, [sys.executable, "-c", code], environment)  # noqa: S606  # this interpreter, our code
     from vitbench.run.executors.job import work
 
@@ -145,8 +145,8 @@ def _child(fds: Sequence[int], request: Mapping[str, Any], mine: Sequence[int], 
 
 
 def die_with_parent(parent: int) -> None:
-    """Asks the kernel to kill this process when its parent ends, however it ends. Linux only, elsewhere nothing."""
+    """Asks the kernel to kill this process when its parent ends, however it ends. Does nothing outside Linux."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(70)  # it ended before we asked
+        os._exit(70)  # the parent ended before the request

@@ -1,4 +1,4 @@
-"""A Ray cluster as this package sees it: how to reach one, and what its nodes have. Imports Ray when it is asked."""
+"""A Ray cluster: how to connect to one, and what its nodes have. Ray is imported on first use."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vitbench.run.executors.job import RESUME
 from vitbench.utils.errors import UserError
 
 OWN = "local"
 """Ray's word for a cluster of this machine alone, which ends with this process."""
 
 ANSWER_S = 20.0
-"""Seconds within which a cluster must answer; Ray itself would try for two minutes, and then end the process."""
+"""Seconds for a cluster to answer; Ray itself would try for two minutes and then end the process."""
 
 LOOK_S = 2.0
-"""Seconds for which what is known of the nodes stays good."""
+"""Seconds between two looks at the nodes."""
 
 GONE_S = 20.0
-"""Seconds without an answer after which a head is gone."""
+"""Seconds without an answer after which the head counts as lost."""
 
 QUIET = {"logging_level": "ERROR", "log_to_driver": False}
 
 SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nobody was asked
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # of what raylets print to the driver's terminal: a loss is told once, by us
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # Ray's own messages about losses in the driver's terminal: we report these
 }
-"""Environment variables of Ray's, unless they are set already; the second is read when it is imported."""
+"""Ray's environment variables, unless they are set already; Ray reads the second one when it is imported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A node that lives: what it has in all, whoever uses it now."""
+    """A live node and all that it has, in use or not."""
 
     id: str
     name: str
@@ -51,7 +52,7 @@ class Node:
 
 
 def ray() -> types.ModuleType:
-    """Ray's module.
+    """The module ``ray``.
 
     Raises:
         UserError: it is not installed.
@@ -65,32 +66,33 @@ def ray() -> types.ModuleType:
 
 
 def connect(address: str | None = None) -> None:
-    """Joins the cluster at an address, or starts one of this machine alone.
+    """Connects to the cluster at an address, or starts one of this machine alone.
 
     Args:
-        address: ``host:port`` of the head node, or ``auto`` for the cluster that this machine is part of; default what
-            RAY_ADDRESS says, else a cluster of its own.
+        address: ``host:port`` of the head node, or ``auto`` for the cluster that this machine is part of; None: the
+            address in RAY_ADDRESS, otherwise a cluster of this machine alone.
 
     Raises:
-        UserError: Ray is not installed, or nothing that can be used answers in time.
+        UserError: Ray is not installed, or no usable cluster answers in time.
     """
     module = ray()
     address = address or os.environ.get("RAY_ADDRESS") or OWN
     if address != OWN:
-        _check(address)
+        _check_address(address)
     own: dict[str, Any] = {"include_dashboard": False} if address == OWN else {}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about Ray's own future defaults
+            warnings.simplefilter("ignore")  # about future defaults of Ray
             module.init(address, **own, **QUIET)
     except (Exception, SystemExit) as error:
         raise UserError(f"Ray at {address} cannot be used: {last_line(str(error))}") from error
 
 
-class Joined:
-    """The cluster that this process has joined; its nodes are looked at now and then.
+class Cluster:
+    """The cluster that this process is connected to.
 
-    Ray waits for a head that has gone, and after a minute it ends the process that asks; so it is not asked.
+    Ray waits for a lost head, and after a minute ends the process that asks. So the head is asked over a plain socket
+    first.
     """
 
     def __init__(self) -> None:
@@ -101,7 +103,7 @@ class Joined:
 
     @property
     def nodes(self) -> list[Node]:
-        """That live, as it was known ``LOOK_S`` ago at the latest.
+        """The live nodes, as known ``LOOK_S`` ago at the latest.
 
         Raises:
             UserError: the head has not answered for ``GONE_S``.
@@ -110,16 +112,15 @@ class Joined:
         if time_now - self._looked > LOOK_S:
             self._looked = time_now
             if self.answers():
-                self._nodes, self._answered = nodes(), time_now
+                self._nodes, self._answered = live_nodes(), time_now
             elif time_now - self._answered > GONE_S:
                 raise UserError(
-                    f"the head of the Ray cluster ({self._head[0]}:{self._head[1]}) is gone; what was recorded is "
-                    "kept, the same command goes on from there once there is one again"
+                    f"the head of the Ray cluster ({self._head[0]}:{self._head[1]}) is lost: restart it; {RESUME}"
                 )
         return self._nodes
 
     def answers(self) -> bool:
-        """Whether the head is there."""
+        """Whether the head answers."""
         try:
             socket.create_connection(self._head, timeout=LOOK_S).close()
         except OSError:
@@ -127,8 +128,8 @@ class Joined:
         return True
 
 
-def nodes() -> list[Node]:
-    """The nodes of the cluster that live, the one of this process first, then by their cores."""
+def live_nodes() -> list[Node]:
+    """The live nodes of the cluster, the one of this process first, then by their cores."""
     module = ray()
     here = module.get_runtime_context().get_node_id()
     found = [
@@ -146,25 +147,25 @@ def nodes() -> list[Node]:
     return sorted(found, key=lambda node: (node.id != here, -node.cores, node.id))
 
 
-def for_timing(found: Sequence[Node], gpus: float, before: str | None = None) -> Node | None:
-    """The node that times: the same as before while it lives, else the scheduler's own, else the largest.
+def timing_node(nodes: Sequence[Node], gpus: float, before: str | None = None) -> Node | None:
+    """The node for timings: the same as before while it lives, otherwise the scheduler's own, otherwise the largest.
 
     Args:
-        found: as ``nodes`` gives them.
-        gpus: that are needed.
-        before: the id of the node that timed until now.
+        nodes: the result of ``live_nodes``.
+        gpus: the number of GPUs that the timing needs.
+        before: the id of the node that timed so far.
     """
-    able = [node for node in found if node.cores >= 1 and node.gpus >= gpus]
+    able = [node for node in nodes if node.cores >= 1 and node.gpus >= gpus]
     return next((node for node in able if node.id == before), able[0] if able else None)
 
 
-def _check(address: str) -> None:
-    """Asks in another process, since Ray ends the one that asks in vain.
+def _check_address(address: str) -> None:
+    """Connects in another process, because Ray ends a process that cannot connect.
 
     Raises:
-        UserError: nothing that can be used answers in time.
+        UserError: no usable cluster answers in time.
     """
-    known = "type the head node's HOST:PORT, as `ray start --head` printed it, or leave --ray-address out"
+    advice = "type the head node's HOST:PORT, as `ray start --head` printed it, or leave --ray-address out"
     if "://" in address:
         raise UserError(
             f"Ray at {address} cannot be used: run the command on a machine of the cluster, and type --ray-address auto"
@@ -172,11 +173,11 @@ def _check(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if address != "auto":
         if not (colon and host and port.isdigit()):
-            raise UserError(f"{address!r} is no address of a Ray cluster: {known}")
+            raise UserError(f"{address!r} is not an address of a Ray cluster: {advice}")
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S / 4).close()
         except (OSError, OverflowError) as error:
-            raise UserError(f"no Ray cluster answers at {address} ({error}): {known}") from error
+            raise UserError(f"no Ray cluster answers at {address} ({error}): {advice}") from error
     code = f"import ray; ray.init({address!r}, **{QUIET!r})"
     try:
         done = subprocess.run(  # noqa: S603  # this interpreter, our code
@@ -187,12 +188,12 @@ def _check(address: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"no Ray cluster answers at {address} within {ANSWER_S:g} s: {known}") from None
+        raise UserError(f"no Ray cluster answers at {address} within {ANSWER_S:g} s: {advice}") from None
     if done.returncode != 0:
-        raise UserError(f"Ray at {address} cannot be used: {last_line(done.stderr)}; {known}")
+        raise UserError(f"Ray at {address} cannot be used: {last_line(done.stderr)}; {advice}")
 
 
 def last_line(text: str) -> str:
-    """The last line of an error, which says what it was."""
+    """The last line of an error message, which usually names the cause."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else "it does not say why").rstrip(".")
+    return (lines[-1] if lines else "no reason given").rstrip(".")

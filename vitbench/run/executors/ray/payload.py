@@ -1,7 +1,7 @@
 """What travels between the scheduler and a node that need not share a file system: modules and weights, as contents.
 
-The scheduler alone writes into the results folder. What a trial reads from there goes with it, what it would leave
-there comes back with its result; on the node both lie in a folder that is gone when the job has ended.
+The scheduler alone writes into the results folder. The files that a trial reads from there travel with it, and the
+file that it writes travels back with its result; on the node, both lie in a temporary folder.
 """
 
 from __future__ import annotations
@@ -20,48 +20,38 @@ from vitbench.run.executors.job import Job
 from vitbench.run.planning.trial import Trial
 
 
-def what_is_installed() -> str:
-    """The package, with the versions of its rooms: what the ids of records are made under."""
-    rooms = ", ".join(f"{room} {version}" for room, version in VERSIONS.items())
-    return f"vitbench {vitbench.__version__} ({rooms})"
+def installed_version() -> str:
+    """The version of the package and of its components, which the ids of records depend on."""
+    components = ", ".join(f"{component} {version}" for component, version in VERSIONS.items())
+    return f"vitbench {vitbench.__version__} ({components})"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Home:
-    """What a node must know of the scheduler.
+class SchedulerInfo:
+    """What a node must know about the scheduler."""
 
-    Attributes:
-        threads: of numerical libraries in every job.
-        directory: the scheduler's working directory; relative paths are meant from there.
-        folder: where jobs find modules too, the ablation file's; None: nowhere.
-        modules: path in that folder → contents, of every module and package in it.
-        key: one home from another.
-        installed: what must be on the node too.
-    """
-
-    threads: int
-    directory: str
-    folder: str | None = None
-    modules: Mapping[str, bytes] = field(default_factory=dict)
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    installed: str = field(default_factory=what_is_installed)
+    threads: int  # of numerical libraries in every job
+    directory: str  # the working directory, which relative paths start from
+    folder: str | None = None  # where jobs find modules too: the folder of the ablation file
+    modules: Mapping[str, bytes] = field(default_factory=dict)  # path → contents of the modules in that folder
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)  # tells two schedulers apart
+    installed: str = field(default_factory=installed_version)  # the node must have the same
 
     @classmethod
-    def of(cls, threads: int, folder: Path | None) -> Home:
-        """The home of jobs of this process."""
-        where = None if folder is None else str(folder.resolve())
+    def of(cls, threads: int, folder: Path | None) -> SchedulerInfo:
+        """The description of this process."""
         return cls(
             threads=threads,
             directory=str(Path.cwd()),
-            folder=where,
+            folder=None if folder is None else str(folder.resolve()),
             modules={} if folder is None else modules_of(folder),
         )
 
-    def settle(self) -> Path | None:
-        """Goes to the working directory, if it exists here; returns the folder of modules.
+    def set_up_node(self) -> Path | None:
+        """Enters the working directory, if it exists here, and returns the folder of modules.
 
-        That is the scheduler's own one where it is here too and holds the same, so that a model finds what lies beside
-        its module; else a copy of the modules alone.
+        This is the scheduler's own folder if it exists here with the same modules, so that a model finds the files
+        beside its module; otherwise a copy of the modules alone.
         """
         if Path(self.directory).is_dir():
             os.chdir(self.directory)
@@ -77,40 +67,40 @@ class Home:
 
 
 def modules_of(folder: Path) -> dict[str, bytes]:
-    """Path → contents of the Python modules in a folder, and of those in packages in it."""
+    """Path → contents of the Python modules in a folder, and of those in its packages."""
     found = [*folder.glob("*.py")]
     for package in folder.glob("*/__init__.py"):
         found += package.parent.rglob("*.py")
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(found)}
 
 
-def read_by(job: Job) -> Mapping[str, Path]:
-    """The files in the results folder that a job reads: by role, the weights of other trials."""
+def input_files(job: Job) -> Mapping[str, Path]:
+    """The files in the results folder that a job reads: the weights of other trials, by role."""
     return job.payload.weights if isinstance(job.payload, Trial) else {}
 
 
-def unpacked(job: Job, contents: Sequence[bytes], place: Path) -> Job:
-    """The job as it runs on the node: what it reads lies in ``place``, what it leaves will lie there."""
+def for_node(job: Job, contents: Sequence[bytes], folder: Path) -> Job:
+    """The job with its input files written to ``folder``, and its output file there too."""
     trial = job.payload
     if not isinstance(trial, Trial):
         return job
     weights: dict[str, Path] = {}
     for (role, file), content in zip(trial.weights.items(), contents, strict=True):
-        weights[role] = place / f"{role}-{file.name}"
+        weights[role] = folder / f"{role}-{file.name}"
         weights[role].write_bytes(content)
-    left = None if trial.save_to is None else place / trial.save_to.name
-    return dataclasses.replace(job, payload=dataclasses.replace(trial, weights=weights, save_to=left))
+    save_to = None if trial.save_to is None else folder / trial.save_to.name
+    return dataclasses.replace(job, payload=dataclasses.replace(trial, weights=weights, save_to=save_to))
 
 
-def left_by(job: Job, ran: Job) -> dict[Path, bytes]:
-    """What the job left, as contents, by the scheduler's paths; ``ran`` is the job as ``unpacked`` made it."""
-    if not isinstance(job.payload, Trial) or job.payload.save_to is None or not ran.payload.save_to.is_file():
+def output_files(job: Job, node_job: Job) -> dict[Path, bytes]:
+    """The scheduler's path → contents of what a job wrote; ``node_job`` is the result of ``for_node``."""
+    if not isinstance(job.payload, Trial) or job.payload.save_to is None or not node_job.payload.save_to.is_file():
         return {}
-    return {job.payload.save_to: ran.payload.save_to.read_bytes()}
+    return {job.payload.save_to: node_job.payload.save_to.read_bytes()}
 
 
-def put(files: Mapping[Path, bytes]) -> None:
-    """Writes what a job left; a file is there whole, or not at all."""
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Writes the output files of a job, each whole or not at all."""
     for path, content in files.items():
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:

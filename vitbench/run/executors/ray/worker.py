@@ -1,7 +1,7 @@
-"""What runs on a node: each of Ray's worker processes keeps a local executor, so that jobs are isolated there too.
+"""What runs on a node: each worker process of Ray keeps a local executor, so that jobs are isolated there too.
 
-A crash, a time-out or a want of memory is then the same result as on one machine, and the start-up of a fork server is
-paid once a worker process. It ends with that process.
+A crash, a timeout or a lack of memory then gives the same result as on one machine, and a fork server starts only once
+per worker process. It ends with that process.
 """
 
 from __future__ import annotations
@@ -18,44 +18,40 @@ from vitbench.run import environment
 from vitbench.run.executors.gpus import VISIBLE
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.local.executor import LocalExecutor
-from vitbench.run.executors.ray.payload import Home, left_by, unpacked, what_is_installed
+from vitbench.run.executors.ray.payload import SchedulerInfo, for_node, installed_version, output_files
 from vitbench.run.planning.trial import Trial
 from vitbench.utils.errors import UserError
 
 
-class Node:
-    """One worker process' executor, and what its machine is.
-
-    Args:
-        home: of the scheduler.
-        name: of the node in the cluster.
+class NodeWorker:
+    """The executor of one worker process, and the environment of its machine.
 
     Raises:
-        UserError: another vitbench is installed here than the scheduler's.
+        UserError: the node has another vitbench than the scheduler.
     """
 
-    def __init__(self, home: Home, name: str) -> None:
-        if (here := what_is_installed()) != home.installed:
-            raise UserError(f"node {name} has {here}, the scheduler {home.installed}: install the same on both")
-        self._home, self._name = home, name
-        self._folder = home.settle()
+    def __init__(self, scheduler: SchedulerInfo, name: str) -> None:
+        if (here := installed_version()) != scheduler.installed:
+            raise UserError(f"node {name} has {here}, the scheduler {scheduler.installed}: install the same on both")
+        self._threads, self._name = scheduler.threads, name
+        self._folder = scheduler.set_up_node()
         self._executor: LocalExecutor | None = None
         self._environments: dict[str, Environment] = {}
 
     def run(self, job: Job) -> Result:
-        """The result of a job, with the environment of a trial."""
-        if job.gpus and VISIBLE in os.environ:  # so Ray says which it is; the fork server was started before it did
+        """The result of a job; for a trial, with the environment."""
+        if job.gpus and VISIBLE in os.environ:  # Ray assigns a GPU after the fork server has started
             job = dataclasses.replace(job, env={**job.env, VISIBLE: os.environ[VISIBLE]})
         try:
             environment = self._environment(job) if isinstance(job.payload, Trial) else None
-            return dataclasses.replace(self._ended(job), environment=environment)
+            return dataclasses.replace(self._result(job), environment=environment)
         except UserError as error:  # the fork server cannot be kept alive
             self._close()
             return Result(status="failed", reason=f"on {self._name}: {error}", started=now(), lost=True)
 
-    def _ended(self, job: Job) -> Result:
+    def _result(self, job: Job) -> Result:
         if self._executor is None:
-            self._executor = LocalExecutor(threads=self._home.threads, import_path=self._folder)
+            self._executor = LocalExecutor(threads=self._threads, import_path=self._folder)
         self._executor.submit(job)
         while not (ended := self._executor.wait()):
             pass
@@ -65,11 +61,13 @@ class Node:
     def _environment(self, job: Job) -> Environment:
         device = job.payload.device if job.gpus else "cpu"
         if device not in self._environments:
-            asking = Job(function="vitbench.run.preflight:facts", payload=device, spawn=job.gpus > 0, env=job.env)
-            facts = self._ended(asking)
+            request = Job(
+                function="vitbench.run.preflight:torch_facts", payload=device, spawn=job.gpus > 0, env=job.env
+            )
+            facts = self._result(request)
             if facts.status != "ok":
                 raise UserError(facts.reason or facts.status)
-            body = environment.environment(facts.value, threads=self._home.threads).body
+            body = environment.environment(facts.value, threads=self._threads).body
             self._environments[device] = Environment({**body, "node": self._name})
         return self._environments[device]
 
@@ -79,30 +77,25 @@ class Node:
             self._executor = None
 
 
-_nodes: dict[str, Node] = {}
+_workers: dict[str, NodeWorker] = {}
 
 
-def work(home: Home, job: Job, *contents: bytes) -> tuple[Result, dict[Path, bytes]]:
-    """Ray's task: the result of a job, and the files that it leaves in the results folder.
-
-    Args:
-        home: of the scheduler.
-        job: to be run.
-        contents: of the files that it reads (``ray_parcel.read_by``).
+def work(scheduler: SchedulerInfo, job: Job, *contents: bytes) -> tuple[Result, dict[Path, bytes]]:
+    """The task that Ray runs: from a job and its input files to the result and the output files.
 
     Raises:
         UserError: trials cannot run on this node.
     """
-    if home.key not in _nodes:
-        _nodes[home.key] = Node(home, _name())
-    with tempfile.TemporaryDirectory(prefix="vitbench-") as place:
-        ran = unpacked(job, contents, Path(place))
-        result = _nodes[home.key].run(ran)
-        return result, left_by(job, ran) if result.status == "ok" else {}
+    if scheduler.key not in _workers:
+        _workers[scheduler.key] = NodeWorker(scheduler, _node_name())
+    with tempfile.TemporaryDirectory(prefix="vitbench-") as folder:
+        node_job = for_node(job, contents, Path(folder))
+        result = _workers[scheduler.key].run(node_job)
+        return result, output_files(job, node_job) if result.status == "ok" else {}
 
 
-def _name() -> str:
-    """This node's name in the cluster: as ``ray start --node-name`` gave it, else its address."""
+def _node_name() -> str:
+    """The name of this node: as given to ``ray start --node-name``, otherwise its address."""
     import ray
 
     here = ray.get_runtime_context().get_node_id()

@@ -10,10 +10,10 @@ import pytest
 from vitbench import ablate
 from vitbench.declare.measure import MeasureConfig
 from vitbench.records.reader import read
+from vitbench.run import execute
 from vitbench.run.executors.job import Result
 from vitbench.run.jobs import Measured
-from vitbench.run.merge_processes import cycles_of, joined
-from vitbench.run.schedule import execute
+from vitbench.run.timing_sessions import cycles_of, merge_processes
 from vitbench.tables.compare import comparisons
 from vitbench.tables.study import read_study
 from vitbench.utils.errors import ConfigError
@@ -30,14 +30,14 @@ def result(blocks, seed):
     return Result(status="ok", value=rows, seconds=2.0)
 
 
-def test_one_process_stands_as_it_is():
+def test_the_result_of_one_process_is_unchanged():
     one = result(3, 1)
-    assert joined([one]) is one
+    assert merge_processes([one]) is one
     assert cycles_of(one) == 2
 
 
-def test_samples_stand_one_after_another_and_units_are_counted():
-    found = joined([result(3, 1), result(2, 5)])
+def test_samples_are_concatenated_and_units_counted():
+    found = merge_processes([result(3, 1), result(2, 5)])
     row, control = found.value
     assert row.samples["wall"]["values"].tolist() == [[1.0] * 4] * 3 + [[5.0] * 4] * 2
     assert row.values == {"cold_ms": 1.0, "batch_size": 8, "processes": [3, 2]}
@@ -49,7 +49,7 @@ def test_samples_stand_one_after_another_and_units_are_counted():
     assert found.seconds == 4.0
 
 
-def test_two_processes_are_neither_one_nor_units():
+def test_two_processes_are_refused():
     with pytest.raises(ConfigError, match="it takes 1, or 3 and more"):
         MeasureConfig(processes=2)
 
