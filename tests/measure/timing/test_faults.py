@@ -138,7 +138,7 @@ class OtherNest(Counting):
     ("model", "message"),
     [
         (Third(), "bad cannot be timed: RuntimeError: out of luck$"),
-        (LaterNaN(), "bad cannot be timed: its output holds NaN or infinity"),
+        (LaterNaN(), "bad cannot be timed: its output contains NaN or infinity"),
         (OtherShape(), r"bad cannot be timed: its output changed from \(2, 3\) to \(2, 2\)"),
     ],
 )

@@ -290,10 +290,10 @@ class Locked:
 @pytest.mark.parametrize(
     ("model", "mode", "message"),
     [
-        (Scaled(output=math.nan), "forward", "bad cannot be timed: its output holds NaN or infinity"),
-        (Scaled(output=math.inf), "train_step", "bad cannot be timed: its output holds NaN or infinity"),
-        (lambda x: {"logits": (x / 0,)}, "forward", "bad cannot be timed: its output holds NaN"),
-        (lambda x: math.nan, "forward", "bad cannot be timed: its output holds NaN"),
+        (Scaled(output=math.nan), "forward", "bad cannot be timed: its output contains NaN or infinity"),
+        (Scaled(output=math.inf), "train_step", "bad cannot be timed: its output contains NaN or infinity"),
+        (lambda x: {"logits": (x / 0,)}, "forward", "bad cannot be timed: its output contains NaN"),
+        (lambda x: math.nan, "forward", "bad cannot be timed: its output contains NaN"),
         (nn.Linear(3, 3), "forward", "bad cannot be timed: RuntimeError: mat1 and mat2"),
         (Locked(), "forward", "bad cannot be timed: TypeError: cannot pickle a lock"),
         (nn.Identity(), "train_step", "bad cannot be timed: it has no parameters to train"),
