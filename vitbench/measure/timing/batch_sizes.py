@@ -88,9 +88,8 @@ def sweep(
     limit: dict[str, float] = dict.fromkeys(names, float("inf"))
     for number in range(windows):
         cells = [(name, size) for name in names for size in sizes]
-        for index in (
-            rng.permutation(len(cells)) if number else range(len(cells))
-        ):  # first in ascending order, to find out what fits
+        # the first round goes upwards, to find out which sizes fit
+        for index in rng.permutation(len(cells)) if number else range(len(cells)):
             name, size = cells[index]
             if size >= limit[name]:
                 continue

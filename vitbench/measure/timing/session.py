@@ -213,9 +213,8 @@ def run_session(
         block_start = timer()
         order = [rng.permutation(list(participants)).tolist() for _ in range(cycles)]
         with placed(participants, mode, rng, placement=placement, timer=timer) as calls:
-            _run_block(
-                order, {name: (calls[name], participants[name], warm[name], rows[name]) for name in participants}, timer
-            )
+            parts = {name: (calls[name], subject, warm[name], rows[name]) for name, subject in participants.items()}
+            _run_block(order, parts, timer)
         after, end = host_load.read(), timer()
         log.append(Block(order, before.pressure(after), before.steal(after), host_load.load(), end - block_start))
         before = after
