@@ -14,10 +14,10 @@ from vitbench.declare.claim import METRICS, Claim
 from vitbench.declare.data import DataConfig
 from vitbench.declare.designs import Design
 from vitbench.declare.expand import DATA_FIELDS, GROUPS, expanded
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import adapt_to_data, source_of
 from vitbench.declare.find_variant import find
 from vitbench.declare.measure import MeasureConfig
-from vitbench.declare.model import ModelConfig, adapt_to_data
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.settings import parse_setting
 from vitbench.declare.sizes import Size
 from vitbench.declare.train import TrainConfig
@@ -231,7 +231,7 @@ class Ablation:
     def sources(self) -> tuple[str, ...]:
         """Where models come from that somebody else wrote, and checkpoints: their content is part of an id."""
         rows = self.variants()
-        models = [row.model.source for row in rows if isinstance(row.model, ExternalConfig)]
+        models = [found for row in rows if row.model is not None and (found := source_of(row.model)) is not None]
         return tuple(dict.fromkeys([*models, *(file for row in rows for file in row.files)]))
 
     def variants(self) -> list[Variant]:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vitbench.declare.checked import Checked
-from vitbench.declare.sizes import Size
+from vitbench.declare.model import Family, ModelConfig
 from vitbench.utils.errors import ConfigError
 
 LIBRARIES: Mapping[str, str] = types.MappingProxyType(
@@ -19,7 +18,7 @@ LIBRARIES: Mapping[str, str] = types.MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExternalConfig(Checked):
+class ExternalConfig(ModelConfig):
     """A model that somebody else wrote: ``timm:NAME``, ``torchvision:NAME``, or ``package.module:function``.
 
     A module is found also beside the ablation file. The function is called with ``kwargs``, and with those of
@@ -29,12 +28,10 @@ class ExternalConfig(Checked):
 
     source: str = field(kw_only=False)
     kwargs: Mapping[str, Any] = field(default_factory=dict, kw_only=False, hash=False)
-    img_size: Size = 224
-    in_chans: int = 3
-    num_classes: int = 1000
 
     def _check(self) -> None:
-        self._at_least(1, "img_size", "in_chans", "num_classes")
+        super()._check()
+        self._at_least(1, "num_classes")
         module, colon, function = self.source.partition(":")
         if colon and module in LIBRARIES:
             if not re.fullmatch(r"\w[\w.-]*", function):
@@ -44,3 +41,17 @@ class ExternalConfig(Checked):
             raise ConfigError(
                 f"source={self.source!r} names no model: write timm:NAME, torchvision:NAME or package.module:function"
             )
+
+
+def _source(config: ExternalConfig) -> str:
+    return config.source
+
+
+FAMILY = Family(
+    name=None,
+    config=ExternalConfig,
+    label=_source,
+    build="vitbench.models.external:build_external",
+    source=_source,
+    compare_as_json=True,
+)

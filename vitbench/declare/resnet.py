@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from vitbench.declare.checked import Checked
-from vitbench.declare.sizes import Size, as_pair
+from vitbench.declare.model import Family, ModelConfig
+from vitbench.declare.sizes import as_pair
 from vitbench.utils.errors import ConfigError, ImpossibleConfigError, choices
 
 ResNetStem: TypeAlias = Literal["imagenet", "cifar"]
@@ -35,7 +35,7 @@ with it (Hassani et al. 2021) and at 71 % with the other (kentaroy47/vision-tran
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResNetConfig(Checked):
+class ResNetConfig(ModelConfig):
     """A residual network (He et al. 2015; v1.5 as torchvision builds it). The defaults are ResNet-50 at 224 px."""
 
     depth: int | None = 50  # 18, 34, 50, 101, 152; None: `layers` and `block` say it
@@ -47,13 +47,10 @@ class ResNetConfig(Checked):
     residual: bool = True  # False: a plain network, no shortcuts (He et al. 2015, table 2)
     padding: Padding = "zeros"  # circular: what leaves an image on one side enters on the other
     variant: ResNetVariant = "plain"  # d: three 3×3 for the 7×7, mean pooling before a shortcut's 1×1 (He et al. 2019)
-    img_size: Size = 224
-    in_chans: int = 3
-    num_classes: int = 1000
 
     def _check(self) -> None:
-        self._at_least(1, "img_size", "in_chans", "width")
-        self._at_least(0, "num_classes")
+        super()._check()
+        self._at_least(1, "width")
         if (self.layers is None) != (self.block is None):
             raise ConfigError("layers and block go together: layers=(2, 2, 2), block='basic'")
         if self.layers is None and self.depth not in RESNET_LAYERS:
@@ -79,3 +76,26 @@ class ResNetConfig(Checked):
         if self.layers is not None and self.block is not None:
             return self.block, self.layers
         return RESNET_LAYERS[self.depth or 0]
+
+
+def _label(config: ResNetConfig) -> str:
+    size = f"{config.depth}" if config.depth else "_" + "-".join(map(str, config.stages[1]))
+    return f"resnet{size}" + ("" if config.width == 64 else f"_w{config.width}")
+
+
+def _with_stem_for_images(config: ResNetConfig) -> ResNetConfig:
+    small = min(as_pair(config.img_size)) < CIFAR_STEM_BELOW_PX
+    return config.replaced({"stem": "cifar"}) if small else config
+
+
+FAMILY = Family(
+    name="ResNet",
+    config=ResNetConfig,
+    label=_label,
+    build="vitbench.models.resnet:ResNet",
+    builds_on_meta=True,
+    takes_any_img_size=True,
+    products="vitbench.models.resnet.closed_form:products",
+    sizes="vitbench.models.resnet.size_candidates:SIZES",
+    adapt=_with_stem_for_images,
+)

@@ -8,13 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vitbench.declare.data import DataConfig
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import family_of
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.sizes import as_pair
 from vitbench.declare.train import TrainConfig
-from vitbench.declare.vit import ViTConfig
 
 OTHER_ROW = "variant:"
 """What the name of a model begins with that is another row of the same ablation."""
@@ -84,15 +81,9 @@ def format_axes(axes: Mapping[str, Any]) -> str:
 
 def model_name(model: ModelConfig) -> str:
     """A short name for a model that was given none."""
-    if isinstance(model, ResNetConfig):
-        size = f"{model.depth}" if model.depth else "_" + "-".join(map(str, model.stages[1]))
-        return f"resnet{size}" + ("" if model.width == 64 else f"_w{model.width}")
-    if isinstance(model, ViTConfig):
-        return f"vit_p{'x'.join(map(str, dict.fromkeys(as_pair(model.patch_size))))}_d{model.embed_dim}_l{model.depth}"
-    return model.source
+    return family_of(model).label(model)
 
 
 def family(model: ModelConfig) -> str:
-    """The family that a figure shows by its marker: ``ViT``, ``ResNet``, or an external model's source."""
-    names: dict[type, str] = {ViTConfig: "ViT", ResNetConfig: "ResNet"}
-    return model.source if isinstance(model, ExternalConfig) else names[type(model)]
+    """The name of the model's family, which figures show by its marker: ``ViT``, or an external model's source."""
+    return family_of(model).name or model_name(model)

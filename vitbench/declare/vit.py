@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from vitbench.declare.checked import Checked
+from vitbench.declare.model import Family, ModelConfig
 from vitbench.declare.sizes import Size, as_pair, divisors
 from vitbench.utils.errors import ConfigError, ImpossibleConfigError, choices
 
@@ -24,13 +24,10 @@ DropPathSchedule: TypeAlias = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViTConfig(Checked):
+class ViTConfig(ModelConfig):
     """A vision transformer. The defaults are ViT-B/16 at 224 px (Dosovitskiy et al. 2021)."""
 
-    img_size: Size = 224
-    patch_size: Size = 16  # pixels of the image a token stands for, whatever the stem
-    in_chans: int = 3
-    num_classes: int = 1000  # 0: no classifier, the pooled features come out
+    patch_size: Size = 16  # pixels of the image that one token covers, whatever the stem
     embed_dim: int = 768
     depth: int = 12
     num_heads: int = 12
@@ -68,8 +65,9 @@ class ViTConfig(Checked):
     init: Init = "timm"
 
     def _check(self) -> None:
-        self._at_least(1, "img_size", "patch_size", "in_chans", "embed_dim", "depth", "num_heads", "hybrid_width")
-        self._at_least(0, "num_classes", "pos_embed_std", "num_registers")
+        super()._check()
+        self._at_least(1, "patch_size", "embed_dim", "depth", "num_heads", "hybrid_width")
+        self._at_least(0, "pos_embed_std", "num_registers")
         self._above(0, "mlp_ratio", "norm_eps")
         self._rate("drop_rate", "attn_drop_rate", "drop_path_rate")
         if self.representation_size is not None:
@@ -200,3 +198,21 @@ class ViTConfig(Checked):
     @property
     def mlp_dim(self) -> int:
         return int(self.embed_dim * self.mlp_ratio)
+
+
+def _label(config: ViTConfig) -> str:
+    patch = "x".join(map(str, dict.fromkeys(as_pair(config.patch_size))))
+    return f"vit_p{patch}_d{config.embed_dim}_l{config.depth}"
+
+
+FAMILY = Family(
+    name="ViT",
+    config=ViTConfig,
+    label=_label,
+    build="vitbench.models.vit:VisionTransformer",
+    builds_on_meta=True,
+    takes_any_img_size=False,
+    products="vitbench.models.vit.closed_form:products",
+    memory="vitbench.models.vit.closed_form_memory:elements_at_peak",
+    sizes="vitbench.models.vit.size_candidates:SIZES",
+)

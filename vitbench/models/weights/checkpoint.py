@@ -9,8 +9,7 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.vit import ViTConfig
+from vitbench.declare.model import ModelConfig
 from vitbench.utils.errors import UserError
 
 MAX_BYTES = 32 * 2**30
@@ -34,7 +33,7 @@ class Checkpoint:
     wrapper: str | None = None  # the key under which a torch file keeps its weights, if it has one
     beside: Mapping[str, str] = field(default_factory=dict)  # what else is in the file → why it is no weight
     ours: bool = False  # written by save_weights
-    config: ViTConfig | ResNetConfig | None = None  # of our own models
+    config: ModelConfig | None = None  # of the model, in a file of save_weights
 
 
 def damaged(path: Path, why: object) -> UserError:

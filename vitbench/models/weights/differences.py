@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import fields
 
-from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint
 from vitbench.models.weights.formats import Converted, number_of_heads
@@ -27,7 +27,7 @@ def differences(
     checkpoint: Checkpoint,
     form: Format,
     converted: Converted,
-    config: ViTConfig | ResNetConfig,
+    config: ModelConfig,
     loaded: Collection[str],
 ) -> Iterable[str]:
     """What may make the logits of ``config`` with this file other than its author's, a sentence each."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.models.weights.differences import differences
@@ -145,7 +145,7 @@ class Plan:
             yield f"the file's numbers are {dtype}, the model's are shorter: they were rounded"
 
     def _differences(self) -> Iterable[str]:
-        if isinstance(self.config, (ViTConfig, ResNetConfig)):
+        if isinstance(self.config, ModelConfig):
             yield from differences(self.checkpoint, self.form, self.converted, self.config, set(self.offered))
 
     def _drop(self, names: Iterable[str], reason: str) -> None:

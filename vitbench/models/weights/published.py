@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from typing import Any
 
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.sizes import as_pair
@@ -47,8 +46,6 @@ def _zoo_resnets() -> dict[str, ResNetConfig]:
 
 def nearest_name(config: ModelConfig) -> str | None:
     """The published name whose shapes are those of ``config`` but for its classes, the image size nearest; if any."""
-    if isinstance(config, ExternalConfig):
-        return None
     same = [
         name
         for name, published in (_zoo_vits() | _zoo_resnets()).items()

@@ -10,9 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.families import family_of
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.serialize import as_dict
-from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.safetensors_file import CONFIG_KEY, OURS_KEY
 from vitbench.utils.errors import UserError
 
@@ -28,7 +28,7 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     path = Path(path)
     config = getattr(model, "config", None)
     metadata = {"format": "pt", OURS_KEY: "1"}
-    if isinstance(config, (ViTConfig, ResNetConfig)):
+    if isinstance(config, ModelConfig) and family_of(config).source is None:
         metadata[CONFIG_KEY] = json.dumps(as_dict(config))
     state = model.state_dict()
     if any(tensor.is_meta for tensor in state.values()):

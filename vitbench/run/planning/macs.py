@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from vitbench.declare.ablation import Variant
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.run.executors.job import Result
@@ -34,7 +33,8 @@ def sampled_macs(
 
 
 def _formula(model: ModelConfig | None) -> int | None:
-    return None if model is None or isinstance(model, ExternalConfig) else closed_form(model).macs
+    form = None if model is None else closed_form(model)
+    return None if form is None else form.macs
 
 
 def spread(count: int, most: int) -> Sequence[int]:
