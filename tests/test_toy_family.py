@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 import pytest
+import torch
 
+from vitbench.declare import families
 from vitbench.declare.families import family_of, register
 from vitbench.declare.model import Family, ModelConfig
 from vitbench.declare.serialize import as_dict, completed, essence, from_dict
@@ -15,6 +17,7 @@ from vitbench.declare.variant import model_name
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure import count, match
 from vitbench.models import build
+from vitbench.models.weights import config_from_checkpoint, save_weights
 from vitbench.records.identity import digest
 from vitbench.utils.errors import ConfigError, UserError
 
@@ -177,6 +180,20 @@ class StrangerConfig(ModelConfig):
     width: int = 8
 
 
+def build_stranger(config):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, config.width, bias=False))
+    model.config = config
+    return model
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The family of ``StrangerConfig``, which declares nothing but how to build it; forgotten after the test."""
+    monkeypatch.setattr(families, "_FAMILIES", dict(families._FAMILIES))
+    register(Family(name="Stranger", config=StrangerConfig, label=str, build=f"{__name__}:build_stranger"))
+    return StrangerConfig(img_size=8, num_classes=8, width=8)
+
+
 VIT = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
 
 
@@ -188,6 +205,24 @@ VIT = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=
 def test_a_config_of_no_family_is_refused_by_name(request_of):
     with pytest.raises(UserError, match=r"StrangerConfig.*ViTConfig, ResNetConfig, ExternalConfig exist"):
         request_of(StrangerConfig())
+
+
+def test_what_a_family_does_not_declare_is_measured_or_refused(registered):
+    """Without a closed form MACs are counted; without sizes nothing can vary."""
+    counts = count(registered)
+    assert (counts.macs, set(counts.methods)) == (192 * 8, {"torch_meta", "fvcore"})
+    assert match(VIT, registered, tolerance=0.5).target == 192 * 8
+    assert match(VIT, registered, on="params", tolerance=0.5).target == 192 * 8
+    with pytest.raises(UserError, match="StrangerConfig has no size that can vary"):
+        match(registered, VIT)
+
+
+def test_a_checkpoint_holds_the_config_of_a_family_that_is_known(registered, tmp_path, monkeypatch):
+    save_weights(build(registered), tmp_path / "w.safetensors")
+    assert config_from_checkpoint(tmp_path / "w.safetensors") == registered
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"ViTConfig, ResNetConfig, ExternalConfig exist here"):
+        config_from_checkpoint(tmp_path / "w.safetensors")
 
 
 def test_records_of_an_unknown_family_can_still_be_read():

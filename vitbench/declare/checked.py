@@ -1,7 +1,7 @@
 """Frozen dataclasses that check every field against its annotation on construction.
 
 ``dataclasses.replace`` makes the variants of a sweep and ``__post_init__`` validates them: a config that exists can be
-built. The check of types is our own: beartype and typeguard accept a bool as a number, and beartype looks at one item of
+built. The check of types is our own: beartype and typeguard accept a bool as a number, and beartype checks one item of
 a tuple; pydantic would replace ``_fits`` alone, for a compiled dependency and 0.1 s at every ``--help``.
 """
 

@@ -14,16 +14,16 @@ from vitbench.utils.errors import ConfigError
 LIBRARIES: Mapping[str, str] = types.MappingProxyType(
     {"timm": "such as timm:convnext_tiny", "torchvision": "such as torchvision:convnext_tiny"}
 )
-"""Packages whose models have names, with an example; each is the name of the extra that installs it, too."""
+"""Packages whose models are known by name, with an example; each is also the name of the extra that installs it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalConfig(ModelConfig):
-    """A model that somebody else wrote: ``timm:NAME``, ``torchvision:NAME``, or ``package.module:function``.
+    """A model from outside vitbench: ``timm:NAME``, ``torchvision:NAME``, or ``package.module:function``.
 
-    A module is found also beside the ablation file. The function is called with ``kwargs``, and with those of
-    ``img_size``, ``in_chans`` and ``num_classes`` that its signature names; a library's model with those that it
-    takes. What comes back is a module that maps (batch, in_chans, height, width) to (batch, num_classes).
+    A module may lie beside the ablation file. Its function is called with ``kwargs``, and with those of ``img_size``,
+    ``in_chans`` and ``num_classes`` that its signature names; a library's model with those that it accepts. It returns
+    a module that maps (batch, in_chans, height, width) to (batch, num_classes).
     """
 
     source: str = field(kw_only=False)

@@ -1,4 +1,4 @@
-"""Configs to plain JSON values and back."""
+"""Configs as plain JSON values, and back."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _plain(value: Any) -> Any:
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """A config as plain JSON values, its class under ``type``; ``from_dict`` takes it back."""
+    """The config as plain JSON values, with the name of its class under ``type``; ``from_dict`` is the inverse."""
     values = {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
     return {"type": type(config).__name__, **values}
 
 
 def defaults(cls: type[Config]) -> dict[str, Any]:
-    """The fields of a config class that have a default, as ``as_dict`` would write it."""
+    """Field → default of a config class, as ``as_dict`` writes it, for the fields that have one."""
     found = {}
     for f in dataclasses.fields(cls):
         if f.default is not dataclasses.MISSING:
@@ -72,12 +72,12 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _known_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
     cls = _class(str(values.get("type")))
-    return {} if cls is None else _defaults(cls)
+    return {} if cls is None else _defaults(cls)  # type: ignore[arg-type]  # python/mypy#11469
 
 
 @functools.lru_cache(maxsize=64)
 def _defaults(cls: type[Any]) -> Mapping[str, Any]:
-    """``defaults``, to be read only: ``essence`` and ``completed`` see every record."""
+    """``defaults``, cached and read-only, because ``essence`` and ``completed`` are called for every record."""
     return types.MappingProxyType(defaults(cls))
 
 

@@ -3,19 +3,19 @@
 Plain is the published family (ViT-Ti, S, B, L; any patch, image, width, depth, head): layer norms before, GELU, fused
 attention, learned positions, a class token or the mean, no dropout. T tokens in a batch, width D, MLP M, H heads.
 
-Inference peaks in a block's MLP, at its second map. Alive are the tokens that entered the block, those with
-attention's output added, what the norm made of them, what the second map puts out (4·T·D) and the hidden layer (T·M;
-the activation works in place); or, where that is narrow, in attention: input, norm, q k v, what the heads put out and
-its projection (7·T·D); or, where classes are many, at the scores.
+Inference peaks in a block's MLP, at its second linear map. Alive are the block's input, its sum with attention's
+output, the output of the norm, the output of the second map (4·T·D) and the hidden layer (T·M; the activation works in
+place). Where the MLP is narrow, it peaks in attention: input, norm, q k v, the output of the heads and its projection
+(7·T·D). Where there are many classes, it peaks at the scores.
 
-A training step keeps of each block, for its backward pass, the input, two norms' outputs, q k v, attention's output
-and the sum after it (8·T·D), the MLP before and after its activation (2·T·M), the norms' statistics (4·T) and a number
-a row of scores (H·T): Korthikanti et al. (2022, eq. 1) without the scores, which fused attention never stores, and
-without dropout's masks. From there the backward pass frees what it has used and adds gradients of weights. Published
-models at large batches peak at the backward pass of the last block's second map, when the gradients of block output
-and hidden layer are there (T·D + T·M) and of weights those of head, last norm and that map. With few tokens and large
-weights it is the end of the step, when all gradients are there; with a narrow MLP, many classes or few channels it is
-one of the moments between, each of which has its line below.
+For the backward pass, a training step keeps of each block the input, the outputs of two norms, q k v, attention's
+output and the sum after it (8·T·D), the MLP before and after its activation (2·T·M), the norms' statistics (4·T) and
+one number for each row of scores (H·T). This is Korthikanti et al. (2022, eq. 1) without the scores, which fused
+attention never stores, and without dropout's masks. The backward pass then frees what it has used and adds gradients
+of weights. Published models at large batches peak at the backward pass of the last block's second map, when the
+gradients of block output and hidden layer exist (T·D + T·M), and those of the weights of head, last norm and that map.
+With few tokens and large weights the peak is the end of the step, when all gradients exist. With a narrow MLP, many
+classes or few channels it is one of the moments between, each of which has its line below.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from vitbench.declare.vit import ViTConfig
 
 _SIZES = {"img_size", "patch_size", "in_chans", "num_classes", "embed_dim", "depth", "num_heads", "mlp_ratio"}
 _FREE = frozenset(_SIZES | {"pool", "init", "pos_embed_std", "norm_eps", "qkv_bias"})
-"""Fields that the formulas cover at any value; the others stand at their defaults."""
+"""Fields that the formulas cover at any value; all others must have their defaults."""
 
 
 def elements_at_peak(config: ViTConfig, batch_size: int, *, training: bool) -> Mapping[str, int] | None:
-    """Elements alive at the peak, by the parts of ``MemoryPeak``; None: not plain, or to be trained without classes."""
+    """Elements alive at the peak, by the parts of ``MemoryPeak``; None: not plain, or trained without classes."""
     if not _plain(config) or (training and not config.num_classes):
         return None
     weights = parameters(config)
@@ -56,7 +56,7 @@ def _inference(config: ViTConfig, batch_size: int) -> int:
 
 
 def _training(config: ViTConfig, batch_size: int) -> Iterator[tuple[int, int, int]]:
-    """(activations, gradients, workspace) in elements, in order, at every moment that can be the peak of a step."""
+    """(activations, gradients, workspace) in elements, at each moment that can be the peak of a step, in order."""
     tokens, width, hidden = _tokens(config, batch_size), config.embed_dim, config.mlp_dim
     stream, inside, pooled, scores = (
         tokens * width,
@@ -103,7 +103,7 @@ def _training(config: ViTConfig, batch_size: int) -> Iterator[tuple[int, int, in
 
 
 def parameters(config: ViTConfig) -> int:
-    """Weights of a plain ViT."""
+    """Number of weights of a plain ViT."""
     width, hidden = config.embed_dim, config.mlp_dim
     stem = config.in_chans * _product(config.patch_size) * width + width
     places = (config.num_patches + config.num_prefix_tokens) * width + config.num_prefix_tokens * width
@@ -113,7 +113,7 @@ def parameters(config: ViTConfig) -> int:
 
 
 def tensors(config: ViTConfig) -> int:
-    """Parameters, as tensors: of each the optimiser counts its steps."""
+    """Number of parameter tensors: the optimiser counts the steps of each."""
     return 2 + 1 + config.num_prefix_tokens + config.depth * (11 + config.qkv_bias) + 2 + 2 * bool(config.num_classes)
 
 

@@ -18,11 +18,11 @@ from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.utils.errors import ConfigError, UserError, choices
 
 OURS_KEY = "vitbench.weights"
-"""What our own files are known by; its value is the version of their layout."""
+"""The key that marks files of ``save_weights``; its value is the version of their layout."""
 
 CONFIG_KEY = "vitbench.config"
-"""Where they keep the config of their model, as JSON: not of external models, as their config names a
-function to call, and no file may choose that function."""
+"""The key of the model's config, as JSON. Files of external models have none, because such a config names a function to
+call, and no file may choose that function."""
 
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {

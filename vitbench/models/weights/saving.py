@@ -1,4 +1,4 @@
-"""Our models into safetensors files, under timm's names."""
+"""Saves models as safetensors files, under timm's names."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from vitbench.utils.errors import UserError
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
-    """Writes all weights and buffers of a model, and of our own models the config, for ``config_from_checkpoint``.
+    """Writes all weights and buffers of a model, and the config for ``config_from_checkpoint``.
 
-    The file stands complete or not at all.
+    Of external models the config is left out. The file appears complete or not at all.
 
     Raises:
         UserError: the model is on the meta device, or the folder does not exist or cannot be written to.
