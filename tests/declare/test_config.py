@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from vitbench.declare.checked import with_values
 from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import adapt_to_data
 from vitbench.declare.measure import MeasureConfig
-from vitbench.declare.model import adapt_to_data
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.serialize import as_dict, from_dict
 from vitbench.declare.train import TrainConfig

@@ -142,7 +142,7 @@ def test_a_wrong_image_leaves_no_hook():
 
 @pytest.mark.parametrize("other", [ResNetConfig(depth=18, num_classes=2, width=4, stem="cifar", img_size=8)])
 def test_a_model_without_attention_is_said_so(other):
-    with pytest.raises(UserError, match="the attention of ResNet cannot be seen"):
+    with pytest.raises(UserError, match="the attention of ResNet cannot be observed"):
         attention_maps(build(other), torch.zeros(2, 3, 8, 8))
 
 

@@ -27,5 +27,5 @@ def test_a_token_is_a_linear_map_of_its_patch(img_size, patch_size):
 
 def test_another_image_size_is_named():
     config = ViTConfig(img_size=4, patch_size=2, in_chans=1, embed_dim=4, num_heads=1)
-    with pytest.raises(UserError, match=r"an image of 8×4 px does not fit this model: it takes 4×4; .*\(8, 4\)"):
+    with pytest.raises(UserError, match=r"an image of 8×4 px does not fit this model, which takes 4×4: .*\(8, 4\)"):
         PatchEmbed(config)(torch.zeros(1, 1, 8, 4))

@@ -14,9 +14,8 @@ from vitbench.declare.claim import Claim
 from vitbench.declare.declaration import Declaration
 from vitbench.declare.designs import Design
 from vitbench.declare.expand import expanded
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import adapt_to_data, source_of
 from vitbench.declare.find_variant import find
-from vitbench.declare.model import adapt_to_data
 from vitbench.declare.settings import DATA_FIELDS
 from vitbench.declare.sizes import Size
 from vitbench.declare.variant import Variant
@@ -166,7 +165,7 @@ class Ablation(Declaration):
     def sources(self) -> tuple[str, ...]:
         """Sources of external models, and checkpoint files: their content is part of an id."""
         rows = self.variants()
-        models = [row.model.source for row in rows if isinstance(row.model, ExternalConfig)]
+        models = [found for row in rows if row.model is not None and (found := source_of(row.model)) is not None]
         return tuple(dict.fromkeys([*models, *(file for row in rows for file in row.files)]))
 
     def variants(self) -> list[Variant]:

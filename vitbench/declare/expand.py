@@ -10,7 +10,8 @@ from typing import Any
 from vitbench.declare import designs
 from vitbench.declare.checked import with_values
 from vitbench.declare.declaration import Declaration
-from vitbench.declare.model import ModelConfig, adapt_to_data
+from vitbench.declare.families import adapt_to_data
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.settings import CROSSED, DATA_FIELDS, GROUPS, group_of
 from vitbench.declare.sizes import as_pair, scaled
 from vitbench.declare.variant import ROLES, Variant, format_axes, model_name

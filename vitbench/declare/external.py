@@ -8,33 +8,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vitbench.declare.checked import Checked
-from vitbench.declare.sizes import Size
+from vitbench.declare.model import Family, ModelConfig
 from vitbench.utils.errors import ConfigError
 
 LIBRARIES: Mapping[str, str] = types.MappingProxyType(
     {"timm": "such as timm:convnext_tiny", "torchvision": "such as torchvision:convnext_tiny"}
 )
-"""Packages whose models have names, with an example; each is the name of the extra that installs it, too."""
+"""Packages whose models are known by name, with an example; each is also the name of the extra that installs it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExternalConfig(Checked):
-    """A model that somebody else wrote: ``timm:NAME``, ``torchvision:NAME``, or ``package.module:function``.
+class ExternalConfig(ModelConfig):
+    """A model from outside vitbench: ``timm:NAME``, ``torchvision:NAME``, or ``package.module:function``.
 
-    A module is found also beside the ablation file. The function is called with ``kwargs``, and with those of
-    ``img_size``, ``in_chans`` and ``num_classes`` that its signature names; a library's model with those that it
-    takes. What comes back is a module that maps (batch, in_chans, height, width) to (batch, num_classes).
+    A module may lie beside the ablation file. Its function is called with ``kwargs``, and with those of ``img_size``,
+    ``in_chans`` and ``num_classes`` that its signature names; a library's model with those that it accepts. It returns
+    a module that maps (batch, in_chans, height, width) to (batch, num_classes).
     """
 
     source: str = field(kw_only=False)
     kwargs: Mapping[str, Any] = field(default_factory=dict, kw_only=False, hash=False)
-    img_size: Size = 224
-    in_chans: int = 3
-    num_classes: int = 1000
 
     def _check(self) -> None:
-        self._at_least(1, "img_size", "in_chans", "num_classes")
+        super()._check()
+        self._at_least(1, "num_classes")
         module, colon, function = self.source.partition(":")
         if colon and module in LIBRARIES:
             if not re.fullmatch(r"\w[\w.-]*", function):
@@ -44,3 +41,17 @@ class ExternalConfig(Checked):
             raise ConfigError(
                 f"source={self.source!r} names no model: write timm:NAME, torchvision:NAME or package.module:function"
             )
+
+
+def _source(config: ExternalConfig) -> str:
+    return config.source
+
+
+FAMILY = Family(
+    name=None,
+    config=ExternalConfig,
+    label=_source,
+    build="vitbench.models.external:build_external",
+    source=_source,
+    compare_as_json=True,
+)

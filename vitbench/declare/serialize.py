@@ -1,4 +1,4 @@
-"""Configs to plain JSON values and back."""
+"""Configs as plain JSON values, and back."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from vitbench.declare.data import DataConfig
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import config_class, config_names
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.tuning import Tuning
-from vitbench.declare.vit import ViTConfig
 from vitbench.utils.errors import ConfigError, unknown
 
 Config: TypeAlias = ModelConfig | TrainConfig | MeasureConfig | DataConfig | Tuning
 
-_CLASSES: Mapping[str, type[Config]] = types.MappingProxyType(
-    {
-        cls.__name__: cls
-        for cls in (ViTConfig, ResNetConfig, ExternalConfig, TrainConfig, MeasureConfig, DataConfig, Tuning)
-    }
+_SETTINGS: Mapping[str, type[Config]] = types.MappingProxyType(
+    {cls.__name__: cls for cls in (TrainConfig, MeasureConfig, DataConfig, Tuning)}
 )
+"""Configs of everything but models; those of models are in the registry of families."""
+
+
+def _class(name: str) -> type[Config] | None:
+    return _SETTINGS.get(name) or config_class(name)
 
 
 def _plain(value: Any) -> Any:
@@ -33,13 +33,13 @@ def _plain(value: Any) -> Any:
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """A config as plain JSON values, its class under ``type``; ``from_dict`` takes it back."""
+    """The config as plain JSON values, with the name of its class under ``type``; ``from_dict`` is the inverse."""
     values = {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
     return {"type": type(config).__name__, **values}
 
 
 def defaults(cls: type[Config]) -> dict[str, Any]:
-    """The fields of a config class that have a default, as ``as_dict`` would write it."""
+    """Field → default of a config class, as ``as_dict`` writes it, for the fields that have one."""
     found = {}
     for f in dataclasses.fields(cls):
         if f.default is not dataclasses.MISSING:
@@ -50,18 +50,19 @@ def defaults(cls: type[Config]) -> dict[str, Any]:
 
 
 def essence(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``as_dict`` wrote, by this version or an earlier one, without the fields that have their class's default.
+    """The fields of a config, as ``as_dict`` wrote it, that differ from the default of their class.
 
-    Two configs are the same exactly if their essences are, however many knobs have been added in between.
+    Two configs are the same exactly if their essences are, however many fields were added to the class in between. Of a
+    class that is not registered here, all fields are kept: records can be read where their model cannot be built.
     """
     known = _known_defaults(values)
     return {k: v for k, v in values.items() if k == "type" or k not in known or _plain(v) != known[k]}
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``as_dict`` wrote, with the fields that an earlier version did not have yet at their default.
+    """A config, as ``as_dict`` wrote it, with every field that it lacks at the default of its class.
 
-    Takes a mapping that holds such configs, too.
+    Takes a mapping that holds such configs, too. A class that is not registered here adds nothing.
     """
     known = _known_defaults(values)
     if known:
@@ -70,14 +71,14 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _defaults(str(values.get("type")))
+    cls = _class(str(values.get("type")))
+    return {} if cls is None else _defaults(cls)  # type: ignore[arg-type]  # python/mypy#11469
 
 
 @functools.lru_cache(maxsize=64)
-def _defaults(name: str) -> Mapping[str, Any]:
-    """Of a config class by its name, to be read only: ``essence`` and ``completed`` see every record."""
-    cls = _CLASSES.get(name)
-    return types.MappingProxyType({} if cls is None else defaults(cls))
+def _defaults(cls: type[Any]) -> Mapping[str, Any]:
+    """``defaults``, cached and read-only, because ``essence`` and ``completed`` are called for every record."""
+    return types.MappingProxyType(defaults(cls))
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
@@ -88,9 +89,9 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     """
     rest = dict(values)
     name = rest.pop("type", None)
-    if name not in _CLASSES:
-        raise ConfigError(unknown("config type", name, _CLASSES))
-    cls: type[Any] = _CLASSES[name]
+    cls: type[Any] | None = _class(str(name))
+    if cls is None:
+        raise ConfigError(unknown("config type", name, [*config_names(), *_SETTINGS]))
     known = [f.name for f in dataclasses.fields(cls)]
     for key in rest:
         if key not in known:

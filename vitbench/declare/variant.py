@@ -1,4 +1,4 @@
-"""A variant: one row of an ablation's table, a model under its settings; and the names that rows have. No torch."""
+"""A variant: one row of an ablation's table, which is a model with its settings; and how rows are named. No torch."""
 
 from __future__ import annotations
 
@@ -8,34 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vitbench.declare.data import DataConfig
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import family_of
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.sizes import as_pair
 from vitbench.declare.train import TrainConfig
-from vitbench.declare.vit import ViTConfig
 
 OTHER_ROW = "variant:"
-"""What the name of a model begins with that is another row of the same ablation."""
+"""The prefix of a model's name that refers to another row of the same ablation."""
 
 ROLES = {"teacher": "its teacher", "init_from": "what it starts from,"}
-"""Settings of a recipe that name a trained model, and what that is called."""
+"""Settings of a recipe that name a trained model, and the words for that model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One row of the table: a model under its training, measuring and data settings, or why it cannot be."""
+    """One row of the table: a model with its training, measuring and data settings, or why it cannot exist."""
 
     name: str
-    axes: Mapping[str, Any]  # the value on every axis; for a reference on those that it crosses
+    axes: Mapping[str, Any]  # the value on every axis; for a reference, on the axes along which it varies too
     model: ModelConfig | None  # None: impossible, see `reason`
     train: TrainConfig
     measure: MeasureConfig
     data: DataConfig = field(default_factory=DataConfig)
     curve: str = ""  # the same for rows that differ only in how much data they see
     is_baseline: bool = False
-    reference: str | None = None  # the name of the reference that it is
+    reference: str | None = None  # its name, if it is a reference
     reason: str | None = None
 
     @property
@@ -44,17 +41,17 @@ class Variant:
 
     @property
     def borrows(self) -> bool:
-        """Whether its training starts from a trained model, or learns from one: another row's, or a file's."""
+        """Whether its training starts from, or learns from, a trained model of another row or of a file."""
         return bool(self.train.teacher or self.train.init_from)
 
     @property
     def needs(self) -> dict[str, str]:
-        """The rows whose trained models this one needs, each behind its role: ``teacher``, ``init_from``."""
+        """Role (``teacher``, ``init_from``) → the row whose trained model this row needs."""
         return {role: name.removeprefix(OTHER_ROW) for role, name in self._named.items() if name.startswith(OTHER_ROW)}
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Checkpoints that its training starts from or learns from."""
+        """The checkpoint files that its training starts from or learns from."""
         return tuple(name for name in self._named.values() if not name.startswith(OTHER_ROW))
 
     @property
@@ -62,14 +59,14 @@ class Variant:
         return {role: name for role in ROLES if (name := getattr(self.train, role))} if self.borrows else {}
 
     def images(self, whole: int, num_classes: int) -> int:
-        """Training images that it sees, of so many; of classes of unequal size an estimate."""
+        """How many of ``whole`` training images it sees; an estimate where classes differ in size."""
         if self.data.per_class is not None:
             return min(whole, self.data.per_class * num_classes)
         return max(1, round(whole * self.data.fraction))
 
 
 def format_value(value: object) -> str:
-    """An axis value as it stands in a variant's name: ``8``, ``4x8``, ``0.1``, ``learned``."""
+    """An axis value as a variant's name shows it: ``8``, ``4x8``, ``0.1``, ``learned``."""
     if isinstance(value, tuple):
         return "x".join(map(str, value))
     if isinstance(value, float) and not math.isinf(value):
@@ -78,21 +75,15 @@ def format_value(value: object) -> str:
 
 
 def format_axes(axes: Mapping[str, Any]) -> str:
-    """``depth=6,pos_embed=none``."""
+    """Axes and values as a variant's name shows them: ``depth=6,pos_embed=none``."""
     return ",".join(f"{axis}={format_value(value)}" for axis, value in axes.items())
 
 
 def model_name(model: ModelConfig) -> str:
     """A short name for a model that was given none."""
-    if isinstance(model, ResNetConfig):
-        size = f"{model.depth}" if model.depth else "_" + "-".join(map(str, model.stages[1]))
-        return f"resnet{size}" + ("" if model.width == 64 else f"_w{model.width}")
-    if isinstance(model, ViTConfig):
-        return f"vit_p{'x'.join(map(str, dict.fromkeys(as_pair(model.patch_size))))}_d{model.embed_dim}_l{model.depth}"
-    return model.source
+    return family_of(model).label(model)
 
 
 def family(model: ModelConfig) -> str:
-    """The family that a figure shows by its marker: ``ViT``, ``ResNet``, or an external model's source."""
-    names: dict[type, str] = {ViTConfig: "ViT", ResNetConfig: "ResNet"}
-    return model.source if isinstance(model, ExternalConfig) else names[type(model)]
+    """The name of the model's family, which figures show by its marker: ``ViT``, or an external model's source."""
+    return family_of(model).name or model_name(model)

@@ -1,11 +1,11 @@
-"""``ViTConfig``: every knob of a vision transformer, under timm's names where timm has one."""
+"""``ViTConfig``: every setting of a vision transformer, under timm's names where timm has one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from vitbench.declare.checked import Checked
+from vitbench.declare.model import Family, ModelConfig
 from vitbench.declare.sizes import Size, as_pair, divisors
 from vitbench.utils.errors import ConfigError, ImpossibleConfigError, choices
 
@@ -24,13 +24,10 @@ DropPathSchedule: TypeAlias = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViTConfig(Checked):
+class ViTConfig(ModelConfig):
     """A vision transformer. The defaults are ViT-B/16 at 224 px (Dosovitskiy et al. 2021)."""
 
-    img_size: Size = 224
-    patch_size: Size = 16  # pixels of the image a token stands for, whatever the stem
-    in_chans: int = 3
-    num_classes: int = 1000  # 0: no classifier, the pooled features come out
+    patch_size: Size = 16  # pixels of the image that one token covers, whatever the stem
     embed_dim: int = 768
     depth: int = 12
     num_heads: int = 12
@@ -38,17 +35,19 @@ class ViTConfig(Checked):
     qkv_bias: bool = True
     pos_embed: PosEmbed = "learned"
     pos_embed_std: float = (
-        0.02  # spread at the start, of the learned ones and of `relative`'s table; small widths want .5 to 1
+        0.02  # standard deviation of the initial learned positions and `relative` biases; small widths need .5 to 1
     )
-    pos_embed_at: PosEmbedAt = "stem"  # every_layer: again before each later block, learned ones anew or shared;
-    # `relative` and `rope` act in every layer anyway, and fixed ones have nothing to learn anew
+    pos_embed_at: PosEmbedAt = "stem"  # every_layer: also before each later block, with its own learned table or
+    # a shared one; `relative` and `rope` act in every layer anyway, and fixed tables are the same in each
     patch_norm: bool = False  # a norm after the patch embedding
-    pool: Pool = "cls"  # mean, map: no class token; mean or learned attention over what the final norm puts out
-    num_registers: int = 0  # learned tokens that nobody reads (Darcet et al. 2024)
+    pool: Pool = "cls"  # mean, map: no class token; mean of, or learned attention over, the final norm's output
+    num_registers: int = 0  # learned tokens that no head reads (Darcet et al. 2024)
     distilled: bool = False  # DeiT's second token and head: both logits in training, their mean in evaluation
     representation_size: int | None = None  # width of a tanh layer before the head, as in the ImageNet-21k models
-    stem: Stem = "patchify"  # conv: 3×3 stride 2 until a token is a pixel (ViT_C); hybrid: patches of ResNet features
-    hybrid_layers: tuple[int, ...] = (3, 4, 9)  # of stem=hybrid: blocks per stage; (): its 7×7 stem alone
+    stem: Stem = (
+        "patchify"  # conv: 3×3 stride 2 until each token is one pixel (ViT_C); hybrid: patches of ResNet features
+    )
+    hybrid_layers: tuple[int, ...] = (3, 4, 9)  # of stem=hybrid: blocks per stage; (): only its 7×7 stem
     hybrid_width: int = 64  # of stem=hybrid: channels of its 7×7 stem
     norm: Norm = "layernorm"
     norm_position: NormPosition = "pre"  # post: after each residual sum, none at the end (Vaswani et al. 2017)
@@ -57,10 +56,12 @@ class ViTConfig(Checked):
     mlp: MlpKind = "mlp"
     qk_norm: bool = False  # queries and keys normed per head
     qk_scale: float | None = None  # of the scores; None: 1/√head_dim
-    attention: AttentionKind = "sdpa"  # eager: spelt out in matrix products, with equal results
+    attention: AttentionKind = "sdpa"  # eager: explicit matrix products, with equal results
     attn_mask: AttnMask = "none"
     residual: bool = True  # False: each branch replaces its input
-    layer_scale: float | None = None  # start of a learned factor per channel on each branch (Touvron et al. 2021)
+    layer_scale: float | None = (
+        None  # initial value of a learned factor per channel on each branch (Touvron et al. 2021)
+    )
     drop_rate: float = 0.0  # after the position embedding, the attention projection and both MLP layers
     attn_drop_rate: float = 0.0
     drop_path_rate: float = 0.0
@@ -68,8 +69,9 @@ class ViTConfig(Checked):
     init: Init = "timm"
 
     def _check(self) -> None:
-        self._at_least(1, "img_size", "patch_size", "in_chans", "embed_dim", "depth", "num_heads", "hybrid_width")
-        self._at_least(0, "num_classes", "pos_embed_std", "num_registers")
+        super()._check()
+        self._at_least(1, "patch_size", "embed_dim", "depth", "num_heads", "hybrid_width")
+        self._at_least(0, "pos_embed_std", "num_registers")
         self._above(0, "mlp_ratio", "norm_eps")
         self._rate("drop_rate", "attn_drop_rate", "drop_path_rate")
         if self.representation_size is not None:
@@ -84,7 +86,7 @@ class ViTConfig(Checked):
         self._check_stem()
         if self.mlp == "swiglu" and self.act in {"gelu_tanh", "relu"}:
             raise ImpossibleConfigError(
-                f"act={self.act} has no place in mlp=swiglu, whose gate is a SiLU: leave act out, or take mlp=mlp"
+                f"act={self.act} does not apply to mlp=swiglu, whose gate is a SiLU: leave act out, or take mlp=mlp"
             )
         if not self.residual and self.drop_path_rate:
             raise ImpossibleConfigError(
@@ -127,11 +129,11 @@ class ViTConfig(Checked):
     def _check_tokens(self) -> None:
         if self.distilled and self.pool != "cls":
             raise ImpossibleConfigError(
-                f"distilled=True reads its token beside the class token, which pool={self.pool} has not: take pool=cls"
+                f"distilled=True needs a class token beside its own, and pool={self.pool} has none: take pool=cls"
             )
         if self.distilled and self.representation_size is not None:
             raise ImpossibleConfigError(
-                f"representation_size={self.representation_size} stands before one head, distilled=True has two: "
+                f"representation_size={self.representation_size} needs a single head, and distilled=True has two: "
                 "leave one of them out"
             )
         if self.attn_mask == "causal" and self.pool == "cls":
@@ -146,8 +148,8 @@ class ViTConfig(Checked):
             patch = as_pair(self.patch_size)[0]
             if as_pair(self.patch_size) != (patch, patch) or patch < 2 or patch & (patch - 1):
                 raise ImpossibleConfigError(
-                    f"stem=conv halves its input until a token is a pixel, which patch_size={self.patch_size} is not "
-                    "made for: it takes 2, 4, 8, 16 or another power of 2"
+                    f"stem=conv halves the image until each token is one pixel, so patch_size={self.patch_size} is not "
+                    "possible: it takes 2, 4, 8, 16 or another power of 2"
                 )
             if self.embed_dim % (patch // 2):
                 raise ImpossibleConfigError(
@@ -161,7 +163,7 @@ class ViTConfig(Checked):
                 )
             if self.hybrid_width % 32:
                 raise ImpossibleConfigError(
-                    f"hybrid_width={self.hybrid_width} does not fall into 32 groups: "
+                    f"hybrid_width={self.hybrid_width} cannot be divided into 32 groups: "
                     f"try {self.hybrid_width // 32 * 32 + 32}"
                 )
             if any(s * self.feature_stride != p for s, p in zip(strides, as_pair(self.patch_size), strict=True)):
@@ -173,7 +175,7 @@ class ViTConfig(Checked):
 
     @property
     def grid_size(self) -> tuple[int, int]:
-        """Patches down and across."""
+        """(rows, columns) of patches."""
         (height, width), (patch_h, patch_w) = as_pair(self.img_size), as_pair(self.patch_size)
         return height // patch_h, width // patch_w
 
@@ -183,12 +185,12 @@ class ViTConfig(Checked):
 
     @property
     def num_prefix_tokens(self) -> int:
-        """Tokens that are not patches and stand before them: class token, distillation token, registers."""
+        """Number of tokens before the patches: class token, distillation token, registers."""
         return (self.pool == "cls") + self.distilled + self.num_registers
 
     @property
     def feature_stride(self) -> int:
-        """Pixels of the image between neighbours in the feature map that is cut into patches."""
+        """Pixels of the image from one element to the next in the feature map that is cut into patches."""
         if self.stem == "conv":
             return as_pair(self.patch_size)[0]
         return 4 * 2 ** max(len(self.hybrid_layers) - 1, 0) if self.stem == "hybrid" else 1
@@ -200,3 +202,21 @@ class ViTConfig(Checked):
     @property
     def mlp_dim(self) -> int:
         return int(self.embed_dim * self.mlp_ratio)
+
+
+def _label(config: ViTConfig) -> str:
+    patch = "x".join(map(str, dict.fromkeys(as_pair(config.patch_size))))
+    return f"vit_p{patch}_d{config.embed_dim}_l{config.depth}"
+
+
+FAMILY = Family(
+    name="ViT",
+    config=ViTConfig,
+    label=_label,
+    build="vitbench.models.vit:VisionTransformer",
+    builds_on_meta=True,
+    takes_any_img_size=False,
+    products="vitbench.models.vit.closed_form:products",
+    memory="vitbench.models.vit.closed_form_memory:elements_at_peak",
+    sizes="vitbench.models.vit.size_candidates:SIZES",
+)

@@ -1,7 +1,8 @@
-"""Models without their data: structure, shapes and layout at no cost in memory, and the original left alone."""
+"""Meta copies: a model's structure, shapes and layout without its data, and without changing the original."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -10,47 +11,42 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import config_names, family_of
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.sizes import as_pair
-from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, choices
 
 ModelLike: TypeAlias = nn.Module | ModelConfig
 Example: TypeAlias = Tensor | tuple[Tensor, ...]
-"""What the model is called with; the first dimension of each tensor is the batch."""
+"""The input of a model; the first dimension of each tensor is the batch."""
 
 
 def module_of(model_or_config: ModelLike) -> nn.Module:
-    """The module itself, or the config's: ours on ``meta``, somebody else's with its data.
+    """The module itself, or the config's: on ``meta`` if its family can be built there, else with its data.
 
-    (Few constructors of other people bear ``meta``.) The state of the random generators does not change.
+    The state of the random generators does not change.
 
     Raises:
-        UserError: neither a module nor a config, or an external model that cannot be built.
+        UserError: neither a module nor a config, a config of no registered family, or a model that cannot be built.
     """
-    match model_or_config:
-        case nn.Module():
-            return model_or_config
-        case ViTConfig() | ResNetConfig():
-            with torch.random.fork_rng(devices=()), torch.device("meta"):
-                return build(model_or_config)
-        case ExternalConfig():
-            with torch.random.fork_rng(devices=()):
-                return build(model_or_config)
-    raise UserError(
-        f"{model_or_config!r} is neither a module nor a config: give an nn.Module, ViTConfig, ResNetConfig or "
-        "ExternalConfig"
-    )
+    if isinstance(model_or_config, nn.Module):
+        return model_or_config
+    if not isinstance(model_or_config, ModelConfig):
+        raise UserError(
+            f"{model_or_config!r} is neither a module nor a config: give an nn.Module, or a config: "
+            f"{choices(config_names())}"
+        )
+    on_meta = family_of(model_or_config).builds_on_meta
+    with torch.random.fork_rng(devices=()), torch.device("meta") if on_meta else contextlib.nullcontext():
+        return build(model_or_config)
 
 
 def arguments(model_or_config: ModelLike, example: Example | None, batch_size: int, device: str) -> tuple[Tensor, ...]:
-    """What the model is called with, for ``batch_size`` images: zeros, or nothing at all on ``meta``.
+    """The input of a model for ``batch_size`` images: zeros, or tensors without data on ``meta``.
 
     Raises:
-        UserError: a module without an example, an example that is none, or a batch of none.
+        UserError: a module without an example, an example that is no tensor, or an empty batch.
     """
     if batch_size < 1:
         raise UserError(f"batch_size={batch_size} is too small: it takes 1 or more")
@@ -66,6 +62,15 @@ def arguments(model_or_config: ModelLike, example: Example | None, batch_size: i
         )
     height, width = as_pair(model_or_config.img_size)
     return (torch.zeros(batch_size, model_or_config.in_chans, height, width, device=device),)
+
+
+def meta_copy(module: nn.Module, device: str = "meta") -> nn.Module:
+    """A copy whose tensors have a size and no bytes: on ``meta``, or on any device under ``FakeTensorMode``.
+
+    Raises:
+        UserError: the module holds something that cannot be copied.
+    """
+    return copied(module, _WithoutData(device))
 
 
 def copied(module: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
@@ -101,15 +106,12 @@ class _Converting(TorchFunctionMode):
 
 
 def one_element(tensor: Tensor) -> Tensor:
-    """All elements are one zero on the CPU: kernels run on it, and it takes no memory."""
+    """A tensor on the CPU whose elements are all the same zero: kernels run on it, and it takes no memory."""
     return torch.zeros((), dtype=tensor.dtype).expand(tensor.shape)
 
 
-class Shells:
-    """Converts to tensors without content on a device, which share storages as the originals do.
-
-    For ``meta``, and for any device under ``FakeTensorMode``: storages there have a size and no bytes.
-    """
+class _WithoutData:
+    """Converts to tensors without data on a device; those that share a storage in the original share one here too."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -117,7 +119,7 @@ class Shells:
 
     def __call__(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        key = storage._cdata  # noqa: SLF001  # the one name by which two tensors know their common storage
+        key = storage._cdata  # noqa: SLF001  # the only identity of a storage that its tensors share
         if key not in self.storages:
             self.storages[key] = torch.empty(storage.nbytes(), dtype=torch.uint8, device=self.device)
         return self.storages[key].view(tensor.dtype).as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())

@@ -99,9 +99,11 @@ def config_of(name: str, img_size: Size | None = None) -> ModelConfig:
     Raises:
         UserError: the model does not exist, its package is missing, or it does not support the image size.
     """
-    config = ExternalConfig(name) if ":" in name else zoo(name)
-    if isinstance(config, ExternalConfig):
-        check_source(config)
+    if ":" not in name:
+        config: ModelConfig = zoo(name)
+    else:
+        config = external = ExternalConfig(name)
+        check_source(external)
         img_size = native_img_size(name) if img_size is None else img_size
     return config if img_size is None else with_values(config, {"img_size": img_size})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
+import torch.nn.functional as F  # noqa: N812  # the usual name
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -13,13 +13,13 @@ from vitbench.models.pos_embed import RelativeBias, Rope
 
 
 class Attention(nn.Module):
-    """softmax(q kᵀ · scale) v in ``num_heads`` heads (Vaswani et al. 2017), fused where torch can.
+    """softmax(q kᵀ · scale) v in ``num_heads`` heads (Vaswani et al. 2017), fused where torch can fuse it.
 
     Args:
-        qk_norm: norms queries and keys per head, before any rotation; None: no norm.
+        qk_norm: normalises queries and keys per head, before any rotation; None: no norm.
         scale: of the scores; None: 1/√head_dim.
-        eager: spells attention out in matrix products; equal results, more memory.
-        causal: a token attends to none after it.
+        eager: computes attention by explicit matrix products; equal results, more memory.
+        causal: a token attends to no later token.
         rel_pos: a bias added to the scores, if any.
         rope: a rotation of queries and keys, if any.
     """
@@ -59,8 +59,8 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch tokens dim"]:
         """Attends from every token to those that ``mask`` keeps.
 
-        It is True for the tokens that are there, False for padding, and needs one True a row. Padding is attended to
-        by none; what comes out in its own place means nothing.
+        The mask is True for real tokens and False for padding, with at least one True in each row. No token attends to
+        padding, and the outputs at padded positions are meaningless.
         """
         if self.eager:
             return self.with_weights(x, mask)[0]
@@ -80,7 +80,7 @@ class Attention(nn.Module):
     def with_weights(
         self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> tuple[Float[Tensor, "batch tokens dim"], Float[Tensor, "batch heads tokens tokens"]]:
-        """What ``forward`` puts out, and the weights from each query (row) to each key: rows sum to 1.
+        """The output of ``forward``, and the weights from each query (row) to each key: rows sum to 1.
 
         Works whichever way ``forward`` takes. The weights are those before dropout.
         """
@@ -102,11 +102,13 @@ class Attention(nn.Module):
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
         if self.q_norm is not None and self.k_norm is not None:
             q, k, v = qkv.unbind(2)
-            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)  # under autocast a norm is in float32
+            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)  # under autocast a norm returns float32
             if self.rope is not None:
                 q, k = self.rope(torch.stack((q, k), dim=2)).unbind(2)
         elif self.rope is None:
-            q, k, v = qkv.unbind(2)  # not after a permute: its gradient then stacks straight into the layout of qkv
+            q, k, v = qkv.unbind(
+                2
+            )  # not after a permute, so that the gradient is stacked directly in the layout of qkv
         else:
             qk, v = self.rope(qkv[:, :, :2]), qkv[:, :, 2]
             q, k = qk.unbind(2)
@@ -115,16 +117,16 @@ class Attention(nn.Module):
     def _score_mask(
         self, q: Float[Tensor, "batch tokens heads head"], mask: Bool[Tensor, "batch tokens"] | None
     ) -> Bool[Tensor, "#batch 1 #tokens tokens"] | Float[Tensor, "#batch heads tokens tokens"] | None:
-        """What the scores are masked with: keys that count, or a bias, -inf where a key does not count.
+        """The mask of the scores: True for keys that count, or a bias with -inf for keys that do not.
 
-        None where there is nothing but a causal mask, which the fused kernel makes itself.
+        None if there is only a causal mask, which the fused kernel applies itself.
         """
         keep = None if mask is None else mask[:, None, None]
         if self.causal and (keep is not None or self.rel_pos is not None):
             order = _causal(q)
             if keep is None:
                 keep = order
-            else:  # padding before the first real token sees itself alone, not nothing, of which a softmax is no number
+            else:  # padding before the first real token attends to itself alone: a softmax over nothing is NaN
                 keep = order & (keep | torch.eye(order.shape[-1], dtype=torch.bool, device=order.device))
         if self.rel_pos is None:
             return keep
@@ -133,6 +135,6 @@ class Attention(nn.Module):
 
 
 def _causal(q: Float[Tensor, "batch tokens heads head"]) -> Bool[Tensor, "1 1 tokens tokens"]:
-    """True from each token to itself and those before it."""
+    """True from each token to itself and to earlier tokens."""
     tokens = q.shape[1]
     return torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).tril()[None, None]

@@ -1,4 +1,4 @@
-"""One layer of a vision transformer: attention, then feed-forward, each a branch around which its input is carried."""
+"""One layer of a vision transformer: attention, then feed-forward, each with a residual connection."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)), each branch under stochastic depth.
 
-    With ``norm_position="post"``: norm(x + attention(x)), then norm(x + mlp(x)). Without ``residual`` nothing is added
-    to a branch.
+    With ``norm_position="post"``: norm(x + attention(x)), then norm(x + mlp(x)). Without ``residual`` a
+    branch replaces its input.
     """
 
     pos_embed: Tensor | nn.Module | None
-    """What is added to the tokens before this block, where it has positions of its own; who calls it adds them."""
+    """The block's own positions, if any; the caller adds them to the tokens before the block."""
 
     def __init__(self, config: ViTConfig, drop_path_rate: float = 0.0, rope: Rope | None = None) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Block(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch tokens dim"]:
-        # no branch gets a name: it would outlive its sum, and be part of the peak memory
+        # no branch is assigned to a name: it would outlive its sum and add to the peak memory
         x = self._carry(x, self.attn(x if self.post_norm else self.norm1(x), mask), self.ls1)
         if self.post_norm:
             x = self.norm1(x)
@@ -74,6 +74,6 @@ class Block(nn.Module):
         return self.norm2(x) if self.post_norm else x
 
     def _carry(self, x: Tensor, branch: Tensor, scale: LayerScale | None) -> Tensor:
-        """The branch, scaled and perhaps dropped, with its input around it."""
+        """The branch, scaled and perhaps dropped, plus its input."""
         branch = self.drop_path(branch if scale is None else scale(branch))
         return x + branch if self.residual else branch

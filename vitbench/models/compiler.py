@@ -1,4 +1,4 @@
-"""What ``torch.compile`` needs of a machine, asked before it fails for want of it."""
+"""Checks what ``torch.compile`` needs on this machine before it is used."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from vitbench.utils.errors import UserError
 
 
 def prepare_compiler(device_type: str) -> None:
-    """From here on torch compiles in this process: no pool of others would live on beside what is timed or trained.
+    """Makes torch compile in this process, so that no pool of compiling processes disturbs timing or training.
 
     Raises:
         UserError: the device's compiler is missing.
     """
     if device_type == "cpu" and not compiler():
         raise UserError(
-            "compile=True needs a C++ compiler on the CPU, and there is neither g++ nor what CXX names: "
+            "compile=True needs a C++ compiler on the CPU, and neither g++ nor the compiler in CXX exists: "
             "apt install g++, or leave compile off"
         )
     import torch._inductor.config as inductor
@@ -25,5 +25,5 @@ def prepare_compiler(device_type: str) -> None:
 
 
 def compiler() -> str | None:
-    """The C++ compiler that torch would call; None where there is none."""
+    """The path of the C++ compiler that torch would call; None if there is none."""
     return shutil.which(os.environ.get("CXX") or "g++")

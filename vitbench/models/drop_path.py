@@ -10,7 +10,7 @@ from vitbench.declare.vit import DropPathSchedule
 
 
 class DropPath(nn.Module):
-    """Drops a branch per sample and divides the kept ones by ``1 - rate``, so that the expectation stays."""
+    """Drops a branch per sample and divides the kept ones by ``1 - rate``, so that the expectation is unchanged."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class DropPath(nn.Module):
 def drop_path_rates(rate: float, depth: int, schedule: DropPathSchedule) -> list[float]:
     """The rate of each block: ``rate`` everywhere, or linear from 0 in the first block to ``rate`` in the last.
 
-    One block alone takes rate 0 under the linear rule, as ``linspace(0, rate, 1)`` says (timm, DeiT).
+    A single block has rate 0 under the linear rule, like ``linspace(0, rate, 1)`` in timm and DeiT.
     """
     if schedule == "constant":
         return [rate] * depth

@@ -1,4 +1,4 @@
-"""Models that somebody else wrote: ``timm:NAME``, ``torchvision:NAME``, ``package.module:function`` → ``nn.Module``."""
+"""Models from outside vitbench: ``timm:NAME``, ``torchvision:NAME``, ``package.module:function`` → ``nn.Module``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vitbench.utils.errors import UserError, unknown
 
 
 def build_external(config: ExternalConfig) -> nn.Module:
-    """Imports the library or the function and calls it with ``kwargs``.
+    """The model that the library or the function returns for ``kwargs``.
 
-    Those of ``img_size``, ``in_chans`` and ``num_classes`` that it takes (a function: that its signature names) are
-    passed too, unless ``kwargs`` has them. A module is looked for on ``sys.path``. What the function itself raises is
-    not caught.
+    Those of ``img_size``, ``in_chans`` and ``num_classes`` that it accepts (a function: that its signature names) are
+    passed too, unless ``kwargs`` has them. A module is searched for on ``sys.path``. Errors that the function itself
+    raises are not caught.
 
     Raises:
         UserError: no such package, module, function or model, it cannot be imported, does not take these arguments, or
@@ -34,7 +34,7 @@ def build_external(config: ExternalConfig) -> nn.Module:
 
 
 def check_source(config: ExternalConfig) -> None:
-    """Imports what the model comes from, without building it.
+    """Imports the library or module of a model without building the model.
 
     Raises:
         UserError: no such package, module, function or model.
@@ -46,7 +46,7 @@ def check_source(config: ExternalConfig) -> None:
 
 
 def _call(config: ExternalConfig) -> Any:
-    """What the function returns."""
+    """The return value of the function."""
     function = _find(config.source)
     signature = _signature(function)
     offered = {name: getattr(config, name) for name in ("img_size", "in_chans", "num_classes")}

@@ -1,17 +1,12 @@
-"""The one door of this room: config → module."""
+"""Any model's config → its ``nn.Module``, by the builder that its family declares."""
 
 from __future__ import annotations
 
 from torch import nn
 
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import family_of
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.vit import ViTConfig
-from vitbench.models.external import build_external
-from vitbench.models.resnet import ResNet
-from vitbench.models.vit import VisionTransformer
-from vitbench.utils.errors import UserError
+from vitbench.utils.lazy import resolve
 
 
 def build(config: ModelConfig) -> nn.Module:
@@ -21,16 +16,7 @@ def build(config: ModelConfig) -> nn.Module:
     has shapes and no storage.
 
     Raises:
-        UserError: this is no config of a model, or an external one that cannot be built.
+        UserError: this is no config of a registered family, or an external model that cannot be built.
     """
-    match config:
-        case ViTConfig():
-            return VisionTransformer(config)
-        case ResNetConfig():
-            return ResNet(config)
-        case ExternalConfig():
-            return build_external(config)
-    raise UserError(
-        f"{config!r} is no config of a model: ViTConfig, ResNetConfig, ExternalConfig exist; "
-        "for a published name type build(zoo(name))"
-    )
+    model: nn.Module = resolve(family_of(config).build)(config)
+    return model

@@ -1,4 +1,4 @@
-"""The four initialisations of a vision transformer, each read in the source that the table names.
+"""The four initialisations of a vision transformer, each taken from the code that the table names.
 
 | name    | linear                | patches           | class token | head     | source                               |
 |---------|-----------------------|-------------------|-------------|----------|--------------------------------------|
@@ -9,10 +9,10 @@
 
 Biases start at 0 (patches under ``timm``: torch's default; MLP biases under ``jax``: normal 1e-6), norms at 1 and 0.
 The distillation token starts as the class token does, registers normal 1e-6, the query of attention pooling normal
-with the spread 1/√dim, all as in timm; a stem's convolutions as ``stem`` says.
-In all four the learned position embeddings, ``pos_embed`` and the tables of relative biases, are normal with the
-spread ``pos_embed_std``; its default .02 is that of the sources, and of Swin for the biases. Where a source truncates
-these at ±2, as ``trunc_normal_`` does, nothing is cut in effect.
+with standard deviation 1/√dim, all as in timm; a stem's convolutions as ``stem`` says.
+In all four the learned position embeddings, ``pos_embed`` and the tables of relative biases, are normal with standard
+deviation ``pos_embed_std``; its default .02 is that of the sources, and of Swin for the biases. Where a source
+truncates these at ±2, as ``trunc_normal_`` does, that has no effect.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from vitbench.declare.vit import Init, ViTConfig
 
 JAX_TRUNCATED_STD = 0.87962566103423978
-"""Standard deviation of a unit normal cut at ±2, by which flax divides to keep the variance."""
+"""Standard deviation of a unit normal truncated at ±2; flax divides by it to keep the variance."""
 
 
 def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
@@ -37,7 +37,7 @@ def _zero_bias(layer: nn.Linear | nn.Conv2d) -> None:
 
 
 def _xavier_apart(weight: Float[Tensor, "outputs inputs"], maps: int) -> None:
-    """Xavier uniform; a fused qkv counts as the three square maps it is, not as one of three times the fan-out."""
+    """Xavier uniform; a fused qkv is initialised as three square maps, not as one with three times the fan-out."""
     for part in weight.detach().chunk(maps):
         nn.init.xavier_uniform_(part)
 
@@ -101,14 +101,14 @@ def _token(model: nn.Module, std: float) -> None:
 
 
 def is_position(name: str) -> bool:
-    """Whether a parameter of this dotted name is a learned position embedding, of whichever kind and layer."""
+    """Whether a parameter of this dotted name is a learned position embedding, of any kind and layer."""
     return re.search(r"(?:^|\.)(?:pos_embed(?:$|\.)|relative_position_bias_table$)", name) is not None
 
 
 INITS: Mapping[Init, Callable[[nn.Module], None]] = types.MappingProxyType(
     {"timm": _timm, "jax": _jax, "classic": _classic, "moco": _moco}
 )
-"""Word in the config → what it does."""
+"""Word in the config → the function that initialises a model."""
 
 
 def initialize(model: nn.Module, config: ViTConfig) -> None:

@@ -1,8 +1,8 @@
-"""What a vision transformer attends to, and how alike its positions are: arrays to look at.
+"""Attention maps, attention distances and position-embedding similarity of a vision transformer, as arrays.
 
-The model's code stays as it is. Whatever its attention computes with (a relative bias, rope, a mask, a scale of its
-own) is seen at the call that computes it, so that the weights are those that the output was made of, even where torch
-fuses them away.
+The model's code is not changed. Everything that its attention uses (a relative bias, rope, a mask, its own scale) is
+observed at the call that computes it, so that the weights are those that produced the output, even where torch fuses
+them away.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
+import torch.nn.functional as F  # noqa: N812  # the usual name
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -24,7 +24,7 @@ from vitbench.models.vit import VisionTransformer
 from vitbench.utils.errors import UserError
 
 SOFTMAX = (torch.softmax, Tensor.softmax, F.softmax)
-"""What turns scores into weights where attention is written out."""
+"""Functions that turn scores into weights where attention is explicit."""
 
 
 def attention_maps(
@@ -32,10 +32,10 @@ def attention_maps(
 ) -> Float[np.ndarray, "layers batch heads tokens tokens"]:
     """How much each token (second last axis) attends to each (last axis), in evaluation mode; a row sums to 1.
 
-    Tokens stand in the model's order, prefix tokens first. It takes layers · batch · heads · tokens² · 4 bytes.
+    Tokens are in the model's order, prefix tokens first. The maps take layers · batch · heads · tokens² · 4 bytes.
 
     Args:
-        model: a ``VisionTransformer``, or another whose ``blocks`` have their self-attention in ``attn``.
+        model: a ``VisionTransformer``, or another model whose ``blocks`` have their self-attention in ``attn``.
         images: normalised as in training, on the model's device.
 
     Raises:
@@ -54,7 +54,7 @@ def attention_maps(
         model(images)
     if not layers or len(spy.seen) != len(layers):
         raise UserError(
-            f"the attention of {type(model).__name__} cannot be seen in {len(layers) or 'any'} blocks: "
+            f"the attention of {type(model).__name__} cannot be observed in {len(layers) or 'any'} blocks: "
             "give a VisionTransformer, uncompiled"
         )
     return np.stack([weights.cpu().numpy() for weights in spy.seen])
@@ -65,8 +65,8 @@ def rollout(
 ) -> Float[np.ndarray, "batch tokens tokens"]:
     """How much of each input token (last axis) reaches each output token through all layers (Abnar & Zuidema 2020).
 
-    Heads are averaged, half of a token passes by each layer on the residual path, and layers multiply, the first one
-    rightmost: Πₗ (½ Aₗ + ½ I). A row sums to 1.
+    Heads are averaged, half of a token bypasses each layer on the residual path, and layers are multiplied, the first
+    one rightmost: Πₗ (½ Aₗ + ½ I). A row sums to 1.
     """
     steps = 0.5 * maps.mean(axis=2) + 0.5 * np.eye(maps.shape[-1], dtype=maps.dtype)
     through: Float[np.ndarray, "batch tokens tokens"] = steps[0]
@@ -92,10 +92,10 @@ def mean_attention_distance(
     num_prefix_tokens: int,
     patch_px: Size | tuple[float, float],
 ) -> Float[np.ndarray, "layers heads"]:
-    """How far each head looks, in pixels (ViT paper, fig. 7): distance from query to key, weighted by attention.
+    """Attention distance of each head in pixels (ViT paper, fig. 7): query to key, weighted by attention.
 
-    It is the mean over patches as queries and over images. Prefix tokens have no place, so that only what a query
-    gives to patches counts; one that gives them nothing is left out (NaN where all are).
+    The mean over all patches as queries and over images. Prefix tokens have no position, so only attention to patches
+    counts; a query that pays them none is left out (NaN if all are).
 
     Args:
         maps: of ``attention_maps``.
@@ -120,10 +120,10 @@ def position_embedding_similarity(
 ) -> Float[np.ndarray, "rows columns rows columns"] | None:
     """Cosine similarity of each patch's position embedding with every patch's (ViT paper, fig. 7).
 
-    What is compared: of a table (learned, sincos) the vectors that are added to the patches, those of the stem where
-    every layer has its own; of rope the vectors of cosines and sines that it turns with, so that the similarity is the
-    mean cosine of the angle between two places. None where no patch has a vector: without positions, and with a
-    relative bias, which knows offsets only.
+    Of a table (learned, sincos), the vectors that are added to the patches are compared, those of the stem where every
+    layer has its own. Of rope, the vectors of cosines and sines that it rotates with are compared, so the similarity is
+    the mean cosine of the angle between two positions. None if no patch has a vector: without positions, and with a
+    relative bias, which depends on offsets only.
     """
     vectors = _position_vectors(model)
     if vectors is None:
@@ -135,7 +135,7 @@ def position_embedding_similarity(
 
 
 def _position_vectors(model: VisionTransformer) -> Float[Tensor, "tokens channels"] | None:
-    """One vector a token, those of the patches last."""
+    """One vector for each token, those of the patches last."""
     table = model.pos_embed
     if table is not None:
         return table[0] if isinstance(table, Tensor) else table()[0]
@@ -144,7 +144,7 @@ def _position_vectors(model: VisionTransformer) -> Float[Tensor, "tokens channel
 
 
 class _Spy(TorchFunctionMode):
-    """Keeps the weights of each attention between ``enter`` and ``leave``, in order."""
+    """Records the attention weights between ``enter`` and ``leave``, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ def _weights(
     *,
     scale: float | None = None,
 ) -> Float[Tensor, "batch heads tokens keys"]:
-    """What torch's ``scaled_dot_product_attention`` weighs the values by, from its own arguments."""
+    """The weights of torch's ``scaled_dot_product_attention``, from its arguments."""
     scores = query.float() @ key.float().mT * (query.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
         attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
@@ -190,7 +190,7 @@ def _weights(
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every module is in the mode that it was in."""
+    """Evaluation mode inside; afterwards each module has its own mode again."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -21,18 +21,18 @@ from vitbench.utils.errors import UserError, choices
 
 NEAREST = 5
 CHANNELS = 3
-"""Of images, where a model does not take another number."""
+"""Channels of images where a model accepts no other number."""
 
 _OPERATIONS = tuple(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor" for name in ("nms", "qnms"))
-"""Of torchvision: what it describes to torch on import, though only its compiled part defines it."""
+"""Operations of torchvision that it describes to torch on import, though only its compiled part defines them."""
 
-_defined: list[torch.library.Library] = []  # a library that is collected takes its operations along
+_defined: list[torch.library.Library] = []  # garbage-collecting a library would remove its operations
 
 
 def build_from_library(config: ExternalConfig) -> Any:
-    """What the library's factory returns for the name after the colon.
+    """The model that the library's factory returns for the name after the colon.
 
-    It is given ``kwargs``, and those of ``img_size``, ``in_chans`` and ``num_classes`` that the model takes.
+    The factory gets ``kwargs``, and those of ``img_size``, ``in_chans`` and ``num_classes`` that the model accepts.
 
     Raises:
         UserError: the package is missing (with the extra that installs it) or cannot be imported, it has no such model
@@ -54,7 +54,7 @@ def build_from_library(config: ExternalConfig) -> Any:
 
 
 def library_with(source: str) -> ModuleType:
-    """The library, which has the model.
+    """The library that has the model.
 
     Raises:
         UserError: the package is missing or cannot be imported, or has no such model.
@@ -62,7 +62,9 @@ def library_with(source: str) -> ModuleType:
     package, _, name = source.partition(":")
     library = _library(package)
     known: list[str] = library.list_models()
-    is_model: Callable[[str], bool] = getattr(library, "is_model", lambda _: False)  # deprecated names are not listed
+    is_model: Callable[[str], bool] = getattr(
+        library, "is_model", lambda _: False
+    )  # deprecated names are not in the list
     if name.partition(".")[0] in known or is_model(name):
         return library
     nearest = difflib.get_close_matches(name, known, n=NEAREST)
@@ -71,7 +73,7 @@ def library_with(source: str) -> ModuleType:
 
 
 def native_img_size(source: str) -> Size | None:
-    """The side that a library's model is made for, where the library says it.
+    """The image size that a library's model was made for; None where the library does not say.
 
     Raises:
         UserError: as ``library_with``.
@@ -85,7 +87,7 @@ def native_img_size(source: str) -> Size | None:
 
 
 def _create(create: Callable[..., Any], source: str, name: str, offered: dict[str, Any], own: Mapping[str, Any]) -> Any:
-    """The model; what we offer and it does not take is withdrawn, what the user asks for is not."""
+    """The model; arguments that vitbench offers and it refuses are withdrawn, those of the user are not."""
     for word in own:
         offered.pop(word, None)
     while True:
@@ -102,7 +104,7 @@ def _create(create: Callable[..., Any], source: str, name: str, offered: dict[st
 
 
 def _square(size: Any) -> Any:
-    """(8, 8) as 8: some models take one number only."""
+    """8 for (8, 8): some models accept only one number."""
     if not isinstance(size, tuple):
         return size
     height, width = as_pair(size)
@@ -126,13 +128,13 @@ def _library(package: str) -> ModuleType:
 
 
 def _do_without_compiled_operations() -> None:
-    """Lets a torchvision that was compiled for another torch be imported: its classifiers are plain torch.
+    """Makes a torchvision that was compiled for another torch importable: its classifiers are plain torch.
 
-    Only its detection operations are compiled; they stay unusable, as they were.
+    Only its detection operations are compiled, and they stay unusable.
     """
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _OPERATIONS:
         library.define(schema)  # type: ignore[no-untyped-call]
     _defined.append(library)
     for name in [name for name in sys.modules if name.partition(".")[0] in LIBRARIES]:
-        del sys.modules[name]  # half imported
+        del sys.modules[name]  # they are only half imported

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
+import torch.nn.functional as F  # noqa: N812  # the usual name
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -21,7 +21,7 @@ ACTIVATIONS: Mapping[Act, Callable[[Tensor], Tensor]] = types.MappingProxyType(
         "silu": F.silu,
     }
 )
-"""Word in the config → function. ``gelu_tanh`` is what flax calls gelu."""
+"""Word in the config → function. ``gelu_tanh`` is called gelu in flax."""
 
 IN_PLACE: Mapping[Act, Callable[[Tensor], Tensor]] = types.MappingProxyType(
     {
@@ -31,13 +31,13 @@ IN_PLACE: Mapping[Act, Callable[[Tensor], Tensor]] = types.MappingProxyType(
         "silu": functools.partial(F.silu, inplace=True),
     }
 )
-"""The same, over their own input."""
+"""The same functions, in place."""
 
 
 class Activation(nn.Module):
-    """An activation by its word in the config; over its own input where no gradient will ask for that.
+    """An activation by its word in the config; in place where no gradient needs its input.
 
-    The tensor is a block's widest. Without a second one of its size a forward pass needs less memory, and less time.
+    The tensor is the widest of a block. Without a second one of its size a forward pass needs less memory and time.
     """
 
     def __init__(self, act: Act) -> None:
@@ -66,7 +66,7 @@ class Mlp(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """fc2(silu(fc1_g(x)) · fc1_x(x)) (Shazeer 2020). Of equal ``hidden`` it has half as many weights again as Mlp."""
+    """fc2(silu(fc1_g(x)) · fc1_x(x)) (Shazeer 2020). At equal ``hidden`` it has 1.5 times the weights of Mlp."""
 
     def __init__(self, dim: int, hidden: int, drop_rate: float = 0.0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The norms of a transformer: each acts on the last dimension of whatever it is given."""
+"""The norms of a transformer, over the last dimension of their input."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vitbench.declare.vit import Norm
 
 
 class TokenBatchNorm(nn.BatchNorm1d):
-    """Batch norm of each channel over all tokens of the batch; in training padding would count among them."""
+    """Batch norm of each channel over all tokens of the batch; in training, padding would be included."""
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return super().forward(x.flatten(0, -2)).view(x.shape)
 
 
 class RMSNorm(nn.RMSNorm):
-    """torch's, which under autocast stays in float32 as its layer norm does."""
+    """torch's RMS norm, which stays in float32 under autocast, as its layer norm does."""
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return super().forward(x.to(self.weight.dtype))

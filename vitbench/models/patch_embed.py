@@ -13,11 +13,11 @@ from vitbench.utils.errors import UserError
 
 
 class PatchEmbed(nn.Module):
-    """Patches in reading order: row by row, left to right; of the image, or of a stem's features (``backbone``).
+    """Tokens of an image's patches, or of the patches of a stem's features (``backbone``), in reading order.
 
-    The tokens come out as a view with the layout of the convolution (channels outermost); who needs them contiguous
-    copies once, together with whatever else it does (``VisionTransformer`` while adding the class token).
-    ``patch_norm`` norms each of them, under the name that timm's ``PatchEmbed`` has for it.
+    The tokens are a view with the layout of the convolution (channels outermost). A caller that needs them contiguous
+    copies them once, as ``VisionTransformer`` does when it adds the class token. ``patch_norm`` normalises each token,
+    under the name that timm's ``PatchEmbed`` has for it.
     """
 
     def __init__(self, config: ViTConfig) -> None:
@@ -34,7 +34,7 @@ class PatchEmbed(nn.Module):
         if x.shape[-2:] != self.img_size:
             height, width = self.img_size
             raise UserError(
-                f"an image of {x.shape[-2]}×{x.shape[-1]} px does not fit this model: it takes {height}×{width}; "
+                f"an image of {x.shape[-2]}×{x.shape[-1]} px does not fit this model, which takes {height}×{width}: "
                 f"build one with img_size=({x.shape[-2]}, {x.shape[-1]})"
             )
         if self.backbone is not None:

@@ -1,9 +1,9 @@
-"""Pooling by learned attention: one query for all images looks at their tokens (MAP, Lee et al. 2019)."""
+"""Pooling by learned attention: one learned query attends to the tokens of each image (MAP, Lee et al. 2019)."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
+import torch.nn.functional as F  # noqa: N812  # the usual name
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from vitbench.models.norm import NORMS
 
 
 class AttentionPool(nn.Module):
-    """y = attention(latent, tokens), then y + mlp(norm(y)): timm's ``AttentionPoolLatent``, as big_vision has it."""
+    """y = attention(latent, tokens), then y + mlp(norm(y)): ``AttentionPoolLatent`` of timm and big_vision."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class AttentionPool(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch dim"]:
-        """Only the tokens that ``mask`` keeps are looked at."""
+        """The query attends only to the tokens that ``mask`` keeps."""
         q = self.q(self.latent).unflatten(-1, (self.num_heads, -1)).transpose(1, 2).expand(len(x), -1, -1, -1)
         k, v = self.kv(x).unflatten(-1, (2, self.num_heads, -1)).unbind(2)
         out = F.scaled_dot_product_attention(

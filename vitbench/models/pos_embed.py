@@ -1,4 +1,4 @@
-"""Position embeddings of a vision transformer: what tells its tokens where they are.
+"""Position embeddings: they tell the tokens of a vision transformer where they are.
 
 ``POSITIONS`` has a row for each word that ``ViTConfig.pos_embed`` takes. A kind may add a table to the tokens (at the
 stem, or before every layer), add a bias to the attention scores of every layer, or rotate the queries and keys of
@@ -32,7 +32,7 @@ def learned_table(config: ViTConfig) -> nn.Parameter:
 class Learned2d(nn.Module):
     """A learned vector for each column and each row, half of the channels each (ViT, appendix D.4).
 
-    Column first, as sincos2d has it. Prefix tokens have no place in the grid and learn a whole vector, as in 1-D.
+    The column comes first, as in sincos2d. Prefix tokens have no place in the grid and learn a whole vector, as in 1-D.
     """
 
     def __init__(self, config: ViTConfig) -> None:
@@ -52,9 +52,9 @@ class Learned2d(nn.Module):
 
 
 def sincos1d_table(config: ViTConfig) -> Float[Tensor, "1 tokens dim"]:
-    """Fixed sines and cosines of the place in reading order (Vaswani et al. 2017, section 3.5).
+    """Fixed sines and cosines of the position in reading order (Vaswani et al. 2017, section 3.5).
 
-    Channel 2i is the sine, 2i + 1 the cosine, of place · 10000^(-2i / dim). Prefix tokens get zeros.
+    Channel 2i is the sine, 2i + 1 the cosine, of position · 10000^(-2i / dim). Prefix tokens get zeros.
     """
     half = config.embed_dim // 2
     omega = 10_000.0 ** -(torch.arange(half) / half)
@@ -109,11 +109,11 @@ class RelativeBias(nn.Module):
 
 
 class Rope(nn.Module):
-    """Rotates queries and keys by angles proportional to row and column, so that a score sees only their offset.
+    """Rotates queries and keys by angles proportional to row and column, so that a score depends only on their offset.
 
-    Axial, as RoPE-ViT (Heo et al. 2024): half of the channel pairs turn with the column, half with the row, with
-    frequencies 100^(-i / (head_dim/4)). Channel i is paired with channel i + head_dim/2. Prefix tokens are turned by
-    no angle at all. One instance serves all layers.
+    Axial, as RoPE-ViT (Heo et al. 2024): half of the channel pairs rotate with the column, half with the row, with
+    frequencies 100^(-i / (head_dim/4)). Channel i is paired with channel i + head_dim/2. Prefix tokens are not
+    rotated. One instance serves all layers.
     """
 
     cos: Tensor
@@ -136,10 +136,10 @@ class Rope(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """What one kind of position embedding adds to the model, and where."""
+    """What one kind of position embedding adds to a model, and where it adds it."""
 
     table: Callable[[ViTConfig], Tensor | Learned2d] | None = None  # added to the tokens
-    bias: Callable[[ViTConfig], RelativeBias] | None = None  # one a layer, on its attention scores
+    bias: Callable[[ViTConfig], RelativeBias] | None = None  # one for each layer, on its attention scores
     rope: Callable[[ViTConfig], Rope] | None = None  # one for all layers, on their queries and keys
 
 
@@ -154,4 +154,4 @@ POSITIONS: Mapping[PosEmbed, Position] = types.MappingProxyType(
         "rope": Position(rope=Rope),
     }
 )
-"""Word in the config → what it adds."""
+"""Word in the config → the position embedding."""

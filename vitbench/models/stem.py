@@ -1,10 +1,10 @@
-"""What a stem puts before the patches: a few convolutions, or the residual network of the ViT paper's hybrids."""
+"""Stems before the patch embedding: a few convolutions, or the residual network of the ViT paper's hybrids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
+import torch.nn.functional as F  # noqa: N812  # the usual name
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from vitbench.declare.vit import ViTConfig
 
 
 def conv_channels(config: ViTConfig) -> list[int]:
-    """Channels after each 3×3 of the convolutional stem: doubling, the last ``embed_dim``."""
+    """Channels after each 3×3 of the convolutional stem: they double up to ``embed_dim``."""
     halvings = as_pair(config.patch_size)[0].bit_length() - 1
     return [config.embed_dim >> left for left in reversed(range(halvings))]
 
@@ -21,7 +21,7 @@ def conv_channels(config: ViTConfig) -> list[int]:
 class ConvStem(nn.Sequential):
     """3×3 convolutions of stride 2, each with batch norm and ReLU (ViT_C, Xiao et al. 2021).
 
-    A 1×1 follows as the patch embedding. The paper takes one block away for it: lower ``depth`` by one to do so.
+    A 1×1 follows as the patch embedding. The paper removes one block in return: lower ``depth`` by one to do the same.
     """
 
     def __init__(self, config: ViTConfig) -> None:
@@ -38,7 +38,7 @@ class ConvStem(nn.Sequential):
 def pad_same(
     x: Float[Tensor, "batch chans h w"], kernel: Sequence[int], stride: Sequence[int], value: float = 0.0
 ) -> Float[Tensor, "batch chans h2 w2"]:
-    """Padding as TensorFlow's ``SAME``: outputs are ⌈side / stride⌉; of an odd total the larger part goes last."""
+    """Padding as TensorFlow's ``SAME``: outputs are ⌈side / stride⌉; an odd total is larger at the end."""
     padding: list[int] = []
     for side, k, s in reversed(list(zip(x.shape[-2:], kernel, stride, strict=True))):
         total = max((-(-side // s) - 1) * s + k - side, 0)
@@ -78,7 +78,7 @@ class HybridStem(nn.Module):
 
 
 class Projection(nn.Module):
-    """A shortcut where width or resolution change."""
+    """A shortcut where width or resolution changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Projection(nn.Module):
 
 
 class HybridBlock(nn.Module):
-    """A bottleneck of standardised convolutions and group norms; the stride sits in the 3×3."""
+    """A bottleneck of standardised convolutions and group norms; the 3×3 has the stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, project: bool) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class HybridBackbone(nn.Module):
 
 
 def build_stem(config: ViTConfig) -> ConvStem | HybridStem | HybridBackbone | None:
-    """What stands before the patches; its ``num_features`` are the channels it puts out. None: the image itself.
+    """The stem, whose ``num_features`` is the number of its output channels; None: patches of the image itself.
 
     All convolutions start Kaiming normal (fan-out), whatever the transformer's ``init``.
     """
@@ -154,7 +154,7 @@ def build_stem(config: ViTConfig) -> ConvStem | HybridStem | HybridBackbone | No
         stem = ConvStem(config)
     elif config.hybrid_layers:
         stem = HybridBackbone(config)
-    else:  # timm knows the stem alone without a `stem.` before its names
+    else:  # timm names a stem without stages without the prefix `stem.`
         stem = HybridStem(config.in_chans, config.hybrid_width)
     for module in stem.modules():
         if isinstance(module, nn.Conv2d):

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from vitbench.data.spec import DataSpec
-from vitbench.declare.model import ModelConfig, adapt_to_data
-from vitbench.declare.vit import ViTConfig
+from vitbench.declare.families import adapt_to_data, family_of
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.zoo import names, zoo
 from vitbench.models import build
 from vitbench.models.weights import config_from_checkpoint, load_weights
@@ -62,9 +62,9 @@ def _named(teacher: str, spec: DataSpec) -> tuple[Path, ModelConfig | None]:
 
 
 def _check_fit(teacher: str, config: ModelConfig, spec: DataSpec) -> None:
-    """A residual network takes images of any size, a vision transformer its own alone."""
+    """Raises UserError where the teacher was made for other classes or images than the data has."""
     pairs = [("num_classes", spec.num_classes, "classes"), ("in_chans", spec.in_chans, "channels")]
-    if isinstance(config, ViTConfig):
+    if family_of(config).takes_any_img_size is False:
         pairs.append(("img_size", spec.img_size, "pixels"))
     for field, needed, word in pairs:
         value = getattr(config, field)

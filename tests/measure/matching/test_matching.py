@@ -21,9 +21,10 @@ from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.matching import equal_cost, equal_latency, size_candidates
 from vitbench.measure.matching.equal_cost import match
 from vitbench.measure.matching.equal_latency import Paired, pair_by_latency
-from vitbench.measure.matching.size_candidates import shared_out
 from vitbench.measure.matching.size_search import Search
 from vitbench.measure.meta_copy import module_of
+from vitbench.models import size_candidates as sizes
+from vitbench.models.resnet.size_candidates import shared_out
 from vitbench.utils.errors import UserError
 
 VIT = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2)
@@ -32,10 +33,10 @@ RESNET = ResNetConfig(depth=None, layers=(1, 2), block="basic", width=4, stem="c
 
 @pytest.fixture
 def short(monkeypatch):
-    """Ladders that can be looked through."""
-    monkeypatch.setattr(size_candidates, "WIDEST", 3)
-    monkeypatch.setattr(size_candidates, "DEEPEST", 2)
-    monkeypatch.setattr(size_candidates, "FEWEST_STEPS", 4)
+    """So few sizes that all can be tried."""
+    monkeypatch.setattr(sizes, "WIDEST", 3)
+    monkeypatch.setattr(sizes, "DEEPEST", 2)
+    monkeypatch.setattr(sizes, "FEWEST_DEPTHS", 4)
 
 
 def every(config, vary):
@@ -111,13 +112,13 @@ VARIES = {
 @given(st.data())
 def test_what_is_found_is_within_or_nothing_in_the_grid_is_nearer(data):
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("WIDEST", 3), ("DEEPEST", 2), ("FEWEST_STEPS", 4)):
-            patch.setattr(size_candidates, name, value)
+        for name, value in (("WIDEST", 3), ("DEEPEST", 2), ("FEWEST_DEPTHS", 4)):
+            patch.setattr(sizes, name, value)
         config = data.draw(st.one_of(vits, resnets))
         vary = data.draw(st.sampled_from(VARIES[type(config)]))
         to = data.draw(st.one_of(vits, resnets))
         tolerance = data.draw(st.sampled_from([0.0, 0.02, 0.2]))
-        search = Search(config, size_candidates.ladders(config, vary), macs)
+        search = Search(config, size_candidates.size_candidates(config, vary), macs)
         found = search.nearest(macs(to), tolerance)
         misses = {other: abs(macs(other) / macs(to) - 1) for other in every(config, vary)}
         assert found in misses
@@ -142,7 +143,7 @@ def test_parameters_too_are_the_nearest_in_the_grid(short):
 
 
 def test_memory_is_the_model_of_the_whole_step(monkeypatch):
-    monkeypatch.setattr(size_candidates, "WIDEST", 2)
+    monkeypatch.setattr(sizes, "WIDEST", 2)
     config, to = dataclasses.replace(VIT, num_heads=8, depth=1), dataclasses.replace(RESNET, width=7)
     found = match(config, to, on="peak_memory_training_mib", vary=("embed_dim",), settings=MeasureConfig(batch_size=4))
     grid = [dataclasses.replace(config, embed_dim=width) for width in range(8, 33, 8)]
@@ -186,7 +187,7 @@ def test_a_config_that_costs_the_same_is_itself():
         assert (found.config, found.ratio, found.within, found.changed) == (config, 1.0, True, ())
 
 
-def test_what_is_out_of_reach_is_the_end_of_the_ladder():
+def test_what_is_out_of_reach_is_the_end_of_the_sizes():
     found = match(VIT, zoo("vit_huge_patch14_224"))
     assert (found.config.embed_dim, found.config.depth, found.within) == (16 * 16, 24, False)
     assert "NOT within ±2 %, the nearest possible" in str(found)
@@ -262,12 +263,12 @@ def test_a_resnet_that_has_a_name_keeps_it():
     ("arguments", "words"),
     [
         ({"on": "flop"}, ["'flop'", "macs", "latency_ms"]),
-        ({"vary": ()}, ["nothing to vary", "embed_dim", "depth"]),
+        ({"vary": ()}, ["nothing can vary", "embed_dim", "depth"]),
         ({"vary": ("embed_dims",)}, ["'embed_dims'", "did you mean 'embed_dim'?"]),
         ({"vary": ("width",)}, ["'width'", "embed_dim, num_heads, depth"]),
         ({"vary": ("depth", "depth")}, ["twice"]),
-        ({"vary": ("embed_dim", "num_heads")}, ["embed_dim keeps the number of heads"]),
-        ({"config": ExternalConfig("timm:convnext_tiny")}, ["timm:convnext_tiny", "no knobs"]),
+        ({"vary": ("embed_dim", "num_heads")}, ["embed_dim and num_heads", "leave one out"]),
+        ({"config": ExternalConfig("timm:convnext_tiny")}, ["timm:convnext_tiny", "no size"]),
         ({"to": "resnet18"}, ["'resnet18'", "zoo("]),
         ({"tolerance": -1.0}, ["tolerance=-1.0"]),
         ({"on": "latency_ms", "device": "tpu"}, ["'tpu'", "cpu"]),
@@ -314,7 +315,7 @@ class Stopwatch:
         return Paired(logs, 10 * shown, 10.0, turn not in self.invalid)
 
     def find(self, config, vary=None, tolerance=0.05):
-        search = Search(config, size_candidates.ladders(config, vary), macs)
+        search = Search(config, size_candidates.size_candidates(config, vary), macs)
         return pair_by_latency(search.nearest, macs, self, first=macs(RESNET), tolerance=tolerance)
 
 

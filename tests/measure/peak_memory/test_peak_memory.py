@@ -20,10 +20,10 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
 from vitbench.measure.peak_memory.allocated import allocated
 from vitbench.measure.peak_memory.closed_form import closed_form
-from vitbench.measure.peak_memory.closed_form import parameters as closed_form_parameters
 from vitbench.measure.peak_memory.modelled import PARTS, StorageTracker
 from vitbench.measure.peak_memory.real_step import real_step
 from vitbench.models import build
+from vitbench.models.vit.closed_form_memory import parameters as closed_form_parameters
 from vitbench.utils.errors import UserError
 
 ROOT = Path(__file__).parents[3]

@@ -320,7 +320,7 @@ def test_a_config_that_lies_about_its_file_is_refused(tmp_path, side):
 def test_a_tensor_without_numbers_is_of_no_model(tmp_path):
     torch.save(written.timm(Reference()) | {"patch_embed.proj.weight": torch.zeros(0, 3, 4, 4)}, tmp_path / "w.pth")
     refused(
-        tmp_path / "w.pth", r"of no model that can be built here: patch_embed\.proj\.weight has shape \(0, 3, 4, 4\)"
+        tmp_path / "w.pth", r"not a model that can be built here: patch_embed\.proj\.weight has shape \(0, 3, 4, 4\)"
     )
     with pytest.raises(UserError, match="has shape"):
         config_from_checkpoint(tmp_path / "w.pth")

@@ -98,5 +98,5 @@ def test_a_model_of_somebody_else_comes_back_into_it(tmp_path):
     save_weights(source, tmp_path / "w.safetensors")
     load_weights(model, tmp_path / "w.safetensors")
     assert model.weight.equal(source.weight)
-    with pytest.raises(UserError, match="not vitbench's own"):
+    with pytest.raises(UserError, match="config the file does not hold"):
         config_from_checkpoint(tmp_path / "w.safetensors")

@@ -1,8 +1,8 @@
-"""What counters in common use make of a ViT, beside the count that adds up: what each drops, and how much of the whole.
+"""The MACs that common counters report, beside the complete count: what each omits, and what share of the whole.
 
-Three things are dropped without a word that a user would see. fvcore has no formula for fused attention. torch's
-``FlopCounterMode`` has formulas for CUDA's kernels of it, none for the CPU's. And ``nn.TransformerEncoderLayer``, in
-evaluation mode without gradients, runs as one fused operation, of which neither knows anything.
+Three omissions go unnoticed by users. fvcore has no formula for fused attention. torch's ``FlopCounterMode`` has
+formulas for CUDA's attention kernels and none for the CPU's. And ``nn.TransformerEncoderLayer``, in evaluation mode
+without gradients, runs as one fused operation, which neither counter can see into.
 """
 
 # torch leaves dispatch modes untyped:
@@ -21,26 +21,25 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitbench.declare.checked import with_values
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.counts.flops import count
 from vitbench.measure.counts.fvcore_counter import as_it_comes
-from vitbench.measure.meta_copy import Shells, arguments, copied, module_of, one_element
+from vitbench.measure.meta_copy import arguments, copied, meta_copy, module_of, one_element
 from vitbench.measure.side_by_side import config_of
+from vitbench.models.vit.closed_form import products
 
 SIDES = (224, 384)
-"""At which images, in pixels, where nothing else is asked for."""
+"""Default image sizes in pixels."""
 
 HEADS = (
     *("Model", "Image (px)", "MACs (G)", "of them attention", "fvcore as it comes", "torch's counter on the CPU"),
     *("torch's layers: fvcore", "torch's layers: torch's counter"),
 )
-"""The table's columns; the last two are of the same network made of ``nn.TransformerEncoderLayer``."""
+"""The table's columns; the last two count the same network built of ``nn.TransformerEncoderLayer``."""
 
 NONE = "–"
-
 
 WAYS = ("fvcore", "torch_cpu", "layers_fvcore", "layers_torch_cpu")
 
@@ -48,7 +47,7 @@ WAYS = ("fvcore", "torch_cpu", "layers_fvcore", "layers_torch_cpu")
 def rows(
     names: Iterable[str], sides: Iterable[int] = SIDES, *, progress: Callable[[str], None] = lambda _: None
 ) -> list[dict[str, Any]]:
-    """A row for each model and image size: MACs of one image's forward pass, and what others say of it.
+    """A row for each model and image size: MACs of one image's forward pass, by ``count`` and by common counters.
 
     Raises:
         UserError: no such model, or an image that it cannot take.
@@ -64,11 +63,11 @@ def rows(
 
 
 def dropped(config: ModelConfig) -> dict[str, int | None]:
-    """Counts a model the way that adds up, and the usual ways.
+    """Counts a model completely, and by common counters.
 
     Returns:
-        ``macs``; ``attention_macs``, scores and weighted values, known of a ViT; ``fvcore_macs`` and
-        ``torch_cpu_macs``; and the last two of torch's layers in place of ours, None where these do not apply.
+        ``macs``; ``attention_macs``, scores and weighted values, of a ViT; ``fvcore_macs`` and ``torch_cpu_macs``; and
+        the last two for torch's layers in place of ours. None where a count does not apply.
 
     Raises:
         UserError: the model cannot be built, or does not run without its data.
@@ -76,7 +75,8 @@ def dropped(config: ModelConfig) -> dict[str, int | None]:
     module = module_of(config)
     inputs = arguments(config, None, 1, "cpu")
     found: dict[str, int | None] = dict.fromkeys(("macs", "attention_macs", *(f"{way}_macs" for way in WAYS)))
-    found["macs"] = count(config).macs if isinstance(config, ExternalConfig) else closed_form(config).macs
+    form = closed_form(config)
+    found["macs"] = count(config).macs if form is None else form.macs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found["fvcore_macs"] = as_it_comes(copied(module, one_element).eval(), inputs)
@@ -92,7 +92,7 @@ def dropped(config: ModelConfig) -> dict[str, int | None]:
 
 
 def cells(found: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """As a table shows it, behind ``HEADS``: GMACs, and how far each is from them."""
+    """The table's rows under ``HEADS``: GMACs, and the deviation of each counter."""
     lines = []
     for row in found:
         macs, attention = row["macs"], row["attention_macs"]
@@ -109,29 +109,29 @@ def _beside(value: int | None, macs: int) -> str:
 
 
 def on_the_cpu(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
-    """MACs that ``FlopCounterMode`` finds in evaluation mode without gradients: the CPU's kernels, without data."""
+    """MACs that ``FlopCounterMode`` counts for the CPU's kernels, in evaluation mode without gradients and data."""
     with FakeTensorMode(), torch.no_grad():
-        weightless = copied(module, Shells("cpu")).eval()
-        shells = tuple(torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in inputs)
+        without_data = meta_copy(module, "cpu").eval()
+        empty = tuple(torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in inputs)
         with FlopCounterMode(display=False) as counter:
-            weightless(*shells)
+            without_data(*empty)
     return int(counter.get_total_flops()) // 2
 
 
 def torchs_layers(config: ViTConfig) -> nn.Module:
-    """The blocks as torch has them, in evaluation mode."""
+    """The same blocks made of torch's own layers, in evaluation mode."""
     settings: dict[str, Any] = {"activation": "gelu", "batch_first": True, "norm_first": True}
     layer = nn.TransformerEncoderLayer(config.embed_dim, config.num_heads, config.mlp_dim, **settings)
     return nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False).eval()
 
 
 def _as_torchs(config: ViTConfig) -> bool:
-    """Whether torch has such blocks, and would run each as one operation: it does for an even number of heads."""
+    """Whether torch has the same blocks and fuses each into one operation, which needs an even number of heads."""
     usual = (config.norm, config.norm_position, config.act, config.mlp) == ("layernorm", "pre", "gelu", "mlp")
     return usual and config.num_heads % 2 == 0
 
 
 def _rest(config: ViTConfig) -> int:
-    """MACs outside the blocks, which every counter sees."""
-    one, two = (closed_form(with_values(config, {"depth": depth})).macs for depth in (1, 2))
+    """MACs outside the blocks, which every counter counts."""
+    one, two = (sum(product.macs for product in products(with_values(config, {"depth": depth}))) for depth in (1, 2))
     return 2 * one - two

@@ -1,11 +1,11 @@
-"""Multiply-adds, FLOPs and activations of a model, counted three ways that must agree.
+"""Multiply-adds, FLOPs and activations of a model, counted by three methods that must agree.
 
-A count is a property of the architecture, not of a kernel: matrix products, convolutions and attention are counted,
-norms, activations, pooling and position embeddings are not. A multiply-add is one MAC and two FLOPs. Counters in
-common use leave out fused attention without a word (-14 % on ViT-Ti/16 at 224 px); here the forward pass runs on
-torch's ``meta`` device, where attention falls apart into its two matrix products, and what torch's counter finds is
-set beside arithmetic from the config (``closed_form``) and beside fvcore with a formula for attention.
-Example: ViT-B/16 at 224 px is 17.56 GMAC by all three; with fvcore's norms 17.58; without attention 16.85.
+A count is a property of the architecture, not of a kernel: matrix products, convolutions and attention are counted;
+norms, activations, pooling and position embeddings are not. A multiply-add is one MAC and two FLOPs. Common counters
+omit fused attention without a warning (-14 % on ViT-Ti/16 at 224 px). Here the forward pass runs on torch's ``meta``
+device, where attention is decomposed into its two matrix products; the count of torch's counter is compared with
+arithmetic from the config (``closed_form``) and with fvcore, which is given a formula for attention.
+Example: ViT-B/16 at 224 px has 17.56 GMAC by all three; 17.58 with fvcore's norms; 16.85 without attention.
 """
 
 # torch leaves dispatch modes untyped:
@@ -23,16 +23,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, shape_wrapper
 
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.vit import ViTConfig
+from vitbench.declare.model import ModelConfig
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.counts.fvcore_counter import by_fvcore
 from vitbench.measure.counts.matmul_ops import convolution_backward, may_multiply
-from vitbench.measure.meta_copy import Example, ModelLike, Shells, arguments, copied, module_of, one_element
+from vitbench.measure.meta_copy import Example, ModelLike, arguments, copied, meta_copy, module_of, one_element
 from vitbench.utils.errors import UserError
 
 DISAGREEMENT = 0.001
-"""Two methods that are further apart than this share of the count are named."""
+"""Methods that differ by more than this share of the count are reported as a disagreement."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,21 @@ class Counts:
     params: int
     macs: int
     macs_backward: int | None
-    """Multiply-adds of the backward pass, where no gradient of the image is asked for; None: it cannot be run."""
+    """Multiply-adds of the backward pass without the gradient of the image; None: it cannot be run."""
     activations: int
-    """Elements put out by convolutions, matrix products and attention, its scores included."""
+    """Elements in the outputs of convolutions, matrix products and attention, including its scores."""
     by_module: Mapping[str, int]
-    """Dotted path of a module → MACs of the forward pass inside it; ``""`` is the whole."""
+    """Dotted path of a module → MACs of its forward pass; ``""`` is the whole model."""
     by_module_backward: Mapping[str, int]
-    """The same of the backward pass, for modules with MACs in the forward pass."""
+    """The same for the backward pass, for modules with MACs in the forward pass."""
     methods: Mapping[str, int]
-    """``closed_form`` (ViT and ResNet configs), ``torch_meta``, ``fvcore`` → MACs of the forward pass."""
+    """``closed_form`` (where the family has one), ``torch_meta``, ``fvcore`` → MACs of the forward pass."""
     methods_backward: Mapping[str, int]
     """``closed_form``, ``torch_meta`` → MACs of the backward pass."""
     complete: bool
     """Every convolution, matrix product and attention that ran has a formula; if not, ``macs`` is a lower bound."""
     findings: tuple[str, ...]
-    """What does not add up, a sentence each."""
+    """Disagreements and omissions, a sentence each."""
 
     @property
     def flops(self) -> int:
@@ -71,23 +70,23 @@ def count(model_or_config: ModelLike, example: Example | None = None) -> Counts:
     """Counts one image's forward and backward pass. The module is not changed and its data is not copied.
 
     Args:
-        model_or_config: a config, or a module in whichever mode; it is counted in evaluation mode.
-        example: what a module is called with, a tensor or a tuple of them; the first dimension is the batch, of which
-            one is counted.
+        model_or_config: a config, or a module in any mode; it is counted in evaluation mode.
+        example: the input of a module, a tensor or a tuple of tensors; the first dimension is the batch, and one image
+            of it is counted.
 
     Raises:
-        UserError: the model cannot be built, or does not run without its data on such an example.
+        UserError: the model cannot be built, or does not run without its data on this example.
     """
     module = module_of(model_or_config)
-    found = _by_torch(copied(module, Shells("meta")).eval(), arguments(model_or_config, example, 1, "meta"))
+    found = _by_torch(meta_copy(module).eval(), arguments(model_or_config, example, 1, "meta"))
     findings = [f"{name} has no formula: the count leaves it out" for name in sorted(found.unknown)]
     methods, methods_backward = {"torch_meta": found.forward}, {}
     if found.backward is not None:
         methods_backward["torch_meta"] = found.backward
     else:
         findings.append(f"the backward pass cannot be counted: {found.no_backward}")
-    if isinstance(model_or_config, (ViTConfig, ResNetConfig)):
-        form = closed_form(model_or_config)
+    form = closed_form(model_or_config) if isinstance(model_or_config, ModelConfig) else None
+    if form is not None:
         methods = {"closed_form": form.macs} | methods
         methods_backward = {"closed_form": form.macs_backward} | methods_backward
         findings += _disagreements({"closed_form": form.activations, "torch_meta": found.activations}, "activations")
@@ -95,7 +94,7 @@ def count(model_or_config: ModelLike, example: Example | None = None) -> Counts:
         methods["fvcore"], unsupported = by_fvcore(
             copied(module, one_element).eval(), arguments(model_or_config, example, 1, "cpu")
         )
-    except Exception as error:  # noqa: BLE001  # a tracer's ways to fail on other people's models have no common type
+    except Exception as error:  # noqa: BLE001  # a tracer fails on other people's models with errors of any type
         findings.append(f"fvcore cannot count this model: {type(error).__name__}: {_first_line(error)}")
     else:
         findings += [f"fvcore has no formula for {name}" for name in sorted(unsupported)]
@@ -119,7 +118,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _disagreements(counts: Mapping[str, int], what: str) -> list[str]:
-    """One sentence where the methods are apart."""
+    """One sentence if the methods disagree, else none."""
     low, high = min(counts.values(), default=0), max(counts.values(), default=0)
     if high - low <= DISAGREEMENT * high:
         return []
@@ -130,7 +129,7 @@ def _disagreements(counts: Mapping[str, int], what: str) -> list[str]:
 def _convolution_backward(
     gradient: Sequence[int], image: Sequence[int], weight: Sequence[int], *rest: Any, **_: Any
 ) -> int:
-    """As torch's counter calls a formula: shapes, then the operation's other arguments."""
+    """The formula with the arguments of torch's counter: shapes, then the operation's other arguments."""
     return convolution_backward(gradient, image, weight, transposed=rest[4], asked_for=rest[7])
 
 
@@ -139,10 +138,10 @@ FORMULAS = {**flop_registry, **{op: shape_wrapper(formula) for op, formula in OU
 
 
 class _Products(TorchDispatchMode):
-    """Sees every operation after torch's counter has taken it apart; collects outputs, and products it cannot count.
+    """Sees every operation after torch's counter has decomposed it; collects outputs, and products without a formula.
 
-    What the backward pass multiplies is booked to the modules that were at work when its autograd node was made: the
-    counter's own tracker loses count of modules on the way back (of a ViT's head it says 0).
+    Products of the backward pass are attributed to the modules that were running when their autograd node was created:
+    the counter's own tracker loses track of modules in the backward pass (it reports 0 for a ViT's head).
     """
 
     supports_higher_order_operators = True
@@ -152,20 +151,20 @@ class _Products(TorchDispatchMode):
         self.outputs = 0
         self.unknown: set[str] = set()
         self.backward: dict[str, int] = {}  # path of a module → FLOPs
-        self.at_work: Callable[[], Iterable[str]] = tuple
-        self._made_by: dict[int, frozenset[str]] = {}  # an autograd node's number → modules
+        self.running: Callable[[], Iterable[str]] = tuple
+        self._created_by: dict[int, frozenset[str]] = {}  # an autograd node's number → modules
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        node: Any = torch._C._current_autograd_node()  # noqa: SLF001  # of the backward pass, if one is under way
-        if node is None:  # the node of the operation that is under way is the youngest
-            self._made_by.setdefault(torch._C._autograd._get_sequence_nr() - 1, frozenset(self.at_work()))  # noqa: SLF001
+        node: Any = torch._C._current_autograd_node()  # noqa: SLF001  # of the backward pass, if it is running
+        if node is None:  # the running operation's node is the newest
+            self._created_by.setdefault(torch._C._autograd._get_sequence_nr() - 1, frozenset(self.running()))  # noqa: SLF001
         out = func(*args, **(kwargs or {}))
         packet = getattr(func, "_overloadpacket", func)
         if packet in FORMULAS:
             self.outputs += next((t.numel() for t in tree_leaves(out) if isinstance(t, Tensor)), 0)
             if node is not None:
                 flops = FORMULAS[packet](*args, **(kwargs or {}), out_val=out)
-                for path in self._made_by.get(node._sequence_nr(), ()):  # noqa: SLF001
+                for path in self._created_by.get(node._sequence_nr(), ()):  # noqa: SLF001
                     self.backward[path] = self.backward.get(path, 0) + flops
         elif may_multiply(func.name()):
             self.unknown.add(str(packet))
@@ -174,15 +173,15 @@ class _Products(TorchDispatchMode):
 
 @dataclass(frozen=True)
 class _Found:
-    """What torch's counter saw."""
+    """The result of torch's counter."""
 
     forward: int
     backward: int | None
     activations: int
     by_module: dict[str, int]
     by_module_backward: dict[str, int]
-    unknown: set[str]  # products without a formula, in either pass
-    no_backward: str = ""  # why
+    unknown: set[str]  # products without a formula, in both passes
+    no_backward: str = ""  # why the backward pass could not be run
 
 
 def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
@@ -190,7 +189,7 @@ def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
     root = type(module).__name__
     paths = {name: f"{root}.{name}" if name else "Global" for name, _ in module.named_modules()}
     with products, FlopCounterMode(display=False, custom_mapping=OURS) as counter:
-        products.at_work = lambda: counter.mod_tracker.parents
+        products.running = lambda: counter.mod_tracker.parents
         try:
             with torch.device("meta"), torch.enable_grad():
                 outputs = [leaf for leaf in tree_leaves(module(*inputs)) if isinstance(leaf, Tensor)]
@@ -208,7 +207,7 @@ def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
         try:
             if trained:
                 torch.autograd.backward(trained, [torch.ones_like(leaf) for leaf in trained])
-        except Exception as error:  # noqa: BLE001  # an operation without a gradient is no reason to lose the forward
+        except Exception as error:  # noqa: BLE001  # an operation without a gradient must not cost the forward count
             said = f"{type(error).__name__}: {_first_line(error)}"
             return _Found(forward, None, activations, by_module, {}, products.unknown, said)
         backward = counter.get_total_flops() // 2 - forward
@@ -223,6 +222,6 @@ def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
 
 
 def _by_path(counter: FlopCounterMode, paths: Mapping[str, str]) -> dict[str, int]:
-    """MACs so far inside each module, those without any left out."""
+    """Path → MACs so far inside each module that has any."""
     found = {path: sum(ops.values()) // 2 for path, ops in counter.get_flop_counts().items()}
     return {name: found[path] for name, path in paths.items() if path in found}

@@ -1,4 +1,4 @@
-"""fvcore's count of multiply-adds: with a formula for attention and products alone, or as the library comes."""
+"""fvcore's count of multiply-adds: of products alone with a formula for attention, or with its own defaults."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NO_PRODUCTS = tuple(
         *("adaptive_avg_pool2d", "grid_sampler", "upsample_nearest2d", "upsample_bilinear2d"),
     )
 )
-"""What fvcore counts beyond products."""
+"""Operations that fvcore counts although they are no products."""
 
 
 def by_fvcore(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, set[str]]:
-    """MACs forward, and names of products without a formula.
+    """MACs of the forward pass, and names of products without a formula.
 
-    On the CPU, with weights of one element: jit's tracer, which fvcore uses, does not record a convolution on ``meta``.
+    Runs on the CPU with weights of one element, as jit's tracer, which fvcore uses, records no convolution on ``meta``.
     """
     with torch.no_grad(), _quiet(), _without_fused_layers():
         from fvcore.nn import FlopCountAnalysis
@@ -40,9 +40,9 @@ def by_fvcore(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, set[s
 
 
 def as_it_comes(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
-    """What ``FlopCountAnalysis(module, inputs).total()`` says, which fvcore calls FLOPs: MACs, and 5 a norm's element.
+    """``FlopCountAnalysis(module, inputs).total()``, which fvcore calls FLOPs: MACs, and 5 for each element of a norm.
 
-    Nothing is added, nothing switched off; what it leaves out it says in a log, which is silenced here.
+    Nothing is added or switched off; fvcore logs what it omits, and the log is silenced here.
     """
     with torch.no_grad(), _quiet():
         from fvcore.nn import FlopCountAnalysis
@@ -52,7 +52,7 @@ def as_it_comes(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences fvcore, which warns of every addition, and jit's tracer."""
+    """Silences fvcore, which warns about every addition, and jit's tracer."""
     logger = logging.getLogger("fvcore")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -66,7 +66,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _without_fused_layers() -> Iterator[None]:
-    """Turns off torch's fused encoder layer and multi-head attention, which a tracer sees as one unknown operation."""
+    """Turns off torch's fused encoder layer and multi-head attention, each one unknown operation to a tracer."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(value=False)
     try:

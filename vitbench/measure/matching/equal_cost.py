@@ -1,13 +1,13 @@
-"""A config of another's cost: ``match(vit, to=resnet)`` gives the ViT that takes as many multiply-adds as the ResNet.
+"""Match the cost of one model to another's: ``match(vit, to=resnet)`` is the ViT with as many MACs as the ResNet.
 
-A comparison at unequal cost says little: the larger model tends to win. What is equal must be said, too: parameters,
-MACs, memory and latency disagree (Dehghani et al. 2021, "The Efficiency Misnomer"), so each can be matched by itself.
+A comparison at unequal cost says little, because the larger model tends to win. It must also say which cost is equal:
+parameters, MACs, memory and latency disagree (Dehghani et al. 2021, "The Efficiency Misnomer"), so each can be matched.
 
-``vary`` names the knobs in the order in which they give way. The first takes the size that comes nearest; a later one
-leaves its own only where the first finds nothing within the tolerance, and then as little as will do. So a ViT grows in
+``vary`` names the settings in the order in which they give way. The first takes the size that comes nearest; a later
+one changes only where the first finds nothing within the tolerance, and then as little as possible. So a ViT grows in
 width before it grows in depth, as DeiT's tiny, small and base do.
 Parameters, MACs and memory are exact and found by search. A latency is searched by MACs, timed against the other model
-in sessions (``session``), and confirmed in others that had no part in the choice.
+in sessions (``session``), and confirmed in further sessions that had no part in the choice.
 """
 
 # torch leaves its counter untyped:
@@ -25,16 +25,13 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.vit import ViTConfig
 from vitbench.devices import resolve_device
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.counts.flops import count
 from vitbench.measure.matching.equal_latency import Pairing, pair_by_latency
-from vitbench.measure.matching.size_candidates import Sized, ladders
+from vitbench.measure.matching.size_candidates import size_candidates, sizes_of
 from vitbench.measure.matching.size_search import Search
 from vitbench.measure.meta_copy import arguments, module_of
 from vitbench.measure.peak_memory.modelled import memory
@@ -52,19 +49,19 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Match:
-    """The config that was found, and how near it comes."""
+    """The config that was found, and how near its cost is to the target."""
 
-    config: Sized
-    value: float  # of `on`; a latency is NaN at noise grade D, where only the ratio stands
-    target: float  # the same of what was to be matched
+    config: ModelConfig
+    value: float  # its cost; a latency is NaN at noise grade D, where only the ratio can be trusted
+    target: float  # the cost that was to be matched
     ratio: float  # value ÷ target
-    within: bool  # whether it deviates from 1 by the tolerance at most; if not, nothing nearer was found
-    tried: int  # configs whose cost was looked at
+    within: bool  # whether the ratio is within the tolerance; if not, no size comes nearer
+    tried: int  # configs whose cost was computed
     on: Metric
     tolerance: float
     changed: tuple[tuple[str, Any, Any], ...]  # field, before, after
-    interval: Interval | None = None  # of a latency's ratio, 95 %, from the sessions that confirmed it
-    note: str = ""  # what else must be known
+    interval: Interval | None = None  # 95 % interval of a latency ratio, from the sessions that confirmed it
+    note: str = ""
 
     def __str__(self) -> str:
         changes = ", ".join(f"{name} {before} → {after}" for name, before, after in self.changed) or "nothing changed"
@@ -88,39 +85,37 @@ def match(
     budget_s: float = 10.0,
     seed: int = 0,
 ) -> Match:
-    """The config like ``config`` that costs as much as ``to``.
+    """A config like ``config`` that costs as much as ``to``.
 
     Args:
-        config: what is varied, in the knobs named; all else stays.
-        to: what it is to cost as much as: any config, of whatever kind.
+        config: the model to vary, in the settings named; everything else stays.
+        to: the model whose cost is to be matched, of any family.
         on: ``macs`` or ``params`` (of one image, exact), ``peak_memory_training_mib`` (modelled, exact, at the
             settings' batch size), ``latency_ms`` (of one forward pass; timed, so it belongs to this machine).
-        vary: knobs in the order in which they give way. Of a ViT ``embed_dim`` (keeps ``num_heads``) or ``num_heads``
-            (keeps the size of a head), and ``depth``; of a ResNet ``width`` and ``layers``. None: both, width first.
-            ``ladders`` says which sizes they take.
+        vary: settings in the order in which they give way: of a ViT ``embed_dim`` (keeps ``num_heads``) or
+            ``num_heads`` (keeps the size of a head), and ``depth``; of a ResNet ``width`` and ``layers``. None: the
+            usual ones, width first. ``size_candidates`` returns their sizes.
         tolerance: largest deviation of value ÷ target from 1; None: 0.02, of a latency 0.05.
         settings: batch size, dtype, threads and the rest, for memory and latency; None: the defaults.
-        device: of the latency: ``auto``, ``cpu`` or ``cuda``.
+        device: for latency: ``auto``, ``cpu`` or ``cuda``.
         budget_s: seconds of a timing session, but six short blocks are timed however long they take.
-        seed: of the timing sessions; nothing else is drawn.
+        seed: of the timing sessions; nothing else is random.
 
     Raises:
-        UserError: an external config to vary, no such metric, nothing to vary, or a knob that this config has not.
+        UserError: a model whose size cannot vary, no such metric, nothing to vary, or no such setting.
     """
     if on not in METRICS:
         raise UserError(unknown("cost to match on", on, METRICS))
-    if not isinstance(config, (ViTConfig, ResNetConfig)):
-        what = getattr(config, "source", repr(config))
-        raise UserError(f"{what} has no knobs to vary: give a ViTConfig or ResNetConfig, and this one as to=")
-    if not isinstance(to, get_args(ModelConfig)):
-        raise UserError(f"to={to!r} is no config: give one, such as to=zoo('resnet50')")
+    for argument, model in (("config", config), ("to", to)):
+        if not isinstance(model, ModelConfig):
+            raise UserError(f"{argument}={model!r} is no config: give one, such as {argument}=zoo('resnet50')")
     allowed = tolerance if tolerance is not None else LATENCY_TOLERANCE if on == "latency_ms" else TOLERANCE
     if not 0 <= allowed < 1:
         raise UserError(f"tolerance={tolerance!r} is not possible: it takes 0 up to, not including, 1")
     settings = settings or MeasureConfig()
-    steps = ladders(config, vary)
+    candidates = size_candidates(config, vary)
     if on == "latency_ms":
-        by_macs = Search(config, steps, _macs)
+        by_macs = Search(config, candidates, _macs)
         timed = pair_by_latency(
             by_macs.nearest,
             _macs,
@@ -132,10 +127,10 @@ def match(
         ratio, within, note, tried = interval.value, timed.within, timed.note, by_macs.tried
     else:
         cost, exact = _COSTS[on](settings)
-        search = Search(config, steps, cost)
+        search = Search(config, candidates, cost)
         target = cost(to)
         if not target > 0:
-            raise UserError(f"what is to be matched has {target:g} {on}: there is nothing to match")
+            raise UserError(f"the model to match has {target:g} {on}: there is nothing to match")
         found = search.nearest(target, allowed)
         value, interval, note, tried = exact(found), None, "", search.tried
         ratio = value / target
@@ -143,19 +138,20 @@ def match(
     return Match(found, value, target, ratio, within, tried, on, allowed, _changed(config, found), interval, note)
 
 
-def _changed(before: Sized, after: Sized) -> tuple[tuple[str, Any, Any], ...]:
+def _changed(before: ModelConfig, after: ModelConfig) -> tuple[tuple[str, Any, Any], ...]:
     names = [field.name for field in dataclasses.fields(before)]
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in names]
     return tuple((name, old, new) for name, old, new in pairs if old != new)
 
 
 def _macs(config: ModelConfig) -> float:
-    """By arithmetic, or of somebody else's model by ``count``."""
-    return count(config).macs if isinstance(config, ExternalConfig) else closed_form(config).macs
+    """By arithmetic; where the family has no closed form, by ``count``."""
+    form = closed_form(config)
+    return count(config).macs if form is None else form.macs
 
 
-def _counted_macs(config: Sized) -> float:
-    """Of the model itself, without its data; one of the ways of ``count``, and the quickest."""
+def _counted_macs(config: ModelConfig) -> float:
+    """Counted on the model itself, without its data: one of the methods of ``count``, and the fastest."""
     with torch.no_grad(), torch.device("meta"), FlopCounterMode(display=False) as counter:
         module_of(config).eval()(*arguments(config, None, 1, "meta"))
     flops: int = counter.get_total_flops()
@@ -167,23 +163,18 @@ def _counted_params(config: ModelConfig) -> float:
 
 
 def _params(config: ModelConfig) -> float:
-    """As counted, but from the shortest models of this width: each block of a stage after its first has as many."""
-    if isinstance(config, ExternalConfig):
+    """As counted, but extrapolated from the shortest models: blocks of a stage after its first are equally large."""
+    sizes = sizes_of(config)
+    if sizes is None or sizes.blocks is None or sizes.with_blocks is None:
         return _counted_params(config)
-    stages = (config.depth,) if isinstance(config, ViTConfig) else config.stages[1]
-    ones = (1,) * len(stages)
-    shortest = total = _counted_params(_with_stages(config, ones))
-    for stage, blocks in enumerate(stages):
-        if blocks > 1:
-            longer = _counted_params(_with_stages(config, (*ones[:stage], 2, *ones[stage + 1 :])))
-            total += (blocks - 1) * (longer - shortest)
+    blocks = sizes.blocks(config)
+    ones = (1,) * len(blocks)
+    shortest = total = _counted_params(sizes.with_blocks(config, ones))
+    for stage, number in enumerate(blocks):
+        if number > 1:
+            longer = _counted_params(sizes.with_blocks(config, (*ones[:stage], 2, *ones[stage + 1 :])))
+            total += (number - 1) * (longer - shortest)
     return total
-
-
-def _with_stages(config: Sized, stages: tuple[int, ...]) -> Sized:
-    if isinstance(config, ViTConfig):
-        return dataclasses.replace(config, depth=stages[0])
-    return dataclasses.replace(config, depth=None, layers=stages, block=config.stages[0])
 
 
 def _memory(settings: MeasureConfig) -> Callable[[ModelConfig], float]:
@@ -195,8 +186,8 @@ def _memory(settings: MeasureConfig) -> Callable[[ModelConfig], float]:
     return mebibytes
 
 
-Costs: TypeAlias = tuple[Callable[[ModelConfig], float], Callable[[Sized], float]]
-"""What the search goes by, and what confirms its find."""
+Costs: TypeAlias = tuple[Callable[[ModelConfig], float], Callable[[ModelConfig], float]]
+"""The cost that the search uses, and the one that confirms its result."""
 
 
 def _memories(settings: MeasureConfig) -> Costs:

@@ -1,9 +1,9 @@
-"""Two configs of equal latency: a search by MACs, judged by sessions that time both together.
+"""Match the latency of two configs: a search by MACs, judged by sessions that time both configs together.
 
-A session decides by its ratio, which holds up on a busy machine where absolute times do not. Whoever stops at the first
-session that shows a ratio near 1 has also chosen its luck; so such a find is timed again, with other seeds, and only
-these later sessions, all of them together, say how near it is. They go on until their interval is narrower than the
-tolerance to either side, or ``SESSIONS`` are over.
+A session decides by its ratio, which is reliable on a busy machine where absolute times are not. To stop at the first
+session that shows a ratio near 1 would also select for luck. So a config that looks right is timed again, with other
+seeds, and only these later sessions, all together, say how near it is. They continue until their interval is narrower
+than the tolerance to either side, or until ``SESSIONS`` have been run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.measure.matching.size_candidates import Sized
 from vitbench.measure.prepare import prepared
 from vitbench.measure.timing.latency import Comparison, scope_of
 from vitbench.measure.timing.session import run_session
@@ -27,34 +26,34 @@ from vitbench.stats.estimates import FloatArray
 from vitbench.utils.threads import torch_threads
 
 SESSIONS = 8
-"""At most, those that confirm included."""
+"""The most sessions of one search, including those that confirm its result."""
 
 MINIMUM_BLOCKS = 6
 POWER, POWER_SD = 0.9, 0.4
-"""Of latency in MACs, before anything is timed: about proportional."""
+"""Prior of the power of MACs that latency follows: about proportional."""
 
 LOWEST_POWER, HIGHEST_POWER = 0.3, 2.0
 CURVED = 0.15
-"""Error of the line, as a share of a log-ratio; latency is only nearly a power of MACs."""
+"""Error of the fitted line, as a share of a log-ratio, because latency is only nearly a power of MACs."""
 
 SHARPEST = 0.002
-"""No session is believed more exactly."""
+"""The smallest half-width that any session's interval is credited with."""
 
 FOUND, OTHER = "found", "to"
 
 
 @dataclass(frozen=True)
 class Paired:
-    """What one session, or several together, say of a config and the other one."""
+    """The result of one session, or of several together, for a config beside the one to match."""
 
-    logs: FloatArray  # (blocks,), log-ratios of latency to the other's
+    logs: FloatArray  # (blocks,), log of latency ÷ latency to match
     value_ms: float  # NaN at noise grade D
     target_ms: float
     valid: bool  # the A/A control held
 
     @property
     def ratio(self) -> Interval:
-        """Latency ÷ latency of the other, with its 95 % interval."""
+        """Latency ÷ latency to match, with its 95 % interval."""
         return ratio_interval(self.logs)
 
     def within(self, tolerance: float) -> bool:
@@ -63,7 +62,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Pairing:
-    """The other config, and how both are timed."""
+    """The config to match, and how both are timed."""
 
     to: ModelConfig
     settings: MeasureConfig
@@ -71,11 +70,11 @@ class Pairing:
     budget_s: float
     seed: int
 
-    def session(self, config: Sized, number: int) -> Paired:
-        """One joint timing; ``number`` is of the session, and goes into its seed.
+    def session(self, config: ModelConfig, number: int) -> Paired:
+        """Times both configs together; ``number`` counts the sessions and changes the seed.
 
         Raises:
-            SubjectError: a model raised, or put out NaN or infinity.
+            SubjectError: a model raised, or returned NaN or infinity.
         """
         settings, subjects = self.settings, {}
         for name, model in ((OTHER, self.to), (FOUND, config)):
@@ -103,38 +102,38 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Timed:
-    """The config that was found, and what the sessions that confirm it say."""
+    """The config that was found, and the result of the sessions that confirm it."""
 
-    config: Sized
+    config: ModelConfig
     found: Paired
     within: bool
     note: str
 
 
 def pair_by_latency(
-    nearest: Callable[[float, float], Sized],
-    macs: Callable[[Sized], float],
+    nearest: Callable[[float, float], ModelConfig],
+    macs: Callable[[ModelConfig], float],
     pairing: Pairing,
     *,
     first: float,
     tolerance: float,
 ) -> Timed:
-    """Looks for the config whose latency is the other's.
+    """Searches for the config whose latency matches.
 
     Args:
-        nearest: MACs and tolerance → the config that has them.
+        nearest: MACs and tolerance → the config with so many MACs.
         macs: of a config.
-        pairing: times a config against the other.
-        first: MACs to begin with.
+        pairing: times a config against the one to match.
+        first: MACs to start from.
         tolerance: of the ratio, from 1.
     """
-    sessions: dict[Sized, list[Paired]] = {}
+    sessions: dict[ModelConfig, list[Paired]] = {}
     wanted = first
     for number in range(SESSIONS):
         config = nearest(wanted, tolerance / 2)
         seen = sessions.setdefault(config, [])
         if len(seen) > 1 and _hopeless(_confirming(seen), tolerance):
-            break  # no other size is nearer
+            break  # no size comes nearer
         seen.append(pairing.session(config, number))
         known = _confirming(seen)
         if len(seen) > 1 and known.within(tolerance) and known.ratio.half_width <= tolerance:
@@ -154,7 +153,7 @@ def pair_by_latency(
 
 
 def _confirming(sessions: list[Paired]) -> Paired:
-    """All sessions but the first, which had a part in the choice, as one; invalid ones only if there are no others."""
+    """All sessions but the first, which had a part in the choice, as one; invalid ones only if all are invalid."""
     later = sessions[1:] or sessions
     kept = [session for session in later if session.valid] or later
     told = [session for session in kept if not math.isnan(session.value_ms)]
@@ -167,15 +166,15 @@ def _confirming(sessions: list[Paired]) -> Paired:
 
 
 def _hopeless(known: Paired, tolerance: float) -> bool:
-    """Whether its interval lies outside the tolerance, so that timing it again would change nothing."""
+    """Whether the interval lies outside the tolerance, so that timing it again would change nothing."""
     return known.valid and (known.ratio.low > 1 + tolerance or known.ratio.high < 1 - tolerance)
 
 
 def _next(timed: list[tuple[float, Paired]]) -> float:
-    """The MACs at which the ratio should be 1, from (MACs, what is known) so far.
+    """The MACs at which the ratio should be 1, from the (MACs, result) pairs so far.
 
-    A line of log-ratio over log MACs through all of them, by weighted least squares, with a prior on its slope; what is
-    far from a ratio of 1 says less about where that is.
+    Fits log-ratio over log MACs by weighted least squares, with a prior on the slope. Points far from a ratio of 1
+    weigh less, because they say less about where the ratio is 1.
     """
     x = np.log([macs for macs, _ in timed])
     y = np.array([session.logs.mean() for _, session in timed])

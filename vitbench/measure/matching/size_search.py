@@ -1,4 +1,4 @@
-"""The search for a cost among the sizes of a config. Every cost rises with every knob."""
+"""The search for a cost among the sizes of a config. Every cost rises with every size."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from vitbench.measure.matching.size_candidates import Ladder, Sized, at
+from vitbench.declare.model import ModelConfig
+from vitbench.measure.matching.size_candidates import at
+from vitbench.models.size_candidates import SizeCandidates
 
-Cost: TypeAlias = Callable[[Sized], float]
+Cost: TypeAlias = Callable[[ModelConfig], float]
 
 
 class Search:
-    """Looks for a cost among a config's sizes; every cost is asked for once."""
+    """Searches a config's sizes for a cost; the cost of each size is computed once."""
 
-    def __init__(self, config: Sized, steps: Sequence[Ladder], cost: Cost) -> None:
-        self.config, self.steps, self.cost = config, steps, functools.cache(cost)
-        self.seen: set[Sized] = set()
+    def __init__(self, config: ModelConfig, candidates: Sequence[SizeCandidates], cost: Cost) -> None:
+        self.config, self.candidates, self.cost = config, candidates, functools.cache(cost)
+        self.seen: set[ModelConfig] = set()
 
     @property
     def tried(self) -> int:
         return len(self.seen)
 
-    def nearest(self, target: float, tolerance: float) -> Sized:
-        """The first config within the tolerance, in the order in which the knobs give way, or the nearest of all."""
-        first, *later = self.steps
+    def nearest(self, target: float, tolerance: float) -> ModelConfig:
+        """The first config within the tolerance, in the order in which the settings give way, or the nearest of all."""
+        first, *later = self.candidates
         best, smallest_miss = self.config, math.inf
         for number, sizes in enumerate(_outward(later)):
             fixed = list(zip(later, sizes, strict=True))
@@ -42,29 +44,29 @@ class Search:
                 return end
         return best
 
-    def _end(self, target: float) -> Sized | None:
-        """The smallest or largest config of all, where the target lies beyond."""
-        smallest, largest = (at(self.config, [(step, step.sizes[end]) for step in self.steps]) for end in (0, -1))
+    def _end(self, target: float) -> ModelConfig | None:
+        """The smallest or largest config of all, where the target lies beyond it; else None."""
+        smallest, largest = (at(self.config, [(one, one.sizes[end]) for one in self.candidates]) for end in (0, -1))
         if self._cost(smallest) >= target:
             return smallest
         return largest if self._cost(largest) <= target else None
 
-    def _cost(self, config: Sized) -> float:
+    def _cost(self, config: ModelConfig) -> float:
         self.seen.add(config)
         return self.cost(config)
 
-    def _around(self, ladder: Ladder, fixed: list[tuple[Ladder, int]], target: float) -> Iterator[int]:
-        """The sizes next to the target: the last one below, and the first that is not. One, at an end.
+    def _around(self, varied: SizeCandidates, fixed: list[tuple[SizeCandidates, int]], target: float) -> Iterator[int]:
+        """The two sizes next to the target: the last below it and the first that is not; only one at an end.
 
-        Interpolates between logarithms, as costs are nearly powers of a size; every third step halves, so that an odd
-        cost cannot make it crawl.
+        Interpolates between logarithms, because costs are nearly powers of a size; every third step bisects, so that an
+        irregular cost cannot make the search slow.
         """
-        sizes = ladder.sizes
-        low, high = -1, len(sizes)  # below the target; not below. No size yet
+        sizes = varied.sizes
+        low, high = -1, len(sizes)  # indices below the target and not below it; none known yet
         costs: dict[int, float] = {}
-        guess = sizes.index(ladder.own) if ladder.own in sizes else len(sizes) // 2
+        guess = sizes.index(varied.own) if varied.own in sizes else len(sizes) // 2
         for turn in itertools.count(1):
-            costs[guess] = self._cost(at(self.config, [(ladder, sizes[guess]), *fixed]))
+            costs[guess] = self._cost(at(self.config, [(varied, sizes[guess]), *fixed]))
             low, high = (guess, high) if costs[guess] < target else (low, guess)
             if high - low <= 1:
                 break
@@ -73,9 +75,9 @@ class Search:
 
 
 def _guess(sizes: Sequence[int], costs: dict[int, float], ends: tuple[int, int], target: float, turn: int) -> int:
-    """The index at which to look next; it may lie outside."""
+    """The index to try next; it may lie outside the range."""
     low, high = ends
-    if low < 0 or high == len(sizes):  # one end is not known yet: by a square, the usual power of a width
+    if low < 0 or high == len(sizes):  # one end is not known yet: extrapolate by a square, the usual power of a width
         known = high if low < 0 else low
         power = 0.5 if turn < 4 else 1.0
         wanted = math.log(sizes[known]) + power * math.log(target / costs[known])
@@ -88,10 +90,10 @@ def _guess(sizes: Sequence[int], costs: dict[int, float], ends: tuple[int, int],
     return bisect.bisect_left(sizes, math.exp(min(wanted, 60.0)))
 
 
-def _outward(later: Sequence[Ladder]) -> list[tuple[int, ...]]:
-    """All sizes of the later knobs together, their own first, then by how far they are from them."""
+def _outward(later: Sequence[SizeCandidates]) -> list[tuple[int, ...]]:
+    """All combinations of the later settings' sizes, the config's own first, then by their distance from it."""
 
     def distance(sizes: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
-        return sum(ladder.distance(size) for ladder, size in zip(later, sizes, strict=True)), sizes
+        return sum(one.distance(size) for one, size in zip(later, sizes, strict=True)), sizes
 
-    return sorted(itertools.product(*(ladder.sizes for ladder in later)), key=distance)
+    return sorted(itertools.product(*(one.sizes for one in later)), key=distance)

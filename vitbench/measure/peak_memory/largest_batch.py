@@ -6,6 +6,7 @@ not fit harms no other process. On a GPU, the limit is the free memory.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -109,6 +110,7 @@ def largest_batch(
 def _attempt(config: ModelConfig, settings: MeasureConfig, device: str, batch: int, limit_bytes: int) -> str:
     """Runs one batch in a process of its own."""
     payload = {
+        "module": type(config).__module__,
         "config": as_dict(config),
         "settings": {**as_dict(settings), "batch_size": batch},
         "device": device,
@@ -144,6 +146,7 @@ def attempt(payload: dict[str, Any]) -> bool:
     from vitbench.measure.side_by_side import OUT_OF_MEMORY
     from vitbench.measure.timing.subject import check
 
+    importlib.import_module(payload["module"])  # registers the family, where it is not one of vitbench's own
     config, settings = from_dict(payload["config"]), from_dict(payload["settings"])
     torch.set_num_threads(settings.threads)  # type: ignore[union-attr]  # it is a MeasureConfig
     if payload["limit"] is not None:

@@ -28,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vitbench.declare.train import TrainConfig
-from vitbench.measure.meta_copy import Example, ModelLike, Shells, arguments, copied, module_of
+from vitbench.measure.meta_copy import Example, ModelLike, arguments, meta_copy, module_of
 from vitbench.train.optimizer import adamw
 from vitbench.utils.errors import UserError
 
@@ -138,7 +138,7 @@ def memory(
     source = module_of(model_or_config)
     tracker = StorageTracker()
     with FakeTensorMode(), _deterministic():
-        module = copied(source, Shells("cpu")).train(training)
+        module = meta_copy(source, "cpu").train(training)
         inputs = arguments(model_or_config, example, batch_size, "cpu")
         tracker.claim("parameters", [*module.parameters(), *module.buffers()])
         tracker.see(inputs)

@@ -10,6 +10,7 @@ the interpreter and libraries nor memory inherited from the parent.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -50,6 +51,7 @@ def run_in_child(
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("GLIBC_TUNABLES", "MALLOC_"))}
     code = f"import sys; sys.path[:] = {sys.path!r}; from vitbench.measure.peak_memory.resident import child; child()"
     wanted = {
+        "module": type(config).__module__,
         "config": as_dict(config),
         "settings": as_dict(settings),
         "ways": ways,
@@ -83,6 +85,7 @@ def child() -> None:
     wanted = json.loads(sys.stdin.read())
     settings = cast("MeasureConfig", from_dict(wanted["settings"]))
     torch.set_num_threads(settings.threads)
+    importlib.import_module(wanted["module"])  # registers the family, where it is not one of vitbench's own
     config = cast("ModelConfig", from_dict(wanted["config"]))
     step = real_step(config, settings, device=wanted["device"], training=wanted["training"])
     found: dict[str, Any] = {}

@@ -25,7 +25,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vitbench.measure.meta_copy import Example, ModelLike, Shells, arguments, copied, module_of
+from vitbench.measure.meta_copy import Example, ModelLike, arguments, meta_copy, module_of
 from vitbench.utils.errors import UserError
 
 LIKE = ("_like", "new_")
@@ -128,7 +128,7 @@ def traffic(model_or_config: ModelLike, batch_size: int = 1, example: Example | 
     torch.backends.mha.set_fastpath_enabled(value=False)  # it hides its operators in one
     try:
         with FakeTensorMode(), torch.no_grad():
-            module = copied(source, Shells("cpu")).eval()
+            module = meta_copy(source, "cpu").eval()
             inputs = arguments(model_or_config, example, batch_size, "cpu")
             with counter:
                 outputs = module(*inputs)

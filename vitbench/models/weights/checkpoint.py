@@ -9,19 +9,18 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.vit import ViTConfig
+from vitbench.declare.model import ModelConfig
 from vitbench.utils.errors import UserError
 
 MAX_BYTES = 32 * 2**30
-"""A file whose tensors take more than this is refused unread: four times ViT-G/14 in float32."""
+"""A file whose tensors take more than this is refused without being read: four times ViT-G/14 in float32."""
 
 Kind: TypeAlias = Literal["torch", "safetensors", "npz"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a file says it holds.
+    """The content that a file declares.
 
     ``tensors`` are on the meta device, with shape and dtype and no storage; ``read`` returns the named ones for real.
     So everything is checked against a model, and nothing allocated, before the first weight is read.
@@ -32,13 +31,13 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     read: Callable[[Iterable[str]], dict[str, Tensor]]
     wrapper: str | None = None  # the key under which a torch file keeps its weights, if it has one
-    beside: Mapping[str, str] = field(default_factory=dict)  # what else is in the file → why it is no weight
+    beside: Mapping[str, str] = field(default_factory=dict)  # other entries of the file → why they are no weights
     ours: bool = False  # written by save_weights
-    config: ViTConfig | ResNetConfig | None = None  # of our own models
+    config: ModelConfig | None = None  # of the model, in a file of save_weights
 
 
 def damaged(path: Path, why: object) -> UserError:
-    """The one sentence for a file that cannot be read to its end."""
+    """The error for a file that cannot be read to its end."""
     reason = str(why).strip().split("\n", 1)[0].rstrip(".:")
     return UserError(
         f"{path} is truncated or damaged ({reason or type(why).__name__}): download or copy it again; "

@@ -1,11 +1,11 @@
-"""Knobs that change the logits without changing a shape: the file's beside the model's."""
+"""Settings that change the logits without changing a shape: those of the file compared with the model's."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
 
-from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint
 from vitbench.models.weights.formats import Converted, number_of_heads
@@ -20,17 +20,17 @@ NO_DIFFERENCE = frozenset(
         *("depth", "layers", "block", "init", "pos_embed_std", "layer_scale", "attention", "drop_path_schedule"),
     }
 )
-"""Knobs that change no logits of weights that fit, in eval mode, or that are compared on their own."""
+"""Settings that change no logits in evaluation mode if the weights fit, or that are compared separately."""
 
 
 def differences(
     checkpoint: Checkpoint,
     form: Format,
     converted: Converted,
-    config: ViTConfig | ResNetConfig,
+    config: ModelConfig,
     loaded: Collection[str],
 ) -> Iterable[str]:
-    """What may make the logits of ``config`` with this file other than its author's, a sentence each."""
+    """Reasons why the logits of ``config`` with this file may differ from its author's, a sentence each."""
     try:
         theirs = infer(checkpoint, form, converted).config
     except UserError as error:
@@ -43,7 +43,7 @@ def differences(
         if here == there or name in NO_DIFFERENCE or name.endswith("_rate"):
             continue
         if name == "representation_size" and "pre_logits.fc.weight" not in loaded:
-            continue  # the caller dropped it, and the report says so
+            continue  # the caller dropped it, as the report shows
         yield f"the file was made with {name}={there}, this model has {here}: its logits differ"
     if isinstance(theirs, ViTConfig) and isinstance(config, ViTConfig):
         yield from _heads(checkpoint, theirs.num_heads, config.num_heads)

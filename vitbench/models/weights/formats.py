@@ -1,4 +1,4 @@
-"""Whose file it is, and its tensors under timm's names."""
+"""Recognises the format of a checkpoint, and converts its tensors to timm's names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 _WRAPPED = ("module.", "_orig_mod.")  # left by DistributedDataParallel and torch.compile
 
 MAX_DEPTH = 1000
-"""A stack of more blocks is none."""
+"""The most blocks in a stack; a longer first dimension is not a stack of blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,11 @@ class Converted:
 
     tensors: dict[str, Tensor]
     sources: dict[str, tuple[str, ...]]  # timm's name → the file's names
-    dropped: dict[str, str]  # the file's name → why it has none of timm's
+    dropped: dict[str, str]  # the file's name → why it is left out
 
 
 def recognise(checkpoint: Checkpoint) -> Format:
-    """Whose names these are.
+    """The format whose names these are.
 
     Raises:
         UserError: nobody's that we know.
@@ -58,7 +58,7 @@ def recognise(checkpoint: Checkpoint) -> Format:
 
 
 def convert(form: Format, tensors: Tensors) -> Converted:
-    """Names and layouts of timm for those of the format; on the meta device it costs nothing.
+    """The tensors under timm's names and in its layouts; on the meta device it costs nothing.
 
     Raises:
         UserError: one of several tensors that make up one is missing, or one has an impossible shape.
@@ -114,7 +114,7 @@ def _unwrapped(name: str) -> str:
 
 
 def _inside(form: Format, tensors: Tensors) -> tuple[dict[tuple[str, str], Tensor], dict[str, str]]:
-    """{(name without prefix, name in the file): tensor} and what lies outside the prefix, with the reason."""
+    """{(name without prefix, name in the file): tensor}, and the names outside the prefix with the reason."""
     plain = {source: _unwrapped(source) for source in tensors}
     dropped = {}
     if form.name == "Google JAX":
@@ -129,7 +129,7 @@ def _inside(form: Format, tensors: Tensors) -> tuple[dict[tuple[str, str], Tenso
 
 
 def _unstacked(named: Iterable[tuple[str, str, Tensor]]) -> Iterable[tuple[tuple[str, str], Tensor]]:
-    """big_vision may stack all its blocks into one, the depth first."""
+    """Separates blocks that big_vision has stacked along a first dimension."""
     for name, source, tensor in named:
         if name.startswith("Transformer/encoderblock/") and tensor.ndim and len(tensor) <= MAX_DEPTH:
             for number, layer in enumerate(tensor.unbind()):
@@ -139,7 +139,7 @@ def _unstacked(named: Iterable[tuple[str, str, Tensor]]) -> Iterable[tuple[tuple
 
 
 def number_of_heads(tensors: Tensors) -> int | None:
-    """The number of heads, where the file shows it: JAX keeps (dim, heads, head)."""
+    """The number of heads, if the file shows it: JAX keeps (dim, heads, head)."""
     for name, tensor in tensors.items():
         if re.search(r"encoderblock(_\d+)?/MultiHeadDotProductAttention_[01]/query/kernel$", name) and tensor.ndim >= 3:
             return tensor.shape[-2]

@@ -18,7 +18,7 @@ from vitbench.utils.errors import ConfigError, UserError
 @dataclass(frozen=True, kw_only=True)
 class Inferred:
     config: ModelConfig
-    assumptions: tuple[str, ...]  # what the file does not show, in words
+    assumptions: tuple[str, ...]  # settings that the file does not show, in words
 
 
 def config_from_checkpoint(path: str | Path) -> ModelConfig:
@@ -39,7 +39,7 @@ def config_from_checkpoint(path: str | Path) -> ModelConfig:
 
 
 def infer(checkpoint: Checkpoint, form: Format, converted: Converted) -> Inferred:
-    """What the tensors say, under timm's names.
+    """The config that the tensors show, under timm's names.
 
     Raises:
         UserError: no config describes them.
@@ -47,11 +47,13 @@ def infer(checkpoint: Checkpoint, form: Format, converted: Converted) -> Inferre
     if checkpoint.config is not None:
         return Inferred(config=checkpoint.config, assumptions=())
     if checkpoint.ours:
-        raise UserError(f"{checkpoint.path} is of a model that is not vitbench's own: build that, then load into it")
+        raise UserError(
+            f"{checkpoint.path} is of a model whose config the file does not hold: build the model, then load into it"
+        )
     tensors = converted.tensors
     if empty := [name for name, tensor in tensors.items() if not tensor.numel()]:
         shape = tuple(tensors[empty[0]].shape)
-        raise UserError(f"{checkpoint.path} is of no model that can be built here: {empty[0]} has shape {shape}")
+        raise UserError(f"{checkpoint.path} is not a model that can be built here: {empty[0]} has shape {shape}")
     config: ModelConfig
     try:
         if "layer1.0.conv1.weight" in tensors:
@@ -60,8 +62,8 @@ def infer(checkpoint: Checkpoint, form: Format, converted: Converted) -> Inferre
             config, said = vit_from(tensors, form, number_of_heads(checkpoint.tensors))
     except (KeyError, IndexError, ValueError) as error:
         if isinstance(error, ConfigError):
-            raise UserError(f"{checkpoint.path} is of no model that can be built here: {error}") from error
+            raise UserError(f"{checkpoint.path} is not a model that can be built here: {error}") from error
         raise UserError(
-            f"{checkpoint.path} is of no model that can be built here: {error} is not as expected"
+            f"{checkpoint.path} is not a model that can be built here: {error} is not as expected"
         ) from error
     return Inferred(config=config, assumptions=tuple(said))

@@ -1,4 +1,4 @@
-"""Other people's weights into our models: everything checked first, then everything copied."""
+"""Loads checkpoints into models: everything is checked first, then everything is copied."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_weights(
 ) -> LoadReport:
     """Copies a checkpoint into a model, in place; after an error the model is as it was.
 
-    Strict: each tensor of the file finds its place, and each of the model its numbers, but for what the report names.
+    Strict: each tensor of the file has a place in the model and the reverse, except for what the report names.
 
     Args:
         model: of ``build``, or any module with timm's parameter names.
@@ -51,7 +51,7 @@ def load_weights(
     plan.fit_head(replace_head=replace_head)
     plan.fit_positions(resize or form.resize)
     plan.check()
-    report, values = plan.report(), plan.values()  # all that can fail
+    report, values = plan.report(), plan.values()  # nothing after this can fail
     with torch.no_grad():
         for name, value in values.items():
             target[name].copy_(value)

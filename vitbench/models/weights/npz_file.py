@@ -18,14 +18,14 @@ from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.utils.errors import UserError
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, SyntaxError, tokenize.TokenError)
-"""What zipfile and numpy raise on bytes that are no archive of arrays."""
+"""Errors that zipfile and numpy raise on bytes that are no archive of arrays."""
 
 BFLOAT16 = np.dtype("V2")
-"""What numpy makes of JAX's bfloat16, which it does not know."""
+"""The dtype that numpy reads for JAX's bfloat16, which it does not know."""
 
 
 def open_npz(path: Path, members: Sequence[zipfile.ZipInfo]) -> Checkpoint:
-    """Reads the header of every array: some hundred bytes each, however large the archive says it unpacks.
+    """Reads the header of every array: about a hundred bytes each, however large the archive claims to be.
 
     Raises:
         UserError: the archive is damaged, holds Python objects, or an array is not of the size its header says.

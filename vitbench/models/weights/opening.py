@@ -18,9 +18,9 @@ ENCRYPTED = 0x1
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
-    """Opens a ``.pth``, ``.safetensors`` or ``.npz`` file and reads what it says it holds, but no tensor.
+    """Opens a ``.pth``, ``.safetensors`` or ``.npz`` file and reads names and shapes, but no tensor.
 
-    Files are untrusted: nothing in them is run, and a size is believed only where the file is long enough for it.
+    Files are untrusted: nothing in them is run, and a size is trusted only if the file is long enough for it.
 
     Raises:
         UserError: there is no such file, it is none of the three, is damaged, or asks to run code.

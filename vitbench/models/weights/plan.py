@@ -1,4 +1,4 @@
-"""What of a checkpoint goes where in a model: decided on shapes, before a number is read."""
+"""Assigns the tensors of a checkpoint to a model: decided by shapes, before any number is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.models.weights.differences import differences
@@ -20,25 +20,25 @@ from vitbench.models.weights.rules import Format
 from vitbench.utils.errors import UserError, choices, unknown
 
 HEADS = ("head.", "head_dist.", "fc.")
-"""Classifiers: what ``replace_head`` may leave as it is."""
+"""Prefixes of classifiers, which ``replace_head`` may leave as they are."""
 
 
 class Plan:
-    """What goes where, made on shapes alone; then the numbers, read once."""
+    """Which tensor goes where, by shapes alone; then the numbers, read once."""
 
     def __init__(
         self, checkpoint: Checkpoint, form: Format, converted: Converted, target: Mapping[str, Tensor], config: Any
     ) -> None:
         self.checkpoint, self.form, self.target, self.config = checkpoint, form, target, config
         self.converted = converted
-        self.offered = dict(converted.tensors)  # what the file has for the model, by name
+        self.offered = dict(converted.tensors)  # tensors of the file for the model, by name
         self.dropped = dict(checkpoint.beside) | converted.dropped
         self.missing: dict[str, str] = {}
-        self.other_classes = ""  # the sentence for it, where the head was not to be replaced
+        self.other_classes = ""  # the error for a head that does not fit and is not to be replaced
         self.positions = Positions(checkpoint, converted)
 
     def leave(self, drop: Collection[str]) -> None:
-        """Drops what the caller asked to drop."""
+        """Drops the tensors that the caller asked to drop."""
         for start in drop:
             names = [name for name in self.offered if name == start or name.startswith(f"{start}.")]
             if not names:
@@ -46,7 +46,7 @@ class Plan:
             self._drop(names, "it was asked to be left out")
 
     def fit_head(self, *, replace_head: bool) -> None:
-        """Leaves the model's classifier alone if it has other classes than the file's and the caller said so."""
+        """Keeps the model's classifier if its classes are not the file's and the caller asked for that."""
         ours = {name for name in self.target if name.startswith(HEADS)}
         theirs = {name for name in self.offered if name.startswith(HEADS)}
         here, there = _classes(self.target, ours), _classes(self.offered, theirs)
@@ -62,15 +62,15 @@ class Plan:
         self.missing |= dict.fromkeys(sorted(ours), reason)
 
     def fit_positions(self, method: str) -> None:
-        """Notes how what depends on the grid of patches goes from the file's to the model's."""
+        """Plans how tensors that depend on the grid of patches go from the file's grid to the model's."""
         if isinstance(self.config, ViTConfig):
             self.dropped |= self.positions.fit(self.offered, self.target, self.config, method)
 
     def check(self) -> None:
-        """Every tensor has its place, its shape and its kind of numbers.
+        """Checks that every tensor has its place, its shape and its kind of numbers.
 
         Raises:
-            UserError: not so; it names them, and the published name that would fit.
+            UserError: one has not; the message names it, and the published name that would fit.
         """
         optional = {n for n in self.target if n.endswith("num_batches_tracked")}  # torchvision's oldest files lack it
         if isinstance(self.config, ViTConfig) and self.config.pos_embed != "learned":
@@ -122,7 +122,7 @@ class Plan:
         return f"a model of {which} would take it"
 
     def values(self) -> dict[str, Tensor]:
-        """The numbers, in the model's shapes."""
+        """The values of the tensors, in the model's shapes."""
         wanted = {source for name in self.offered for source in self.converted.sources[name]}
         real = convert(self.form, self.checkpoint.read(sorted(wanted))).tensors
         values = {n: self.positions.resize(n, real[n]) for n in self.offered}
@@ -145,7 +145,7 @@ class Plan:
             yield f"the file's numbers are {dtype}, the model's are shorter: they were rounded"
 
     def _differences(self) -> Iterable[str]:
-        if isinstance(self.config, (ViTConfig, ResNetConfig)):
+        if isinstance(self.config, ModelConfig):
             yield from differences(self.checkpoint, self.form, self.converted, self.config, set(self.offered))
 
     def _drop(self, names: Iterable[str], reason: str) -> None:

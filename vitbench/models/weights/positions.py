@@ -1,4 +1,4 @@
-"""What of a checkpoint depends on the grid of patches, and how it goes from the file's grid to the model's."""
+"""The tensors of a checkpoint that depend on the grid of patches, resized from the file's grid to the model's."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Grid: TypeAlias = tuple[int, int]
 
 OFFSETS = "relative_position_bias_table"
 PREFIX_OFFSETS = 3
-"""Rows behind the offsets, where there are tokens before the patches: see ``RelativeBias``."""
+"""Rows after the offsets, where there are tokens before the patches: see ``RelativeBias``."""
 
 
 def offsets_of(grid: tuple[int, int]) -> tuple[int, int]:
-    """How many offsets two patches of a grid can have, down and across."""
+    """The number of offsets between two patches of a grid, down and across."""
     return 2 * grid[0] - 1, 2 * grid[1] - 1
 
 
@@ -34,7 +34,7 @@ class Positions:
     def __init__(self, checkpoint: Checkpoint, converted: Converted) -> None:
         self.checkpoint, self.converted = checkpoint, converted
         self.resized: dict[str, str] = {}  # name → from which grid to which, and how
-        self.tables: dict[str, tuple[Grid, Grid, str]] = {}  # one row a token: old grid, new grid, method
+        self.tables: dict[str, tuple[Grid, Grid, str]] = {}  # one row for each token: old grid, new grid, method
         self.rows = (0, 0)  # of prefix tokens in those: the file's, the model's
         self.factors: dict[str, tuple[Grid, Grid, str]] = {}  # of learned2d and relative, the grid first
 
@@ -76,7 +76,7 @@ class Positions:
         return {}
 
     def resize(self, name: str, table: Tensor) -> Tensor:
-        """The numbers of one tensor, in the model's shape."""
+        """The values of one tensor, in the model's shape."""
         if name in self.tables:
             return self._with_prefix(table, *self.tables[name])
         if name not in self.factors:
@@ -88,7 +88,7 @@ class Positions:
     def _with_prefix(self, table: Tensor, old: Grid, new: Grid, method: str) -> Tensor:
         theirs, ours = self.rows
         prefix, patches = table[:, :theirs], table[:, theirs:]
-        if theirs != ours:  # tokens that join after the positions are added have none: zero
+        if theirs != ours:  # tokens that join after the positions are added have zeros
             none = table.new_zeros(1, max(ours - theirs, 0), table.shape[2])
             prefix = torch.cat((prefix[:, :ours], none), dim=1)
         if old != new:
@@ -101,7 +101,7 @@ class Positions:
             self.resized[name] = f"{old[0]}×{old[1]} → {new[0]}×{new[1]}, {method}"
 
     def _fit_factor(self, name: str, theirs: Tensor, ours: Tensor, config: ViTConfig, method: str) -> None:
-        """A vector a column or a row of learned2d, or relative's bias an offset."""
+        """Resizes the vectors of columns and rows of learned2d, or relative's biases of offsets."""
         kind = name.rpartition(".")[2]
         if kind in ("columns", "rows"):
             self._note(self.factors, name, (1, len(theirs)), (1, len(ours)), method)
@@ -110,7 +110,7 @@ class Positions:
             self._note(self.factors, name, self._grid_of_offsets(offsets), offsets_of(config.grid_size), method)
 
     def _computed(self, offered: dict[str, Tensor], config: ViTConfig) -> dict[str, str]:
-        """The model computes its own positions: so did the file's, which can go, or the two do not fit."""
+        """Drops the file's positions if both models compute theirs; otherwise the two do not fit."""
         if isinstance(self.checkpoint.config, ViTConfig) and self.checkpoint.config.pos_embed != "learned":
             del offered["pos_embed"]
             return dict.fromkeys(self.converted.sources["pos_embed"], "the model computes its own")
@@ -129,7 +129,7 @@ class Positions:
         return grid
 
     def _prefix_rows(self, rows: int, new: tuple[int, int]) -> int:
-        """Rows of the file's positions that are of no patch."""
+        """The number of rows in the file's positions that belong to no patch."""
         if isinstance(self.checkpoint.config, ViTConfig):
             theirs = self.checkpoint.config
             if rows != theirs.num_prefix_tokens + theirs.num_patches:
@@ -142,7 +142,7 @@ class Positions:
         return prefix_rows(self.converted.tensors, math.prod(new))
 
     def _grid(self, patches: int, new: tuple[int, int]) -> tuple[int, int]:
-        """The grid of the file: square, as all that are published, unless only the model's fits."""
+        """The grid of the file: square, as in all published files, unless only the model's grid fits."""
         if isinstance(self.checkpoint.config, ViTConfig):
             return self.checkpoint.config.grid_size
         side = math.isqrt(max(patches, 0))
@@ -157,5 +157,5 @@ class Positions:
 
 
 def _is_table(name: str) -> bool:
-    """Whether it is a position embedding: the model's or a block's own."""
+    """Whether the name is that of a position embedding, the model's or a block's own."""
     return name.rpartition(".")[2] == "pos_embed"

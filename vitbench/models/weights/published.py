@@ -1,4 +1,4 @@
-"""The published models beside a config: which of them it is, but for what no tensor shows."""
+"""Finds the published model that a config describes, except for what no tensor shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from typing import Any
 
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.sizes import as_pair
@@ -14,11 +13,11 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.declare.zoo import names, zoo
 
 HEAD_SIZE = 64
-"""Channels of a head, where a file does not show it: that of the ViT paper's and DeiT's models but ViT-H."""
+"""Channels of a head where a file does not show them: as in all models of the ViT paper and DeiT except ViT-H."""
 
 
 def usual_heads(embed_dim: int, depth: int) -> tuple[int, str]:
-    """The number of heads of the published model of this size, or of heads of 64 channels; and why, in words."""
+    """The number of heads of the published model of this size, else with 64 channels each; and the reason, in words."""
     for name, config in _zoo_vits().items():
         if (config.embed_dim, config.depth) == (embed_dim, depth):
             return config.num_heads, f"as in {name}"
@@ -28,7 +27,7 @@ def usual_heads(embed_dim: int, depth: int) -> tuple[int, str]:
 
 
 def named_depth(config: ResNetConfig) -> ResNetConfig:
-    """The same network by its published depth, if it has one."""
+    """The same network named by its published depth, if it has one."""
     for published in _zoo_resnets().values():
         if published.stages == config.stages:
             return dataclasses.replace(config, depth=published.depth, layers=None, block=None)
@@ -46,9 +45,7 @@ def _zoo_resnets() -> dict[str, ResNetConfig]:
 
 
 def nearest_name(config: ModelConfig) -> str | None:
-    """The published name whose shapes are those of ``config`` but for its classes, the image size nearest; if any."""
-    if isinstance(config, ExternalConfig):
-        return None
+    """The published name with the shapes of ``config`` except the classes, nearest in image size; None if none has."""
     same = [
         name
         for name, published in (_zoo_vits() | _zoo_resnets()).items()
@@ -83,7 +80,7 @@ UNSHAPED = frozenset(
         "drop_path_schedule",
     }
 )
-"""Knobs that no tensor but the head and the position embedding shows."""
+"""Settings that at most the head and the position embedding show, and no other tensor."""
 
 
 def _shaped(config: ModelConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a load says of itself."""
+"""The report of loading a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """What became of every tensor of the file and of the model."""
+    """What happened to every tensor of the file and of the model."""
 
     format: str  # whose names the file has
     loaded: tuple[str, ...]  # tensors of the model that now hold the file's numbers
     resized: Mapping[str, str] = field(default_factory=dict)  # of these → from which grid to which, and how
     dropped: Mapping[str, str] = field(default_factory=dict)  # of the file, not loaded → why
     missing: Mapping[str, str] = field(default_factory=dict)  # of the model, left as they were → why
-    warnings: tuple[str, ...] = ()  # what may make the logits other than its author's
+    warnings: tuple[str, ...] = ()  # reasons why the logits may differ from the author's
 
     def __str__(self) -> str:
         lines = [f"{self.format}: {len(self.loaded)} tensors loaded"]

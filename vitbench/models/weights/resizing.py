@@ -1,4 +1,4 @@
-"""Position embeddings for another grid: six libraries, five methods, each read in the library's code."""
+"""Resizes position embeddings to another grid by the methods of six libraries, taken from their code."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "bilinear_align_corners": {"mode": "bilinear", "align_corners": True},
     }
 )
-"""Name → arguments of ``F.interpolate``. Who does it so: today's timm; DeiT, Hugging Face and timm 0.5; torchvision;
-timm up to 0.4; vit_jax and big_vision (``scipy.ndimage.zoom(order=1)``)."""
+"""Name → arguments of ``F.interpolate``. In order, the method of: current timm; DeiT, Hugging Face and timm 0.5;
+torchvision; timm up to 0.4; vit_jax and big_vision (``scipy.ndimage.zoom(order=1)``)."""
 
 
 def resize_grid(

@@ -58,10 +58,10 @@ def _patches(weight: Tensor) -> Tensor:
 class Rule:
     source: str
     target: str
-    weight: Transform = _same  # what makes timm's weight of it
-    part: tuple[int, int] | None = None  # (which, of how many) that are stacked along the outputs
+    weight: Transform = _same  # from the source's weight to timm's
+    part: tuple[int, int] | None = None  # (index, number) of the parts that are stacked along the outputs
     bias: Transform = _same
-    first: int = 0  # the number that the source's count starts with
+    first: int = 0  # the number from which the source counts
 
     @functools.cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -88,7 +88,7 @@ class Format:
     rules: tuple[Rule, ...]
     resize: str = "bicubic_antialias"  # the method of the format's own code
     unused: Mapping[str, str] = field(default_factory=dict)  # pattern → why it is not loaded
-    assumed: Mapping[str, Any] = field(default_factory=dict)  # knobs that its code sets and its files do not show
+    assumed: Mapping[str, Any] = field(default_factory=dict)  # settings that its code fixes and its files do not show
     prefixes: tuple[str, ...] = ()  # one of them may stand before every name
 
 

@@ -11,20 +11,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.families import config_class, config_names, family_of
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.serialize import from_dict
-from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.checkpoint import Checkpoint, damaged
-from vitbench.utils.errors import ConfigError, UserError
+from vitbench.utils.errors import ConfigError, UserError, choices
 
 OURS_KEY = "vitbench.weights"
-"""What our own files are known by; its value is the version of their layout."""
+"""The key that marks files of ``save_weights``; its value is the version of their layout."""
 
 CONFIG_KEY = "vitbench.config"
-"""Where they keep the config of their model, as JSON: of our own models alone, as a config of somebody else's names a
-function to call, and no file may choose what that is."""
-
-OUR_MODELS = (ViTConfig.__name__, ResNetConfig.__name__)
+"""The key of the model's config, as JSON. Files of external models have none, because such a config names a function to
+call, and no file may choose that function."""
 
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {
@@ -77,14 +75,17 @@ def open_safetensors(path: Path) -> Checkpoint:
     )
 
 
-def _config(path: Path, metadata: Mapping[str, str]) -> ViTConfig | ResNetConfig | None:
+def _config(path: Path, metadata: Mapping[str, str]) -> ModelConfig | None:
     if CONFIG_KEY not in metadata:
         return None
     try:
         values = json.loads(metadata[CONFIG_KEY])
-        config = from_dict(values) if values["type"] in OUR_MODELS else None
+        config = from_dict(values) if config_class(values["type"]) is not None else None
     except (ValueError, TypeError, KeyError, RecursionError, ConfigError) as error:
         raise UserError(f"{path}: the config that it says vitbench wrote cannot be built: {error}") from error
-    if not isinstance(config, (ViTConfig, ResNetConfig)):
-        raise UserError(f"{path}: the config that it says vitbench wrote is none of {', '.join(OUR_MODELS)}")
+    if not isinstance(config, ModelConfig) or family_of(config).source is not None:
+        raise UserError(
+            f"{path}: the config that it says vitbench wrote is of no family that can be built from a file: "
+            f"{choices(config_names())} exist here"
+        )
     return config

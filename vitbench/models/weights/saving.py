@@ -1,4 +1,4 @@
-"""Our models into safetensors files, under timm's names."""
+"""Saves models as safetensors files, under timm's names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from vitbench.declare.resnet import ResNetConfig
+from vitbench.declare.families import family_of
+from vitbench.declare.model import ModelConfig
 from vitbench.declare.serialize import as_dict
-from vitbench.declare.vit import ViTConfig
 from vitbench.models.weights.safetensors_file import CONFIG_KEY, OURS_KEY
 from vitbench.utils.errors import UserError
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
-    """Writes all weights and buffers of a model, and of our own models the config, for ``config_from_checkpoint``.
+    """Writes all weights and buffers of a model, and the config for ``config_from_checkpoint``.
 
-    The file stands complete or not at all.
+    Of external models the config is left out. The file appears complete or not at all.
 
     Raises:
         UserError: the model is on the meta device, or the folder does not exist or cannot be written to.
@@ -28,7 +28,7 @@ def save_weights(model: nn.Module, path: str | Path) -> None:
     path = Path(path)
     config = getattr(model, "config", None)
     metadata = {"format": "pt", OURS_KEY: "1"}
-    if isinstance(config, (ViTConfig, ResNetConfig)):
+    if isinstance(config, ModelConfig) and family_of(config).source is None:
         metadata[CONFIG_KEY] = json.dumps(as_dict(config))
     state = model.state_dict()
     if any(tensor.is_meta for tensor in state.values()):

@@ -1,4 +1,4 @@
-"""Shapes under timm's names → the knobs of the model that has them."""
+"""Shapes under timm's names → the config of the model that has them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 
 
 def _numbers(tensors: Tensors, pattern: str) -> int:
-    """How many different numbers stand in the pattern's group."""
+    """How many different numbers the pattern's group matches."""
     return len({match[1] for name in tensors if (match := re.match(pattern, name))})
 
 
 def vit_from(tensors: Tensors, form: Format, heads: int | None) -> tuple[ViTConfig, list[str]]:
-    """The config, and what was assumed, in words. ``heads``: their number, where the file shows it."""
+    """The config, and the assumptions in words. ``heads``: their number, if the file shows it."""
     said = []
     embed_dim, _, *kernel = tensors["patch_embed.proj.weight"].shape
     depth = _numbers(tensors, r"blocks\.(\d+)\.")
@@ -64,7 +64,7 @@ def vit_from(tensors: Tensors, form: Format, heads: int | None) -> tuple[ViTConf
 
 
 def _stem(tensors: Tensors) -> tuple[dict[str, Any], int]:
-    """The stem's knobs, and the pixels between neighbours of what is cut into patches."""
+    """The stem's settings, and the stride in pixels of the features that are cut into patches."""
     at = "patch_embed.backbone."
     if f"{at}0.weight" in tensors:  # its convolutions all have stride 2
         count = sum(tensors[n].ndim == 4 for n in tensors if re.fullmatch(r"patch_embed\.backbone\.\d+\.weight", n))
@@ -110,7 +110,7 @@ def _norms(tensors: Tensors) -> dict[str, Any]:
     if "patch_embed.norm.weight" in tensors:
         found["patch_norm"] = True
     if "blocks.0.ls1.gamma" in tensors:
-        found["layer_scale"] = 1e-5  # where it started from does not matter any more
+        found["layer_scale"] = 1e-5  # its initial value no longer matters
     return found
 
 
@@ -123,7 +123,7 @@ def _positions(tensors: Tensors, form: Format) -> str:
 
 
 def prefix_rows(tensors: Tensors, patches: int | None = None) -> int:
-    """How many rows of a file's ``pos_embed`` are of tokens that are no patches.
+    """How many rows of a file's ``pos_embed`` belong to tokens that are no patches.
 
     All such tokens have a row (timm, DeiT), or all but the registers (DINOv2), or none (big_vision): whichever leaves
     a square of patches, those of the model (``patches``) first.
@@ -141,7 +141,7 @@ def _size(height: int, width: int) -> int | tuple[int, int]:
 
 
 def resnet_from(tensors: Tensors) -> tuple[ResNetConfig, list[str]]:
-    """The config, and what was assumed, in words."""
+    """The config, and the assumptions in words."""
     count = _numbers(tensors, r"layer(\d+)\.")
     layers = tuple(_numbers(tensors, rf"layer{number}\.(\d+)\.") for number in range(1, count + 1))
     deep = "conv1.0.weight" in tensors

@@ -64,7 +64,7 @@ OPCODES = frozenset(
         "BINPERSID",
     }
 )
-"""All that ``weights_only=True`` knows. None of them allocates more than the file has bytes, but for the memo."""
+"""All opcodes that ``weights_only=True`` knows. Apart from the memo, none allocates more than the file has bytes."""
 
 STORAGES = {
     "DoubleStorage": torch.float64,
@@ -91,7 +91,7 @@ class _Storage:
 
 
 def _rebuild(storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
-    """``torch._utils._rebuild_tensor_v2`` without the numbers."""
+    """``torch._utils._rebuild_tensor_v2`` without the values."""
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if min((offset, *size, *stride)) < 0 or last >= max(storage.numel, 1) or math.prod(size) > storage.numel:
         raise pickle.UnpicklingError(f"a tensor of shape {tuple(size)} is not within its {storage.numel} numbers")
@@ -115,7 +115,7 @@ HARMLESS: Mapping[tuple[str, str], Any] = {
 class _Shapes(pickle.Unpickler):
     def __init__(self, file: io.BufferedIOBase, sizes: Mapping[str, int] | None) -> None:
         super().__init__(file, encoding="utf-8")
-        self.sizes = sizes  # bytes of each storage, where they are known
+        self.sizes = sizes  # bytes of each storage, if they are known
         self.storages: dict[str, int] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -133,7 +133,7 @@ class _Shapes(pickle.Unpickler):
 
 
 def _shapes(file: io.BufferedIOBase, sizes: Mapping[str, int] | None, length: int) -> _Shapes:
-    """Checks the pickle that starts here, opcode by opcode, and goes back to its start."""
+    """Checks the pickle at the current position, opcode by opcode, and returns to its start."""
     start = file.tell()
     for opcode, argument, _ in pickletools.genops(cast("IO[bytes]", file)):
         if opcode.name not in OPCODES:
@@ -145,7 +145,7 @@ def _shapes(file: io.BufferedIOBase, sizes: Mapping[str, int] | None, length: in
 
 
 def open_torch_zip(path: Path, members: Sequence[zipfile.ZipInfo]) -> Checkpoint:
-    """A file of today's ``torch.save``.
+    """A file of current ``torch.save``.
 
     Raises:
         UserError: it is damaged, asks to run code, or unpacks to more than itself.
@@ -206,7 +206,7 @@ def _guarded(path: Path, look: Callable[[], object]) -> object:
         ) from error
     except OSError:
         raise
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged pickle can raise nearly any error
         raise damaged(path, error) from error
 
 
@@ -230,7 +230,7 @@ def _checkpoint(path: Path, loaded: object, *, mmap: bool) -> Checkpoint:
 
 
 def _unwrap(loaded: object) -> tuple[str | None, Mapping[str, object] | None, dict[str, str]]:
-    """(key, weights, what else there is → why it is no weight)."""
+    """(key, weights, other entries → why they are no weights)."""
     if not _named(loaded):
         return None, None, {}
     for key in WRAPPERS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.variant import Variant
 from vitbench.measure.counts.closed_form import closed_form
@@ -30,7 +29,8 @@ def sampled_macs(
 
 
 def _by_formula(model: ModelConfig | None) -> int | None:
-    return None if model is None or isinstance(model, ExternalConfig) else closed_form(model).macs
+    form = None if model is None else closed_form(model)
+    return None if form is None else form.macs
 
 
 def spread(count: int, most: int) -> Sequence[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import source_of
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.variant import ROLES, Variant
 from vitbench.records.identity import digest, identity
@@ -131,9 +131,9 @@ class Trial:
             measure, windows = variant.measure, min(CEILING_WINDOWS, variant.measure.blocks)
             own = {"dtype": measure.dtype, "threads": measure.threads, "windows": windows}
             return {"device": self.device, **own}
-        if isinstance(variant.model, ExternalConfig) and variant.model.source in (sources := dict(self.sources)):
-            return {**self._settings(variant), "source": sources[variant.model.source]}
-        return self._settings(variant)
+        source = None if variant.model is None else source_of(variant.model)
+        content = dict(self.sources).get(source or "")
+        return self._settings(variant) | ({} if content is None else {"source": content})
 
     def _settings(self, variant: Variant) -> dict[str, Any]:
         measure = {key: value for key, value in as_dict(variant.measure).items() if key != "type"}

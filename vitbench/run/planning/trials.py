@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from vitbench.declare.ablation import Ablation
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import family_of, source_of
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.variant import Variant, family
@@ -179,7 +179,7 @@ class Trials:
 
 def _under(variant: Variant) -> Hashable:
     """What determines the settings of all kinds but trainings."""
-    return variant.measure, variant.model.source if isinstance(variant.model, ExternalConfig) else None
+    return variant.measure, None if variant.model is None else source_of(variant.model)
 
 
 def _grouped(variants: Iterable[Variant], keys: Iterable[Hashable]) -> list[Group]:
@@ -192,7 +192,7 @@ def _grouped(variants: Iterable[Variant], keys: Iterable[Hashable]) -> list[Grou
 
 def _content(model: ModelConfig | None) -> Hashable:
     """What is equal exactly if the models' parts of an id are; of an external model ``True`` is not ``1``."""
-    return digest(as_dict(model)) if isinstance(model, ExternalConfig) else model
+    return digest(as_dict(model)) if model is not None and family_of(model).compare_as_json else model
 
 
 def with_winner(variant: Variant, won: Chosen) -> Variant:

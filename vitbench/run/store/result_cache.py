@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from vitbench.declare.external import ExternalConfig
+from vitbench.declare.families import family_of
 from vitbench.declare.serialize import as_dict, from_dict
 from vitbench.records.comparability import sentence, unlike
 from vitbench.records.identity import SCHEMA, digest
@@ -244,7 +244,7 @@ def _index(path: Path) -> tuple[dict[str, int], frozenset[Hashable], bool]:
 
 def _model_key(model: Any) -> Hashable:
     """Equal for two models exactly if their parts of an id are equal."""
-    return digest(as_dict(model)) if isinstance(model, ExternalConfig) else model
+    return digest(as_dict(model)) if family_of(model).compare_as_json else model
 
 
 def _amount(number: int, kind: Kind) -> str:

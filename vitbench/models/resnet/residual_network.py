@@ -1,13 +1,13 @@
-"""Residual networks (He et al. 2015), v1.5: the stride sits in the 3×3 convolution, under torchvision's names.
+"""Residual networks (He et al. 2015), v1.5: the 3×3 convolution has the stride. Names are torchvision's.
 
-The ``d`` variant is under timm's, which are the same beside its deeper stem and the pooling before its shortcuts.
+The ``d`` variant has timm's names, which differ in its deeper stem and in the pooling before its shortcuts.
 """
 
 from __future__ import annotations
 
 import math
 
-import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
+import torch.nn.functional as F  # noqa: N812  # the usual name
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,19 +26,19 @@ def _norm(config: ResNetConfig, channels: int) -> nn.Module:
     if config.norm == "batchnorm":
         return nn.BatchNorm2d(channels)
     groups = math.gcd(32, channels)
-    lonely = groups == channels > 1  # a group of one channel has nothing to be normed by where it is one pixel
+    lonely = groups == channels > 1  # a group of one channel and one pixel has nothing to normalise
     return nn.GroupNorm(groups // 2 if lonely else groups, channels)
 
 
 class CircularMaxPool(nn.MaxPool2d):
-    """The maximum over a window that goes on at the other side of the image."""
+    """Max-pooling over windows that continue at the opposite side of the image."""
 
     def forward(self, x: Float[Tensor, "batch chans h w"]) -> Float[Tensor, "batch chans h2 w2"]:
         return F.max_pool2d(F.pad(x, (1, 1, 1, 1), mode="circular"), kernel_size=3, stride=2)
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions around which the input is carried, unless the config has no ``residual``."""
+    """Two 3×3 convolutions with a residual connection, unless the config has no ``residual``."""
 
     expansion = 1
 
@@ -63,7 +63,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1 down, 3×3, 1×1 up to four times the width, with the input carried around as in ``BasicBlock``."""
+    """1×1 down, 3×3, 1×1 up to four times the width, with a residual connection as in ``BasicBlock``."""
 
     expansion = 4
 
@@ -93,8 +93,8 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Images (batch, in_chans, height, width) to logits (batch, num_classes), or pooled features of 0 classes.
 
-    Stages are ``layer1`` … ``layerN`` for as many as the config has; each but the first halves the resolution, each
-    doubles the width. The weights start as torchvision's: Kaiming fan-out convolutions, norms at 1 and 0, the
+    Stages are ``layer1`` … ``layerN``; each but the first halves the resolution and doubles the width. The weights
+    start as torchvision's: Kaiming fan-out convolutions, norms at 1 and 0, the
     classifier at torch's default.
     """
 
@@ -128,12 +128,12 @@ class ResNet(nn.Module):
         return self.fc(x.mean(dim=(2, 3)))
 
     def no_weight_decay(self) -> set[str]:
-        """Nothing beyond biases and norms, which no recipe decays."""
+        """No names, as biases and norms are never decayed."""
         return set()
 
 
 def _first(config: ResNetConfig) -> nn.Module:
-    """What the first norm and ReLU follow."""
+    """The convolutions before the first norm and ReLU."""
     if config.stem == "cifar":
         return _conv3x3(config, config.in_chans, config.width)
     if config.variant == "plain":
@@ -170,7 +170,7 @@ def _stage(
 
 
 def _shortcut(config: ResNetConfig, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A 1×1 of the block's stride; in the ``d`` variant means of 2×2 take the stride, so that no pixel is skipped."""
+    """A 1×1 with the block's stride; the ``d`` variant strides by 2×2 means instead, so that no pixel is skipped."""
     if config.variant == "plain":
         return nn.Sequential(_conv1x1(inputs, outputs, stride), _norm(config, outputs))
     pool = nn.Identity() if stride == 1 else nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)

@@ -1,4 +1,4 @@
-"""The vision transformer (Dosovitskiy et al. 2021) and what people change about it, under timm's parameter names."""
+"""The vision transformer (Dosovitskiy et al. 2021) and its common variations, under timm's parameter names."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from vitbench.utils.errors import UserError
 class VisionTransformer(nn.Module):
     """Images (batch, in_chans, height, width) to logits (batch, num_classes), or features (batch, dim) of 0 classes.
 
-    Tokens stand in the order class token, distillation token, registers, patches. With ``pool="cls"`` the head reads
-    the class token; with ``mean`` and ``map`` there is none, and it reads the mean over the patches, or what attention
-    with a learned query makes of all tokens. The final norm acts on the tokens before they are pooled (timm's default
-    for mean pooling instead norms the mean, as ``fc_norm``); post-norm blocks have none.
+    Tokens are in the order class token, distillation token, registers, patches. With ``pool="cls"`` the head reads the
+    class token; with ``mean`` and ``map`` there is none, and it reads the mean over the patches, or the attention of a
+    learned query to all tokens. The final norm is applied before pooling (timm's default for mean pooling normalises
+    the mean instead, as ``fc_norm``); with post-norm blocks there is none.
 
-    With ``distilled`` a second head reads the distillation token: in training mode both logits come out as a tuple,
-    class token first, in evaluation mode their mean.
+    With ``distilled`` a second head reads the distillation token: training mode returns both logits as a tuple, the
+    class token's first; evaluation mode returns their mean.
 
     Raises:
-        UserError: the image has another size than the config says; or a mask comes with batch norm in training.
+        UserError: the image's size is not the config's; or a mask is given with batch norm in training.
     """
 
     pos_embed: Tensor | nn.Module | None
@@ -57,7 +57,7 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config, rate, rope) for rate in rates)
         self.positions_again = table is not None and config.pos_embed_at != "stem"
         if position.table and config.pos_embed_at == "every_layer" and "pos_embed" not in self._buffers:
-            for block in self.blocks[1:]:  # the first one's stand at the stem
+            for block in self.blocks[1:]:  # the first block's positions are added at the stem
                 block.pos_embed = position.table(config)
         self.norm = nn.Identity() if config.norm_position == "post" else NORMS[config.norm](dim, config.norm_eps)
         self.attn_pool = AttentionPool(config) if config.pool == "map" else None
@@ -72,9 +72,9 @@ class VisionTransformer(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch in_chans height width"], mask: Bool[Tensor, "batch patches"] | None = None
     ) -> Float[Tensor, "batch outputs"] | tuple[Float[Tensor, "batch outputs"], Float[Tensor, "batch outputs"]]:
-        """``mask`` is True for patches that are there, False for padding, which changes no output.
+        """``mask`` is True for real patches and False for padding, which changes no output.
 
-        It needs one True a row. A stem of convolutions sees padding beside it; blank it there.
+        Each row needs at least one True. A convolutional stem sees adjacent padding: set it to zero there.
         """
         if mask is not None:
             mask = self._mask_tokens(mask)
@@ -90,24 +90,24 @@ class VisionTransformer(nn.Module):
         return self.head(self.pool(x, mask))
 
     def embed(self, x: Float[Tensor, "batch in_chans height width"]) -> Float[Tensor, "batch tokens dim"]:
-        """Patches with the tokens before them and their positions: what the first block receives."""
+        """The input of the first block: patches with the tokens before them, and positions added."""
         patches = self.patch_embed(x)
         prefix = [
             token.expand(len(patches), -1, -1)
             for token in (self.cls_token, self.dist_token, self.reg_token)
             if token is not None
         ]
-        tokens = torch.cat((*prefix, patches), dim=1)  # the one copy, which also makes the tokens contiguous
-        # under autocast every kind carries its residuals in full precision
+        tokens = torch.cat((*prefix, patches), dim=1)  # the only copy, which also makes the tokens contiguous
+        # under autocast all kinds keep residuals in full precision
         tokens = tokens.to(self.patch_embed.proj.weight.dtype)
         if self.pos_embed is not None:
-            tokens += self._positions(None)  # in place: nobody else holds these tokens
+            tokens += self._positions(None)  # in place, as nothing else refers to these tokens
         return self.pos_drop(tokens)
 
     def pool(
         self, x: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch features"]:
-        """What the head reads, from what the last block puts out."""
+        """The input of the head, from the output of the last block."""
         if self.cls_token is not None:
             x = self._normed(x, 0)
         elif self.attn_pool is not None:
@@ -123,22 +123,24 @@ class VisionTransformer(nn.Module):
         return x if self.pre_logits is None else self.pre_logits(x)
 
     def _normed(self, x: Tensor, read: int | slice) -> Tensor:
-        """The tokens that are read, after the final norm; no other needs it, unless the norm looks across tokens."""
+        """The tokens that are read, after the final norm; only batch norm needs the others too."""
         return self.norm(x)[:, read] if self.config.norm == "batchnorm" else self.norm(x[:, read])
 
     def _positions(self, own: Tensor | nn.Module | None) -> Tensor:
-        """A block's own table, or the model's where it has none: (1, tokens, dim)."""
+        """A block's own table, or the model's if it has none: (1, tokens, dim)."""
         table = self.pos_embed if own is None else own
         assert table is not None
         return table if isinstance(table, Tensor) else table()
 
     def _mask_tokens(self, mask: Bool[Tensor, "batch patches"]) -> Bool[Tensor, "batch tokens"]:
-        """With the tokens before the patches, which are always there."""
+        """The mask extended to the tokens before the patches, which are never padding."""
         if self.training and self.config.norm == "batchnorm":
-            raise UserError("a padding mask and norm=batchnorm do not train together: padding would count in the means")
+            raise UserError(
+                "a padding mask and norm=batchnorm do not train together: padding would be part of the means"
+            )
         return torch.cat((mask.new_ones(len(mask), self.config.num_prefix_tokens), mask), dim=1)
 
     def no_weight_decay(self) -> set[str]:
-        """Names of tokens and position embeddings, which weight decay would pull to nowhere in particular."""
+        """Names of parameters without weight decay: tokens and position embeddings."""
         tokens = {"cls_token", "dist_token", "reg_token", "attn_pool.latent"}
         return {name for name, _ in self.named_parameters() if name in tokens or is_position(name)}
