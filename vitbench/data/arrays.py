@@ -25,11 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
-from vitbench.data.split import stratified
+from vitbench.data.split import MIN_TRAIN_IMAGES, stratified
 from vitbench.utils.errors import UserError, choices
-
-FEWEST = 10
-"""Minimum number of training images."""
 
 WHOLE = {"train": ("images", "labels")}
 NAMINGS = (
@@ -173,8 +170,8 @@ def _classes(arrays: Mapping[str, Any], labels: npt.NDArray[np.int64], source: s
 def _check(classes: tuple[str, ...], labels: Mapping[str, npt.NDArray[np.int64]], source: str) -> None:
     if len(classes) < 2:
         raise UserError(f"{source} has one class: give at least two")
-    if len(labels["train"]) < FEWEST:
-        raise UserError(f"{source} has {len(labels['train'])} training images: give at least {FEWEST}")
+    if len(labels["train"]) < MIN_TRAIN_IMAGES:
+        raise UserError(f"{source} has {len(labels['train'])} training images: give at least {MIN_TRAIN_IMAGES}")
     empty = [name for i, name in enumerate(classes) if i not in set(labels["train"].tolist())]
     if empty:
         raise UserError(f"{source} has classes without training images: {choices(empty)}: number them without gaps")

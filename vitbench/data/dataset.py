@@ -99,6 +99,21 @@ def make_dataset(
     return Dataset(spec, train, val, test, *channel_statistics(train.images))
 
 
+def make_embedded(spec: DataSpec, train: Split, val: Split, test: Split) -> Dataset:
+    """An embedded data set; its sizes and chance accuracy are derived from the splits, not copied from ``spec``."""
+    return make_dataset(
+        name=spec.name,
+        version=spec.version,
+        classes=spec.classes,
+        train=train,
+        val=val,
+        test=test,
+        shift=spec.shift,
+        flip=spec.flip,
+        test_groups=spec.test_groups,
+    )
+
+
 def make_spec(
     *,
     name: str,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import sklearn.datasets  # takes a second: the fork server imports this module once for all trials
 
-from vitbench.data.dataset import Dataset, make_dataset, make_split
+from vitbench.data.dataset import Dataset, make_embedded, make_split
 from vitbench.data.spec import DataSpec
 from vitbench.data.split import stratified
 
@@ -33,14 +33,5 @@ SPEC = DataSpec(
 def load() -> Dataset:
     digits = sklearn.datasets.load_digits()
     images, labels = digits.images.astype(np.uint8)[:, None], digits.target
-    train, val, test = stratified(labels.tolist(), num_val=SPEC.num_val, num_test=SPEC.num_test)
-    return make_dataset(
-        name=SPEC.name,
-        version=SPEC.version,
-        classes=SPEC.classes,
-        train=make_split(images, labels, train),
-        val=make_split(images, labels, val),
-        test=make_split(images, labels, test),
-        shift=SPEC.shift,
-        flip=SPEC.flip,
-    )
+    splits = stratified(labels.tolist(), num_val=SPEC.num_val, num_test=SPEC.num_test)
+    return make_embedded(SPEC, *(make_split(images, labels, rows) for rows in splits))

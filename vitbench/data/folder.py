@@ -30,7 +30,7 @@ from vitbench.data.dataset import Dataset, Split, channel_statistics, make_spec,
 from vitbench.data.decode import Resize, image_sizes, shown
 from vitbench.data.files import Files, Listing, cache_key, list_classes, version_of
 from vitbench.data.spec import DataSpec
-from vitbench.data.split import stratified
+from vitbench.data.split import MIN_TRAIN_IMAGES, stratified
 from vitbench.data.stream import Stream
 from vitbench.declare.sizes import scaled
 from vitbench.utils.errors import UserError, choices
@@ -42,9 +42,6 @@ FORMAT = 2
 DEFAULT_SIZE = 64
 IMAGENET_SIZE = 224
 LARGEST_SIZE = 1024
-FEWEST = 10
-"""Minimum number of training images."""
-
 IN_MEMORY = 2**30
 """Bytes of decoded images over all splits, above which a folder is streamed."""
 
@@ -152,8 +149,8 @@ def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
             f"{kind}: {parts['train']} has one class, {classes[0]!r}: give at least two subfolders with images"
         )
     count = len(listings["train"])
-    if count < FEWEST:
-        raise UserError(f"{kind}: {parts['train']} has {count} images: give at least {FEWEST}")
+    if count < MIN_TRAIN_IMAGES:
+        raise UserError(f"{kind}: {parts['train']} has {count} images: give at least {MIN_TRAIN_IMAGES}")
 
     def index() -> Arrays:
         paths = [path for listing in listings.values() for path in listing.paths]

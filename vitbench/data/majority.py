@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
+from vitbench.data.dataset import Dataset, Split, make_embedded, make_split
 from vitbench.data.spec import DataSpec
 
 SPEC = DataSpec(
@@ -62,14 +62,4 @@ def _images(count: int, rng: np.random.Generator) -> Split:
 
 def load() -> Dataset:
     rng = np.random.Generator(np.random.PCG64(SEED))
-    train, val, test = (_images(n, rng) for n in (SPEC.num_train, SPEC.num_val, SPEC.num_test))
-    return make_dataset(
-        name=SPEC.name,
-        version=SPEC.version,
-        classes=SPEC.classes,
-        train=train,
-        val=val,
-        test=test,
-        shift=SPEC.shift,
-        flip=SPEC.flip,
-    )
+    return make_embedded(SPEC, *(_images(n, rng) for n in (SPEC.num_train, SPEC.num_val, SPEC.num_test)))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
+from vitbench.data.dataset import Dataset, Split, make_embedded, make_split
 from vitbench.data.spec import DataSpec
 
 SPEC = DataSpec(
@@ -55,14 +55,4 @@ def _scenes(count: int, rng: np.random.Generator) -> Split:
 
 def load() -> Dataset:
     rng = np.random.Generator(np.random.PCG64(SEED))
-    train, val, test = (_scenes(n // 4, rng) for n in (SPEC.num_train, SPEC.num_val, SPEC.num_test))
-    return make_dataset(
-        name=SPEC.name,
-        version=SPEC.version,
-        classes=SPEC.classes,
-        train=train,
-        val=val,
-        test=test,
-        shift=SPEC.shift,
-        flip=SPEC.flip,
-    )
+    return make_embedded(SPEC, *(_scenes(n // 4, rng) for n in (SPEC.num_train, SPEC.num_val, SPEC.num_test)))

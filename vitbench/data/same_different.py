@@ -26,7 +26,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
+from vitbench.data.dataset import Dataset, Split, make_embedded, make_split
 from vitbench.data.spec import DataSpec
 
 SPEC = DataSpec(
@@ -80,14 +80,4 @@ def load() -> Dataset:
     pools = np.split(every, (np.cumsum(SHARES[:2]) * len(every)).astype(int))
     rng = np.random.Generator(np.random.PCG64(SEED + 1))
     sizes = (SPEC.num_train, SPEC.num_val, SPEC.num_test)
-    train, val, test = (_scenes(n // 4, pool, rng) for n, pool in zip(sizes, pools, strict=True))
-    return make_dataset(
-        name=SPEC.name,
-        version=SPEC.version,
-        classes=SPEC.classes,
-        train=train,
-        val=val,
-        test=test,
-        shift=SPEC.shift,
-        flip=SPEC.flip,
-    )
+    return make_embedded(SPEC, *(_scenes(n // 4, pool, rng) for n, pool in zip(sizes, pools, strict=True)))

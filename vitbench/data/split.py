@@ -6,6 +6,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
+MIN_TRAIN_IMAGES = 10
+"""Minimum size of a data set that is split here."""
+
 
 def stratified(
     labels: Sequence[int], *, num_val: int, num_test: int, keys: Sequence[str] | None = None

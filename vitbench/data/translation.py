@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
+from vitbench.data.dataset import Dataset, Split, make_embedded, make_split
 from vitbench.data.spec import DataSpec
 
 DIGITS = 360  # test digits, each shown once in every group
@@ -74,19 +74,9 @@ def load() -> Dataset:
     centre = np.full((DIGITS, 2), CENTRE)
     groups = (centre, aligned[rng.integers(len(aligned), size=DIGITS)], rng.integers(MAX_OFFSET + 1, size=(DIGITS, 2)))
     train, val, test = (split for split in (source.train, source.val, source.test) if isinstance(split, Split))
-    centred = [
+    train, val = (
         make_split(_placed(split.images, np.full((len(split), 2), CENTRE)), split.labels.numpy())
         for split in (train, val)
-    ]
-    shown = np.concatenate([_placed(test.images, offsets) for offsets in groups])
-    return make_dataset(
-        name=SPEC.name,
-        version=SPEC.version,
-        classes=SPEC.classes,
-        train=centred[0],
-        val=centred[1],
-        test=make_split(shown, np.tile(test.labels.numpy(), len(groups))),
-        shift=SPEC.shift,
-        flip=SPEC.flip,
-        test_groups=SPEC.test_groups,
     )
+    shown = np.concatenate([_placed(test.images, offsets) for offsets in groups])
+    return make_embedded(SPEC, train, val, make_split(shown, np.tile(test.labels.numpy(), len(groups))))
