@@ -202,7 +202,7 @@ def test_memory_of_another_torch_is_shown_and_not_judged(tmp_path):
     assert (judged.outcome, judged.because[-1].partition(" (")[0]) == ("not resolved", ": not compared: torch differs")
     report.write(tmp_path)
     assert (
-        "Memory of `b` is not to be set against the baseline's: torch differs" in (tmp_path / "report.md").read_text()
+        "Memory of `b` is not comparable with the baseline's: torch differs" in (tmp_path / "report.md").read_text()
     )
 
 

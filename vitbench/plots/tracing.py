@@ -19,7 +19,7 @@ def block_times(blocks: pd.DataFrame) -> Figure:
     Args:
         blocks: ``name, forward_ms, backward_ms, share``.
     """
-    with style.style():
+    with style.figure_style():
         figure, axes = style.rows(list(blocks["name"]), least=0.24)
         backward = bool((blocks["backward_ms"] > 0).any())
         at = range(len(blocks))
@@ -50,7 +50,7 @@ def memory_timeline(
         held_mib: what was there before the step; None: not known apart.
         phases: ``name, from_ms, to_ms``, named above where there are several.
     """
-    with style.style():
+    with style.figure_style():
         figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
         axes = figure.subplots()
         axes.fill_between(levels["ms"], levels["mib"], step="post", color=SWATCHES[0], alpha=0.25, lw=0, zorder=1)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import pandas as pd
 
 from vitbench import stats
-from vitbench.report.phrases import Name, Phrase
+from vitbench.report.elements import Name, Phrase
 from vitbench.tables.columns import column
 from vitbench.tables.comparable import like_seeds, seed_records, why_not_subtracted
 from vitbench.tables.compare import TIMED, UnlikeError, UnpairedError, compare_pairs, paired_units, settings_of
