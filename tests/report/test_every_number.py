@@ -48,6 +48,7 @@ BESIDE = re.compile(
     | ±[\d.]+(%|\ points?)? | margin\ \S+ | level\ [\d.]+% | target\ \S+       # what was asked for
     | (at\ least|more\ than)\ [\d.]+% | within\ [\d.]+%
     | asked:\ \S+\ to\ \S+
+    | one\ image\ is\ \S+\ points | chance\ \([\d.]+%\)                         # exact, from the data set
     | (learning\ rate|weight\ decay)\ [\d.]+(\ to\ [\d.]+)?
     | \S+\ points\ in\ each\ of\ \d+\ seeds;\ without\ spread,\ no\ test
     """,
