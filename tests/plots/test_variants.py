@@ -143,7 +143,7 @@ def test_every_head_is_a_dot():
         (dots,) = axes.collections
         own = distances[distances["variant"] == name]
         assert sorted(dots.get_offsets().tolist()) == sorted(own[["block", "distance_px"]].to_numpy().tolist())
-        assert axes.lines[0].get_ydata()[0] == 90  # what attending to all alike would give
+        assert 90 in [line.get_ydata()[0] for line in axes.lines]  # uniform attention
 
 
 def test_every_similarity_stands_in_its_tile():

@@ -201,9 +201,7 @@ def test_memory_of_another_torch_is_shown_and_not_judged(tmp_path):
     (judged,) = judge(study, table)
     assert (judged.outcome, judged.because[-1].partition(" (")[0]) == ("not resolved", ": not compared: torch differs")
     report.write(tmp_path)
-    assert (
-        "Memory of `b` is not to be set against the baseline's: torch differs" in (tmp_path / "report.md").read_text()
-    )
+    assert "Memory of `b` is not comparable with the baseline's: torch differs" in (tmp_path / "report.md").read_text()
 
 
 def test_models_timed_on_two_hosts_are_no_pair_of_equal_latency(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.made_records import Made
 from vitbench import report, stats, tables
-from vitbench.report.phrases import plain
-from vitbench.report.timing import caveats
+from vitbench.report.caveats import timing_caveats
+from vitbench.report.elements import plain
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table, timings
 from vitbench.tables.study import read_study
@@ -114,14 +114,14 @@ def test_the_report_says_how_it_was_timed(tmp_path):
     for name in ("one", "three", "loud"):
         report.write(tmp_path / name)
         texts[name] = (tmp_path / name / "report.md").read_text()
-    assert "18 blocks of 6 mirrored cycles; widths looked at after 12, 18 blocks; target reached" in texts["one"]
-    assert "nominally of 96.5%, which is 95% after these looks" in texts["one"]
+    assert "18 blocks of 6 mirrored cycles; interim looks after 12, 18 blocks; target reached" in texts["one"]
+    assert "nominal level 96.5%, which is 95% after these looks" in texts["one"]
     assert "3 processes, one after another, each of them a unit: 5, 6, 7 blocks" in texts["three"]
     assert "(99%, 3 processes)" in texts["three"]
     assert "mean over 3 processes" in texts["three"]
     assert "| 3 processes |" in texts["three"]
     assert "mean over 18 blocks" in texts["one"]
-    assert "D; absolute latencies are withheld, ratios stand" in texts["loud"]
+    assert "D; absolute latencies are withheld, ratios are valid" in texts["loud"]
 
 
 def test_a_stall_and_an_order_effect_are_named(tmp_path):
@@ -132,7 +132,8 @@ def test_a_stall_and_an_order_effect_are_named(tmp_path):
     calls[:, 1::2] *= 1.1
     calls[3, 4] = 2.0
     session["slow"].samples["wall"]["values"] = calls.tolist()
-    said = [plain(phrase) for phrase in caveats(study)]
-    assert any(line.startswith("Cache interference: slow has a latency whose ratio differs by") for line in said)
+    said = [plain(phrase) for phrase in timing_caveats(study)]
+    interference = "Interference between variants: the latency ratio of slow differs by a factor of"
+    assert any(line.startswith(interference) for line in said)
     assert any("1 of 216 calls (latency) took over 10 times the median, up to 2 s" in line for line in said)
     assert tables.load(tmp_path)["latency_ratio"][1] == pytest.approx(1.2, rel=0.01)

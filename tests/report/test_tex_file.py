@@ -9,7 +9,7 @@ import pytest
 from tests.support.made_records import Made, pos_embed
 from tests.utils.test_latex import tokens
 from vitbench import tables
-from vitbench.report import latex, page
+from vitbench.report import page, tex_file
 from vitbench.utils.latex import PACKAGES
 
 HOSTILE = r"a|b_c 100% & #1 {x} ~^\end{tabular} $x$ naïve 日本 \input{/etc/passwd}"
@@ -19,7 +19,7 @@ def written(folder):
     """What the report writes, without its figures."""
     study = tables.read_study(folder)
     compared = tables.comparisons(study)
-    return latex.render(page.compose(study, tables.table(study, compared), compared, []))
+    return tex_file.render(page.compose(study, tables.table(study, compared), compared, []))
 
 
 def tabulars(source):
