@@ -525,7 +525,7 @@ def test_digits_by_a_model_of_ours(tmp_path, capsys):
     assert found["top1_accuracy"]["n"] == load("digits").spec.num_test
     assert found["top5_accuracy"]["value"] > found["top1_accuracy"]["value"]
     assert main([*argv, "--normalise", "half"]) == 2
-    assert "type --normalise data" in capsys.readouterr().err
+    assert "give --normalise data" in capsys.readouterr().err
 
 
 def test_it_says_what_training_said(tmp_path, capsys):
