@@ -194,7 +194,7 @@ def test_a_clone_that_differs_withholds_every_verdict():
     [
         ({"target": 0.0}, "target=0 is never reached"),
         ({"target": -0.1}, "target=-0.1 is never reached"),
-        ({"placement": "shared", "mode": "train_step"}, "would train each other's weights"),
+        ({"placement": "shared", "mode": "train_step"}, "would train shared weights"),
     ],
 )
 def test_a_session_that_cannot_be_is_refused(settings, message):
