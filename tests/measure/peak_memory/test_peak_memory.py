@@ -267,7 +267,7 @@ class Looks(nn.Module):
         (nn.Linear(4, 2), {}, "give example="),
         (SMALL, {"batch_size": 0}, "batch_size=0 is too small"),
         (Looks(), {"example": torch.zeros(1, 4)}, "the memory of Looks cannot be modelled"),
-        (nn.Flatten(), {"example": torch.zeros(1, 4), "training": True}, "nothing to train"),
+        (nn.Flatten(), {"example": torch.zeros(1, 4), "training": True}, "no parameter requires"),
         (nn.Sequential(nn.Linear(4, 2), nn.Flatten(0)), {"example": torch.zeros(1, 4), "training": True}, "scores"),
         (nn.Linear(4, 2), {"example": torch.zeros(1, 5)}, r"shape \(1, 5\)"),
     ],
