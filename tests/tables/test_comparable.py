@@ -140,7 +140,7 @@ def test_seeds_are_paired_within_like_environments_only(tmp_path):
     report.write(tmp_path)
     written = (tmp_path / "report.md").read_text()
     assert (
-        "Left out of the comparisons of accuracy: seed 2 of `b` (not compared: torch differs (2.14.0 against" in written
+        "Left out of the accuracy comparisons: seed 2 of `b` (not compared: torch differs (2.14.0 against" in written
     )
 
 
