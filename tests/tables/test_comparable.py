@@ -139,9 +139,7 @@ def test_seeds_are_paired_within_like_environments_only(tmp_path):
     assert tables.accuracy_seeds(study)["accuracy"].max() == 0.99  # it is shown all the same
     report.write(tmp_path)
     written = (tmp_path / "report.md").read_text()
-    assert (
-        "Left out of the comparisons of accuracy: seed 2 of `b` (not compared: torch differs (2.14.0 against" in written
-    )
+    assert "Left out of the accuracy comparisons: seed 2 of `b` (not compared: torch differs (2.14.0 against" in written
 
 
 def test_an_accuracy_may_come_from_another_host(tmp_path):
