@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.plots.test_variants import words
+from tests.support.drawn_words import words
 from vitbench import plots
 from vitbench.plots.effects import REFERENCE
 

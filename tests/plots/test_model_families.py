@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.plots.test_variants import LONG, words
+from tests.support.drawn_words import LONG, words
 from vitbench import plots
 
 COSTS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.test_html import Reader
 from tests.support.browser import look, needs_chromium
 from tests.support.made_records import Made
+from tests.support.reading import Reader
 from vitbench import report
 
 STYLE = (Path(report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")

@@ -7,10 +7,9 @@ import shutil
 
 import pytest
 
-from tests.report.test_model_families import part
-from tests.report.test_verify import changed, digits
 from tests.support.browser import look, needs_chromium
-from tests.tables.test_effects import AXES, HOLE, made_grid
+from tests.support.made_grid import AXES, HOLE, made_grid
+from tests.support.reading import changed, digits, part
 from vitbench import report
 from vitbench.report import figures, markdown, page, shown_variants
 from vitbench.report.verify import Verification, compare, verify

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.report.test_model_families import two_families
+from tests.support.made_curves import curves
+from tests.support.made_families import two_families
+from tests.support.made_grid import HOLE, made_grid
 from tests.support.made_records import Made, claim, pos_embed, vit_vs_resnet
-from tests.tables.test_data_scaling import curves
-from tests.tables.test_effects import HOLE, made_grid
-from tests.tables.test_roofline import under_roofs
-from tests.tables.test_tuned import made_tuned
+from tests.support.made_roofs import under_roofs
+from tests.support.made_tuned import made_tuned
 from vitbench import report
 from vitbench.report import figures, page, text_tables
 from vitbench.report.phrases import plain

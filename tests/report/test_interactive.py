@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from tests.report.test_html import Reader
 from tests.support.browser import look, needs_chromium
 from tests.support.made_records import Made
+from tests.support.reading import Reader
 from vitbench import report
 from vitbench.report.html import sort_key
 from vitbench.report.text_tables import AGAINST, Cell

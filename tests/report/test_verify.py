@@ -11,14 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.made_records import Made, claim, draws, pos_embed
+from tests.support.reading import changed, digits
 from vitbench import report
 from vitbench.records.reader import RECORDS, file_digest
 from vitbench.records.record import Record
 from vitbench.report import compare_texts, libraries
 from vitbench.report.__main__ import main
 from vitbench.report.verify import Verification, check, compare, verify
-
-DIGIT = re.compile(r"\d")
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +48,10 @@ def copy(written, tmp_path):
     return shutil.copytree(written, tmp_path / "copy")
 
 
-def changed(text, place):
-    """The text with another digit in one place."""
-    assert text[place].isdigit()
-    return f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}"
-
-
 def damage(path, place):
     text = path.read_text(encoding="utf-8")
     path.write_text(changed(text, place), encoding="utf-8")
     return text
-
-
-def digits(text):
-    return [found.start() for found in DIGIT.finditer(text)]
 
 
 def first(folder, kind):

@@ -1,7 +1,6 @@
 """kill -9 at any moment: what was recorded is whole, recorded once, and never measured again."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.processes import kill, tree
 from vitbench.records.reader import file_digest, read, scan
 
 HERE = Path(__file__).parent
@@ -22,30 +22,6 @@ def start(folder, seconds):
     code += "assert 'torch' not in sys.modules; sys.exit(left)"  # the scheduler's side of the fork never loads it
     environment = {**os.environ, "LIGHT_LOG": str(folder / "begun"), "LIGHT_SECONDS": str(seconds)}
     return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, env=environment)
-
-
-def tree(pid):
-    """The process and all that descend from it, those that it started first."""
-    children = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found
-
-
-def kill(pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 def begun(folder):

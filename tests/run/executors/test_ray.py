@@ -17,12 +17,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.run.conftest import FAULTS
-from tests.run.test_trained import TINY, taught
+from tests.support.processes import alive, with_variable
+from tests.support.tiny_training import FAULTY_MODELS, forty, taught
 from vitbench import ablate, load
-from vitbench.declare.ablation import Ablation
-from vitbench.declare.data import DataConfig
-from vitbench.declare.train import TrainConfig
 from vitbench.records.reader import read, read_environments
 from vitbench.run import Observer, execute
 from vitbench.run.executors.job import Job
@@ -77,7 +74,7 @@ def on_ray(cluster, tmp_path_factory):
     folder = tmp_path_factory.mktemp("modules")
     (folder / "package" / "inner").mkdir(parents=True)
     (folder / "package" / "__init__.py").touch()
-    for name, text in {"faults.py": FAULTS, "jobs.py": JOBS, "package/inner/answer.py": ANSWER}.items():
+    for name, text in {"faults.py": FAULTY_MODELS.read_text(), "jobs.py": JOBS, "package/inner/answer.py": ANSWER}.items():
         (folder / name).write_text(text)
     with Place(executor="ray", address=cluster.address).open(threads=1, import_path=folder) as executor:
         shutil.rmtree(folder)
@@ -96,20 +93,6 @@ def both(cluster, on_ray):
     return next(iter(cluster.worker_nodes))
 
 
-def alive(words):
-    """Processes of whose command line the words are a part."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if words in line and state != "Z":
-            found.append(int(process.name))
-    return found
-
-
 def next_of(executor):
     """Key and result of the only job that runs."""
     while not (ended := executor.wait()):
@@ -123,19 +106,6 @@ def until(holds, seconds=20.0):
     while not holds():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.1)
-
-
-def forty(seeds=10):
-    """Four variants, ten seeds each."""
-    return Ablation(
-        question="?",
-        baseline=TINY,
-        axes={"depth": (1, 2), "pool": ("cls", "mean")},
-        design="grid",
-        train=TrainConfig(epochs=1),
-        data_settings=DataConfig(fraction=0.2),
-        seeds=seeds,
-    )
 
 
 def table(folder):
@@ -313,9 +283,9 @@ def test_a_node_with_another_vitbench_ends_the_run_in_one_sentence(on_ray, monke
 DRIVER = """
 from pathlib import Path
 import sys
-from tests.run.executors.test_ray import forty
+from tests.support.tiny_training import forty
 from vitbench.run import execute
-from vitbench.run.executors.executor import Place
+from vitbench.run.executors.protocol import Place
 
 with Place(executor="ray", address=sys.argv[1]).open(threads=1, import_path=None) as executor:
     execute(forty(seeds=3), name="forty", directory=Path(sys.argv[2]), executor=executor, kinds=("accuracy",))
@@ -411,18 +381,6 @@ def test_a_laptop_has_a_cluster_of_its_own(tmp_path):
     until(lambda: not with_variable(f"VITBENCH_TEST={tmp_path}"))
 
 
-def with_variable(mark):
-    """Processes that have the variable from their start."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
 @pytest.mark.slow
 def test_ray_is_loaded_only_when_asked_for(tmp_path):
     (tmp_path / "mine.py").write_text(ABLATION)
@@ -449,11 +407,11 @@ print([name for name in sys.modules if name == "ray" or name.startswith("ray.")]
 HEADLESS = """
 import os, signal, sys
 from pathlib import Path
-from vitbench import cli
-from vitbench.run.executors import ray_cluster
-from vitbench.run.executors.executor import Place
+from tests.support.processes import alive
 from vitbench.run.executors.job import Job
-from tests.run.executors.test_ray import alive
+from vitbench.run.executors.protocol import Place
+from vitbench.run.executors.ray import cluster as ray_cluster
+from vitbench.utils import cli
 
 def waits():
     with Place(executor="ray").open(threads=1, import_path=Path(sys.argv[1])) as executor:
