@@ -7,11 +7,12 @@ from collections import defaultdict
 import pytest
 from hypothesis import settings
 
+from tests.support.examples import GATE, NIGHTLY
 from tests.support.nightly import CHECKS, COLLECTED
 from tests.support.tiny_training import FAULTY_MODELS
 
-settings.register_profile("gate", deadline=None, max_examples=25, derandomize="CI" in os.environ)
-settings.register_profile("nightly", deadline=None, max_examples=400)
+settings.register_profile("gate", deadline=None, max_examples=GATE, derandomize="CI" in os.environ)
+settings.register_profile("nightly", deadline=None, max_examples=NIGHTLY)
 settings.load_profile("gate")
 
 

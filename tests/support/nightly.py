@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -36,25 +36,55 @@ COLLECTED = pytest.StashKey[dict[str, list[str]]]()
 
 @dataclass(frozen=True)
 class Check:
-    """Patterns of the source files whose change asks for another run, and why it is not run at every change."""
+    """Patterns of the source files whose change asks for another run, and how pytest runs it."""
 
     sources: tuple[str, ...]
-    options: tuple[str, ...] = ("-n", "2")
+    options: tuple[str, ...] = ("-n", "2", "--dist", "worksteal")
 
 
 CHECKS = {
-    "timing": Check(("vitbench/measure/timing/*.py", "vitbench/stats/estimates.py", "vitbench/stats/verdicts.py")),
+    # whole timing sessions on a simulated clock, thousands of them; a hundred comparisons of a model with itself
+    "timing": Check(
+        (
+            "vitbench/measure/timing/*.py",
+            *(f"vitbench/stats/{name}.py" for name in ("estimates", "sequential", "stability", "verdicts")),
+            "vitbench/doctor/self_check.py",
+        ),
+        ("-n", "1"),
+    ),
+    # every shipped variant counted three ways, and the pages of docs against their commands
+    "counts": Check(("vitbench/measure/counts/*.py", "vitbench/measure/peak_memory/*.py", "vitbench/models/*.py")),
+    # what processes of their own hold resident, and are refused
+    "memory": Check(("vitbench/measure/peak_memory/*.py",)),
+    "compiled": Check(("vitbench/measure/timing/compiled.py", "vitbench/models/compiler.py")),
+    # kill -9, Ctrl-C, full disks and crashes, at many moments
+    "kills": Check(("vitbench/run/*.py", "vitbench/run/store/*.py", "vitbench/run/executors/**/*.py")),
+    "ray": Check(("vitbench/run/executors/*.py", "vitbench/run/executors/ray/*.py"), ("-n", "0")),
+    # reports and TensorBoard in a browser
+    "browser": Check(("vitbench/report/templates/*", "vitbench/report/html.py")),
+    # reports of many variants, many axes and many digits
+    "reports": Check(("vitbench/report/**/*.py", "vitbench/plots/*.py", "vitbench/tables/*.py")),
+    # results folders of many records, grids of many cells
+    "scale": Check(("vitbench/records/*.py", "vitbench/tables/*.py", "vitbench/run/planning/*.py")),
+    "properties": Check(()),
 }
+"""The last one is every property test, with many examples; it is about all of the code, so that nothing asks for it."""
 
 
 def covered(check: Check) -> dict[str, str]:
     """The digest of each source file of a check, by its path from the root."""
     paths = sorted({path for pattern in check.sources for path in ROOT.glob(pattern)})
-    return {path.relative_to(ROOT).as_posix(): digest(path.read_text(encoding="utf-8")) for path in paths}
+    return {path.relative_to(ROOT).as_posix(): digest(path) for path in paths}
 
 
-def digest(source: str) -> str:
-    """Twelve hexadecimal digits for the code of a Python file: comments, docstrings and blank lines do not count."""
+def digest(path: Path) -> str:
+    """Twelve hexadecimal digits for the code in a file."""
+    source = path.read_text(encoding="utf-8")
+    return hashlib.sha256((code_of(source) if path.suffix == ".py" else source).encode()).hexdigest()[:12]
+
+
+def code_of(source: str) -> str:
+    """Python source without comments, docstrings and blank lines."""
     lines = source.splitlines(keepends=True)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -66,8 +96,7 @@ def digest(source: str) -> str:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 for number in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1):
                     lines[number - 1] = ""
-    code = "\n".join(line.rstrip() for line in lines if line.strip())
-    return hashlib.sha256(code.encode()).hexdigest()[:12]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def recorded() -> dict[str, Any]:
@@ -106,7 +135,7 @@ def run(name: str) -> dict[str, Any]:
             "-ojunit_family=xunit1",
         ]
         subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
-        cases = ElementTree.parse(file).iter("testcase") if file.exists() else ()
+        cases = ET.parse(file).iter("testcase") if file.exists() else ()
         tests = {f"{case.get('file')}::{case.get('name')}": _outcome(case) for case in cases}
     if "passed" not in tests.values():
         raise SystemExit(f"nothing of the nightly check {name!r} ran here; {SUMMARY.relative_to(ROOT)} stays as it was")
@@ -118,7 +147,7 @@ def run(name: str) -> dict[str, Any]:
     }
 
 
-def _outcome(case: ElementTree.Element) -> str:
+def _outcome(case: ET.Element) -> str:
     kinds = {child.tag for child in case}
     return "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
 

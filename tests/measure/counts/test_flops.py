@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.support.examples import examples
 from vitbench.declare import discovery
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.resnet import ResNetConfig
@@ -71,14 +72,27 @@ SHIPPED = {
 }
 
 
-@pytest.mark.parametrize("model", SHIPPED, ids=SHIPPED.values())
+def shallow(model):
+    """The model with one block, or one block a stage: what its blocks are made of is what a formula may get wrong."""
+    if isinstance(model, ResNetConfig):
+        return dataclasses.replace(model, depth=None, layers=(1,) * len(model.layers), block=model.block)
+    return dataclasses.replace(model, depth=1)
+
+
+SHALLOW = {shallow(model): f"{name}, shallow" for model, name in SHIPPED.items()}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(pytest.param(model, id=name) for model, name in SHALLOW.items()),
+        *(pytest.param(model, id=name, marks=pytest.mark.nightly("counts")) for model, name in SHIPPED.items()),
+    ],
+)
 def test_every_shipped_variant_three_ways(model):
     counts = count(model)
     assert set(counts.methods) == {"closed_form", "torch_meta", "fvcore"}
-    assert len(set(counts.methods.values())) == 1
-    assert len(set(counts.methods_backward.values())) == 1
-    assert counts.complete
-    assert counts.findings == ()
+    assert agreed(counts)
 
 
 def test_vit_base_three_ways():
@@ -156,7 +170,7 @@ def test_every_knob_three_ways(knobs):
 
 
 @given(vits())
-@settings(max_examples=30, deadline=None)
+@examples(6)
 def test_vits_three_ways(config):
     counts = count(config)
     assert len(counts.methods) == 3
@@ -197,7 +211,7 @@ def resnets(draw):
 
 @given(resnets())
 @example(ResNetConfig(depth=18, width=2, norm="groupnorm", img_size=3, num_classes=0))  # one pixel, two channels
-@settings(max_examples=12, deadline=None)
+@examples(3)
 def test_resnets_three_ways(config):
     counts = count(config)
     assert len(counts.methods) == 3

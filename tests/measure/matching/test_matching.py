@@ -107,7 +107,6 @@ VARIES = {
 }
 
 
-@settings(max_examples=60)
 @given(st.data())
 def test_what_is_found_is_within_or_nothing_in_the_grid_is_nearer(data):
     with pytest.MonkeyPatch.context() as patch:
@@ -125,7 +124,6 @@ def test_what_is_found_is_within_or_nothing_in_the_grid_is_nearer(data):
         assert search.tried <= len(misses)
 
 
-@settings(max_examples=40)
 @given(st.one_of(vits, resnets))
 def test_parameters_are_extrapolated_exactly(config):
     assert equal_cost._params(config) == params(config)

@@ -80,7 +80,7 @@ NARROW = ViTConfig(
 @example(replace(NARROW, img_size=32, patch_size=16, in_chans=3), 1, True)  # one image's are partly views
 @example(replace(NARROW, num_classes=5000), 16, True)  # the softmax
 @example(replace(NARROW, num_classes=5000), 16, False)  # the scores
-@settings(max_examples=15, deadline=None)
+@examples(4)
 def test_the_closed_form_is_exact_for_every_plain_vit(config, batch_size, training):
     assert closed_form(config, batch_size, training=training) == memory(config, batch_size, training)
 
@@ -134,7 +134,7 @@ def test_the_profiler_sees_the_same(config, training, capfd):
     batch_size=st.integers(1, 3),
     training=st.booleans(),
 )
-@settings(max_examples=6, deadline=None)
+@examples(3)
 def test_parts_sum_to_the_whole(heads, pos_embed, pool, batch_size, training):
     config = ViTConfig(
         img_size=8, patch_size=4, embed_dim=16, depth=1, num_heads=heads, pos_embed=pos_embed, pool=pool, num_classes=3
@@ -146,8 +146,8 @@ def test_parts_sum_to_the_whole(heads, pos_embed, pool, batch_size, training):
     assert peak.parameters == sum(tensor.numel() * tensor.element_size() for tensor in state)
 
 
-@pytest.mark.slow
-def test_all_processes_agree_to_the_byte():
+@pytest.mark.parametrize("processes", [1, pytest.param(3, marks=pytest.mark.nightly("memory"))])
+def test_all_processes_agree_to_the_byte(processes):
     program = (
         "from vitbench import ViTConfig; from vitbench.measure import memory; "
         "print(memory(ViTConfig(img_size=16, patch_size=4, embed_dim=48, depth=2, num_heads=3), 4, training=True))"
@@ -162,7 +162,7 @@ def test_all_processes_agree_to_the_byte():
             cwd=ROOT,
             check=True,
         ).stdout.strip()
-        for seed in range(3)
+        for seed in range(processes)
     }
     config = ViTConfig(img_size=16, patch_size=4, embed_dim=48, depth=2, num_heads=3)
     assert peaks == {str(memory(config, 4, training=True))}
@@ -200,7 +200,7 @@ class Keeps(nn.Module):
 
 
 @given(extra=st.integers(0, 4))
-@settings(max_examples=3, deadline=None)
+@examples(2)
 def test_a_planted_tensor_is_found_to_the_byte(extra):
     example = torch.zeros(1, 16)
     assert memory(Keeps(extra), 3, example=example).bytes - memory(Keeps(0), 3, example=example).bytes == (

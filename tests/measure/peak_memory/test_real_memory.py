@@ -79,7 +79,7 @@ def test_a_planted_tensor_is_resident_to_the_page(nets):
     assert large["step"] - small["step"] == pytest.approx(64 * MIB, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_resident_memory_does_not_depend_on_the_parents_size():
     """MEASUREMENT, target 7; ``ru_maxrss`` of a child reads the gibibyte of its parent, which is this process."""
 
@@ -211,7 +211,7 @@ def test_a_driver_that_does_not_say_is_a_reason(driver, uuid, words):
         gpu.process_bytes(uuid, driver)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_the_table_has_a_row_a_step(capsys):
     found, reasons = table.rows({"middle": MIDDLE}, MeasureConfig(batch_size=4))
     assert reasons == []
