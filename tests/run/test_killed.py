@@ -14,7 +14,7 @@ from tests.support.processes import kill, tree
 from vitbench.records.reader import file_digest, read, scan
 
 HERE = Path(__file__).parent
-KILLS, TRIALS, JOBS = 50, 60, 2
+TRIALS, JOBS = 60, 2
 
 
 def start(folder, seconds):
@@ -60,12 +60,12 @@ def wait(run, folder, draw, size):
         time.sleep(0.001)
 
 
-@pytest.mark.slow
-def test_killed_at_fifty_random_moments_nothing_is_lost_or_measured_twice(tmp_path):
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.nightly("kills"))])
+def test_killed_at_random_moments_nothing_is_lost_or_measured_twice(tmp_path, kills):
     seed = int.from_bytes(os.urandom(4), "big")
     draw = np.random.default_rng(seed)
     before, kept = set(), b""
-    for number in range(KILLS):
+    for number in range(kills):
         said = f"seed {seed}, kill {number}"
         begun_before = begun(tmp_path)
         run = start(tmp_path, 0.8)
@@ -89,7 +89,7 @@ def test_killed_at_fifty_random_moments_nothing_is_lost_or_measured_twice(tmp_pa
     assert len(recorded(tmp_path)) == TRIALS
     assert whole(tmp_path).startswith(kept)
     assert len(begun(tmp_path) - begun_before) == left
-    assert begun(tmp_path).total() <= TRIALS + KILLS * JOBS
+    assert begun(tmp_path).total() <= TRIALS + kills * JOBS
     rows = read(tmp_path / "results", notice=pytest.fail)
     assert all(
         file_digest(tmp_path / "results" / "artifacts" / file) == r.digests[file] for r in rows for file in r.digests

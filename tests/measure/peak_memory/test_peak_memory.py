@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.support.examples import examples
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig

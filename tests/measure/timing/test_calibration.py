@@ -67,9 +67,7 @@ def covered(runs, *, ratio, placement, target=0.02, **settings):
     return float(np.mean(hits))
 
 
-@pytest.mark.parametrize(
-    ("runs", "low", "high"), [(150, 0.89, 0.995), pytest.param(2000, 0.935, 0.975, marks=nightly)]
-)
+@pytest.mark.parametrize(("runs", "low", "high"), [(150, 0.89, 0.995), pytest.param(2000, 0.935, 0.975, marks=nightly)])
 def test_coverage_after_sequential_stopping(runs, low, high):
     """Target 4: 93.5 to 97.5 % over 2,000 runs; half as many where it is looked at again."""
     assert low <= covered(runs, ratio=1.05, placement=0.02, target=0.03, cycles=1) <= high

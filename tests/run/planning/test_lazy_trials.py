@@ -388,11 +388,13 @@ def test_time_grows_with_the_cells():
     assert any(seconds(20_000) / seconds(10_000) <= 3 for _ in range(3))
 
 
-@pytest.mark.slow
-def test_a_grid_of_100_000_cells_is_planned_in_500_mib(tmp_path):
-    told_ = large_grid.dry_run(tmp_path, 100_000)
-    assert told_["peak"] <= 500 * 2**20
-    assert "of 100,000 rows are shown" in told_["output"]
+@pytest.mark.parametrize(
+    ("cells", "mib"), [(10_000, 120), pytest.param(100_000, 500, marks=pytest.mark.nightly("scale"))]
+)
+def test_a_large_grid_is_planned_in_little_memory(tmp_path, cells, mib):
+    told_ = large_grid.dry_run(tmp_path, cells)
+    assert told_["peak"] <= mib * 2**20
+    assert f"of {cells:,} rows are shown" in told_["output"]
 
 
 def test_the_door_of_the_plan_is_shut():
