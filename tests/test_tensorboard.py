@@ -186,6 +186,7 @@ class Browser:
         path.write_bytes(base64.b64decode(self.ask("GET", "/screenshot")))
 
 
+@pytest.mark.nightly("browser")
 @pytest.mark.skipif(DRIVER is None or not shutil.which("chromium"), reason="no chromium and chromedriver here")
 def test_the_pages_show_the_trace_in_a_browser(board, tmp_path):
     address, summary = board

@@ -112,7 +112,9 @@ def figures(count, **rest):
     yield "groups", plots.groups(groups(count), order=LABELS, chance=0.1)
 
 
-@pytest.mark.parametrize(("count", "clustered"), [(7, True), pytest.param(12, False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("count", "clustered"), [(7, True), pytest.param(12, False, marks=pytest.mark.nightly("reports"))]
+)
 def test_no_words_stand_over_words_or_outside(count, clustered):
     for name, figure in figures(count, clustered=clustered):
         boxes = words(figure)

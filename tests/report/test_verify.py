@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import scaled
 from tests.support.made_records import Made, claim, draws, pos_embed
 from tests.support.reading import changed, digits
 from vitbench import report
@@ -88,7 +89,7 @@ def test_numbers_sentences_and_cells_are_counted_as_a_reader_would():
 
 
 @pytest.mark.parametrize("name", ["report.md", "report.html", "table.csv", "table.tex"])
-@pytest.mark.parametrize("seed", [pytest.param(0), pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [pytest.param(0), pytest.param(1, marks=pytest.mark.nightly("reports"))])
 def test_a_changed_digit_of_the_report_is_found(copy, anew, name, seed):
     path = copy / name
     text = path.read_text(encoding="utf-8")
@@ -106,7 +107,7 @@ def test_a_changed_digit_of_the_report_is_found(copy, anew, name, seed):
         assert mismatches[0].file == name
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_changed_digit_of_a_record_is_found(copy, data):
     path = copy / RECORDS
@@ -125,7 +126,7 @@ def test_a_changed_digit_of_a_record_is_found(copy, data):
     assert [m.place.split(" (")[0] for m in wrong] == [f"line {line + 1}"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("reports")
 def test_any_changed_digit_of_the_records_is_found(copy):
     path = copy / RECORDS
     lines = path.read_bytes().splitlines(keepends=True)

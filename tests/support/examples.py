@@ -1,11 +1,11 @@
-"""How many examples a property test draws where each takes long."""
+"""How many examples a property test draws."""
 
 from hypothesis import settings
 
 GATE, NIGHTLY = 25, 200
-"""Examples of a property test that asks for no number of its own."""
+"""Of a property test that asks for no number of its own."""
 
 
-def examples(number):
-    """Settings of a test that draws so many examples in the gate, and as many times more at night as all others do."""
-    return settings(max_examples=number * settings().max_examples // GATE)
+def scaled(number):
+    """The examples of a test that draws so many in the gate: as many times more at night as of all others."""
+    return number * settings().max_examples // GATE

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.support.examples import examples
+from tests.support.examples import scaled
 from vitbench.declare import discovery
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.resnet import ResNetConfig
@@ -170,7 +170,7 @@ def test_every_knob_three_ways(knobs):
 
 
 @given(vits())
-@examples(6)
+@settings(max_examples=scaled(6))
 def test_vits_three_ways(config):
     counts = count(config)
     assert len(counts.methods) == 3
@@ -211,7 +211,7 @@ def resnets(draw):
 
 @given(resnets())
 @example(ResNetConfig(depth=18, width=2, norm="groupnorm", img_size=3, num_classes=0))  # one pixel, two channels
-@examples(3)
+@settings(max_examples=scaled(3))
 def test_resnets_three_ways(config):
     counts = count(config)
     assert len(counts.methods) == 3

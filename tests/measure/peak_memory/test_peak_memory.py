@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.support.examples import examples
+from tests.support.examples import scaled
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
@@ -81,7 +81,7 @@ NARROW = ViTConfig(
 @example(replace(NARROW, img_size=32, patch_size=16, in_chans=3), 1, True)  # one image's are partly views
 @example(replace(NARROW, num_classes=5000), 16, True)  # the softmax
 @example(replace(NARROW, num_classes=5000), 16, False)  # the scores
-@examples(4)
+@settings(max_examples=scaled(4))
 def test_the_closed_form_is_exact_for_every_plain_vit(config, batch_size, training):
     assert closed_form(config, batch_size, training=training) == memory(config, batch_size, training)
 
@@ -135,7 +135,7 @@ def test_the_profiler_sees_the_same(config, training, capfd):
     batch_size=st.integers(1, 3),
     training=st.booleans(),
 )
-@examples(3)
+@settings(max_examples=scaled(3))
 def test_parts_sum_to_the_whole(heads, pos_embed, pool, batch_size, training):
     config = ViTConfig(
         img_size=8, patch_size=4, embed_dim=16, depth=1, num_heads=heads, pos_embed=pos_embed, pool=pool, num_classes=3
@@ -201,7 +201,7 @@ class Keeps(nn.Module):
 
 
 @given(extra=st.integers(0, 4))
-@examples(2)
+@settings(max_examples=scaled(2))
 def test_a_planted_tensor_is_found_to_the_byte(extra):
     example = torch.zeros(1, 16)
     assert memory(Keeps(extra), 3, example=example).bytes - memory(Keeps(0), 3, example=example).bytes == (
