@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,8 @@ from hypothesis import settings
 from tests.support.examples import GATE, NIGHTLY
 from tests.support.nightly import CHECKS, COLLECTED
 from tests.support.tiny_training import FAULTY_MODELS
+
+PARITY = Path(__file__).parent / "parity"
 
 settings.register_profile("gate", deadline=None, max_examples=GATE, derandomize="CI" in os.environ)
 settings.register_profile("nightly", deadline=None, max_examples=NIGHTLY)
@@ -34,6 +37,8 @@ def pytest_collection_modifyitems(config, items):
         by_check[check_of(item)].append(item)
         if item.get_closest_marker("hypothesis"):
             by_check["properties"].append(item)
+        if item.path.is_relative_to(PARITY):
+            by_check["parity"].append(item)
     config.stash[COLLECTED] = {check: [item.nodeid for item in found] for check, found in by_check.items()}
     kept = {*by_check[wanted]}
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])

@@ -191,7 +191,7 @@ def test_of_many_variants_effects_are_of_all_and_figures_say_what_they_leave_out
     assert "7 of 7 levels" in main
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_a_browser_shows_figures_and_tables_of_effects(folder, tmp_path):
     script = """

@@ -56,7 +56,12 @@ CHECKS = {
     "counts": Check(("vitbench/measure/counts/*.py", "vitbench/measure/peak_memory/*.py", "vitbench/models/*.py")),
     # what processes of their own hold resident, and are refused
     "memory": Check(("vitbench/measure/peak_memory/*.py",)),
-    "compiled": Check(("vitbench/measure/timing/compiled.py", "vitbench/models/compiler.py")),
+    # what torch.compile makes of a model and of a training step
+    "compiled": Check(
+        ("vitbench/measure/timing/compiled.py", "vitbench/models/compiler.py", "vitbench/train/step.py"),
+    ),
+    # ten thousand image files, and photographs that a training waits for
+    "data": Check(("vitbench/data/*.py", "vitbench/train/feed.py"), ("-n", "1")),
     # kill -9, Ctrl-C, full disks and crashes, at many moments
     "kills": Check(("vitbench/run/*.py", "vitbench/run/store/*.py", "vitbench/run/executors/**/*.py")),
     "ray": Check(("vitbench/run/executors/*.py", "vitbench/run/executors/ray/*.py"), ("-n", "0")),
@@ -66,9 +71,11 @@ CHECKS = {
     "reports": Check(("vitbench/report/**/*.py", "vitbench/plots/*.py", "vitbench/tables/*.py")),
     # results folders of many records, grids of many cells
     "scale": Check(("vitbench/records/*.py", "vitbench/tables/*.py", "vitbench/run/planning/*.py")),
+    # our models against other people's, all of them
+    "parity": Check(("vitbench/models/**/*.py",)),
+    # every property test, with many examples: of all of the code, so that no change of it asks for another run
     "properties": Check(()),
 }
-"""The last one is every property test, with many examples; it is about all of the code, so that nothing asks for it."""
 
 
 def covered(check: Check) -> dict[str, str]:
