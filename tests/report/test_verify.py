@@ -75,8 +75,8 @@ def test_what_was_written_holds(written, capsys):
     assert "All of it holds" in out
     text = (written / "report.md").read_text()
     assert (
-        f"{compare_texts.numbers(text)} numbers, {compare_texts.sentences(text)} sentences, {compare_texts.cells(text)} cells"
-        in out
+        f"{compare_texts.numbers(text)} numbers, {compare_texts.sentences(text)} sentences, "
+        f"{compare_texts.cells(text)} cells" in out
     )
     assert f"{len((written / RECORDS).read_text().splitlines())} records by checksum" in out
     assert f"{len(list((written / 'figures').glob('*.*')))} byte for byte" in out.replace(" files", "")

@@ -44,7 +44,7 @@ def stopped(rng, sd, tails, target=0.02, most=210):
 
 @pytest.mark.parametrize(("sd", "tails"), [(0.02, None), (0.035, None), (0.05, None), (0.05, 4), (0.08, None)])
 def test_coverage_after_the_looks(sd, tails):
-    """Target 4 of MEASUREMENT.md, on blocks alone; tests/measure/timing/test_calibration.py has it with whole sessions."""
+    """Target 4 of MEASUREMENT.md, on blocks alone; measure/timing/test_calibration.py has it with whole sessions."""
     rng = np.random.default_rng(1)
     runs = [stopped(rng, sd, tails) for _ in range(2000)]
     covered = np.mean([not stats.mean_interval(run, stats.NOMINAL).excludes(0) for run in runs])

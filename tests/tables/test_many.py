@@ -60,8 +60,8 @@ def test_every_variant_is_in_the_table_and_some_in_the_report(folder):
     assert table["accuracy"].notna().all()
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert (
-        f"Of 500 variants, figures show {shown_variants.DRAWN}, tables {shown_variants.ROWS}: the baseline and those most"
-        in text
+        f"Of 500 variants, figures show {shown_variants.DRAWN}, tables {shown_variants.ROWS}: "
+        "the baseline and those most" in text
     )
     rows = text.partition("## Results")[2].partition("As files")[0].count("\n| `")
     assert rows == shown_variants.ROWS

@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
@@ -223,11 +222,11 @@ def test_what_is_matched_is_what_count_finds():
     assert match(*PAIRS["224 px"]).target == 4_089_184_256
 
 
-def test_the_largest_of_the_zoo_takes_under_two_seconds():
-    start = time.process_time()
+def test_of_the_largest_of_the_zoo_few_sizes_are_looked_at():
     for on in ("macs", "params"):
-        assert match(zoo("vit_large_patch16_224"), zoo("vit_huge_patch14_224"), on=on).within
-    assert time.process_time() - start < 4
+        found = match(zoo("vit_large_patch16_224"), zoo("vit_huge_patch14_224"), on=on)
+        assert found.within
+        assert found.tried <= 10  # of thousands; each takes a fifth of a second
 
 
 def test_what_positions_need_is_kept():

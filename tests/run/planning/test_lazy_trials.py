@@ -16,6 +16,7 @@ from rich.console import Console
 from tests.run import large_grid
 from tests.run.planning.test_plan import records_of
 from tests.status.test_status import left, opening, result_of, stands, write
+from tests.support.examples import scaled
 from vitbench.declare import discovery
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.external import ExternalConfig
@@ -136,7 +137,6 @@ def small_ablations(draw):
     )
 
 
-@settings(max_examples=40)
 @given(ablation=small_ablations())
 def test_a_lazy_plan_has_the_trials_of_a_naive_one(ablation):
     plan = planned(ablation)
@@ -149,7 +149,6 @@ def test_a_lazy_plan_has_the_trials_of_a_naive_one(ablation):
             assert {same(row) for row in trial.rows(variant)} == {same(variant)}
 
 
-@settings(max_examples=25)
 @given(ablation=small_ablations(), data=st.data())
 def test_what_is_left_is_what_is_not_recorded(ablation, data):
     plan = planned(ablation)
@@ -189,7 +188,7 @@ def test_more_variants_leave_whole_sessions_as_they_are():
     assert len(fewer) == len(more) == 3
 
 
-@settings(max_examples=20, phases=[Phase.generate])
+@settings(max_examples=scaled(10), phases=[Phase.generate])
 @given(choose=st.data())
 def test_sessions_that_are_left_are_those_that_the_planner_would_run(choose, tmp_path_factory):
     """``status`` knows it from the records alone, though none of several sessions times everyone."""
@@ -250,7 +249,6 @@ def trial_of(name, seed=0, needs=None):
     return Trial(kind="accuracy", variants=(variant,), device="cpu", seed=seed, needs=needs or {})
 
 
-@settings(max_examples=40)
 @given(random_=st.randoms(use_true_random=False), ends_well=st.lists(st.booleans(), min_size=12, max_size=12))
 def test_a_queue_gives_each_trial_once_and_none_before_what_it_needs(random_, ends_well):
     trials = []
