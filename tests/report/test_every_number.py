@@ -69,7 +69,7 @@ MADE = {
 }
 
 
-AT_NIGHT = ("one seed", "control failed", "axes")
+AT_NIGHT = ("one seed", "control failed", "axes", "families", "grid")
 
 
 @pytest.fixture(

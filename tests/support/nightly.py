@@ -53,7 +53,14 @@ CHECKS = {
         ("-n", "1"),
     ),
     # every shipped variant counted three ways, and the pages of docs against their commands
-    "counts": Check(("vitbench/measure/counts/*.py", "vitbench/measure/peak_memory/*.py", "vitbench/models/*.py")),
+    "counts": Check(
+        tuple(
+            f"vitbench/{folder}/*.py"
+            for folder in ("measure/counts", "measure/matching", "measure/peak_memory", "models")
+        )
+    ),
+    # a whole training whose result is known beforehand
+    "answers": Check(("vitbench/data/quadrant.py", "vitbench/models/*.py", "vitbench/train/*.py"), ("-n", "0")),
     # what processes of their own hold resident, and are refused
     "memory": Check(("vitbench/measure/peak_memory/*.py",)),
     # what torch.compile makes of a model and of a training step

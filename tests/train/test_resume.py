@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.support.examples import scaled
 from vitbench.data import load
 from vitbench.data.dataset import Dataset, Split, make_dataset
 from vitbench.data.files import Files
@@ -165,7 +166,7 @@ KNOBS = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), knobs=KNOBS, at_once=st.sampled_from([1, 25, 8192]))
 def test_any_recipe_may_stop_after_any_step_or_evaluation(both, tmp_path, data, knobs, at_once):
     """However many images are augmented in one go: the part of an epoch that was under way is made again whole."""

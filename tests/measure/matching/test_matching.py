@@ -128,6 +128,7 @@ def test_parameters_are_extrapolated_exactly(config):
     assert equal_cost._params(config) == params(config)
 
 
+@pytest.mark.nightly("counts")
 def test_parameters_too_are_the_nearest_in_the_grid(short):
     targets = [dataclasses.replace(config, num_classes=100) for config in (VIT, RESNET)]
     for config, to in zip((VIT, RESNET), reversed(targets), strict=True):
@@ -138,6 +139,7 @@ def test_parameters_too_are_the_nearest_in_the_grid(short):
         assert found.within or abs(found.ratio - 1) == pytest.approx(nearest)
 
 
+@pytest.mark.nightly("counts")
 def test_memory_is_the_model_of_the_whole_step(monkeypatch):
     monkeypatch.setattr(size_candidates, "WIDEST", 2)
     config, to = dataclasses.replace(VIT, num_heads=8, depth=1), dataclasses.replace(RESNET, width=7)

@@ -116,8 +116,13 @@ def test_large_weights_and_few_tokens_peak_at_the_end():
     [
         SMALL,
         replace(SMALL, pos_embed="rope", pool="mean"),
-        replace(SMALL, pos_embed="relative", drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.1),
-        ResNetConfig(depth=18, stem="cifar", img_size=32, num_classes=10),
+        pytest.param(
+            replace(SMALL, pos_embed="relative", drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.1),
+            marks=pytest.mark.nightly("memory"),
+        ),
+        pytest.param(
+            ResNetConfig(depth=18, stem="cifar", img_size=32, num_classes=10), marks=pytest.mark.nightly("memory")
+        ),
     ],
     ids=["ViT", "ViT rope", "ViT relative, dropout", "ResNet"],
 )
