@@ -26,7 +26,7 @@ PLUGIN = "data/plugin/pytorch_profiler/"
 PATIENCE_S = 120
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.nightly("browser"),
     pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)} here: pip install 'vitbench[trace]'"),
 ]
 
@@ -186,7 +186,6 @@ class Browser:
         path.write_bytes(base64.b64decode(self.ask("GET", "/screenshot")))
 
 
-@pytest.mark.nightly("browser")
 @pytest.mark.skipif(DRIVER is None or not shutil.which("chromium"), reason="no chromium and chromedriver here")
 def test_the_pages_show_the_trace_in_a_browser(board, tmp_path):
     address, summary = board

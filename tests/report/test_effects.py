@@ -112,6 +112,7 @@ def test_tables_and_files_have_every_effect(folder, text):
     assert {path.stem for path in (folder / "figures").iterdir()} >= {"main_effects", "interactions"}
 
 
+@pytest.mark.nightly("reports")
 def test_it_holds_and_one_changed_digit_of_the_file_does_not(folder, anew, tmp_path):
     assert verify(folder).holds
     copy = shutil.copytree(folder, tmp_path / "copy")

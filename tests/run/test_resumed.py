@@ -108,7 +108,9 @@ def assert_same(found, expected):
             np.testing.assert_array_equal(found.arrays[name], array, err_msg=name)
 
 
-@pytest.mark.parametrize("row", ["baseline", "mixed", "few", "cnn"])
+@pytest.mark.parametrize(
+    "row", ["mixed", "cnn", *(pytest.param(row, marks=pytest.mark.nightly("kills")) for row in ("baseline", "few"))]
+)
 def test_a_training_killed_at_random_moments_gives_the_same_record(tmp_path, shared, row):
     trial = trials_of(ablation(), shared)[f"accuracy {row} seed 0"]
     expected = whole(trial, shared)
