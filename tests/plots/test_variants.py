@@ -10,6 +10,9 @@ from tests.support.drawn_words import LONG, words
 from vitbench import plots
 
 
+nightly = pytest.mark.nightly("reports")
+
+
 def made(count, *, clustered=False):
     """A table, seeds, curves and comparisons of so many variants, two families, long names, one failed, one skipped."""
     rng = np.random.default_rng(count)
@@ -78,7 +81,10 @@ def figures(count, **rest):
     yield "similarity", plots.position_similarity(similarities, variants=some)
 
 
-@pytest.mark.parametrize(("count", "clustered"), [(4, False), (7, True), (12, False), (20, True)])
+@pytest.mark.parametrize(
+    ("count", "clustered"),
+    [(4, False), (7, True), pytest.param(12, False, marks=nightly), pytest.param(20, True, marks=nightly)],
+)
 def test_no_words_stand_over_words_or_outside(count, clustered):
     for name, figure in figures(count, clustered=clustered):
         boxes = words(figure)
