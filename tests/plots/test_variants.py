@@ -9,7 +9,6 @@ import pytest
 from tests.support.drawn_words import LONG, words
 from vitbench import plots
 
-
 nightly = pytest.mark.nightly("reports")
 
 
