@@ -56,11 +56,11 @@ CHECKS = {
     "counts": Check(
         tuple(
             f"vitbench/{folder}/*.py"
-            for folder in ("measure/counts", "measure/matching", "measure/peak_memory", "models")
+            for folder in ("measure/counts", "measure/matching", "measure/peak_memory", "models/*")
         )
     ),
     # a whole training whose result is known beforehand
-    "answers": Check(("vitbench/data/quadrant.py", "vitbench/models/*.py", "vitbench/train/*.py"), ("-n", "0")),
+    "answers": Check(("vitbench/data/quadrant.py", "vitbench/models/**/*.py", "vitbench/train/*.py"), ("-n", "0")),
     # what processes of their own hold resident, and are refused
     "memory": Check(("vitbench/measure/peak_memory/*.py",)),
     # what torch.compile makes of a model and of a training step

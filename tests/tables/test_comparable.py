@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.made_records import ENVIRONMENT, MIB, SETTINGS, Made, claim
 from vitbench import report, tables
 from vitbench.records.comparability import sentence, unlike
+from vitbench.records.reader import read
 from vitbench.records.record import Record
 from vitbench.report.__main__ import main
 from vitbench.report.claims import judge
@@ -178,7 +179,7 @@ def test_one_sessions_id_on_two_machines_is_two_sessions(tmp_path):
     study = tables.read_study(tmp_path)
     assert [set(session) for session in study.sessions("latency")] == [{"a", "b"}]
     rows = [r for r in study.records if not (r.kind == "latency" and r.variant == "a")]
-    first = next(r for r in tables.study.records.read(tmp_path) if r.kind == "latency" and r.variant == "a")
+    first = next(r for r in read(tmp_path) if r.kind == "latency" and r.variant == "a")
     study = dataclasses.replace(study, records=[first, *rows])  # what copying records between folders could do
     with pytest.raises(tables.UnpairedError, match=r"host differs \(bench-2 against bench-1\)"):
         tables.paired_units(study, "latency_ms", "b", "a")
