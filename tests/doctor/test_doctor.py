@@ -34,7 +34,7 @@ def small():
     real = ceilings.ceilings
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ceilings, "SIZES", (64,))
-        patch.setattr(ceilings, "LEAST_BUFFER", 2**20)
+        patch.setattr(ceilings, "MIN_BUFFER", 2**20)
         patch.setattr("vitbench.devices.cpu.Cpu.last_level_cache", lambda _: None)
         patch.setattr(ceilings, "ceilings", lambda *args, **rest: real(*args, windows=2, window_s=0.01, **rest))
         patch.setattr(doctor, "SLEEP_S", 0.1)

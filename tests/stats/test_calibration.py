@@ -73,9 +73,9 @@ def test_any_classifier_gets_an_error_between_0_and_1(n, classes, seed):
     [
         ([[0.5, 0.4]], [0], "add up to 1"),
         ([[0.5, 0.5]], [2], "outside the 2 classes"),
-        ([[0.5, 0.5]], [0, 1], "one label an image"),
+        ([[0.5, 0.5]], [0, 1], "one label per image"),
         ([0.5, 0.5], [0, 1], "shape"),
-        ([[0.5, 0.5]], [0.0], "whole numbers"),
+        ([[0.5, 0.5]], [0.0], "integer labels"),
         ([[float("nan"), 0.5]], [0], "add up to 1"),
     ],
 )
@@ -103,7 +103,7 @@ def test_wilson_s_interval_is_newcombe_s_table(correct, n, low, high):
 
 def test_wilson_refuses_what_is_no_share():
     for correct, n in ((1, 0), (3, 2), (-1, 2)):
-        with pytest.raises(ValueError, match="is no share"):
+        with pytest.raises(ValueError, match="is not a share"):
             stats.wilson_interval(correct, n)
 
 

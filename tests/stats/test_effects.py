@@ -223,14 +223,14 @@ def test_a_model_too_large_to_be_fitted_still_has_the_main_effects_of_a_full_gri
 @pytest.mark.parametrize(
     ("cells", "why"),
     [
-        ([[0, 0], [0, 0]], "stands twice"),
+        ([[0, 0], [0, 0]], "occurs twice"),
         ([[0, 3]], "outside the sizes"),
         ([[0, -1]], "outside the sizes"),
-        ([[0, 0, 0]], "takes cells of 2 axes"),
+        ([[0, 0, 0]], "cells of 2 axes"),
     ],
 )
 def test_cells_that_cannot_be_are_named(cells, why):
     with pytest.raises(ValueError, match=why):
         Factorial((2, 3), (0, 0), np.array(cells))
-    with pytest.raises(ValueError, match="takes values of 6 cells"):
+    with pytest.raises(ValueError, match="values of 6 cells"):
         full(2, 3).effects(np.zeros((5, 2)), full(2, 3).mains)

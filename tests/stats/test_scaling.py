@@ -118,5 +118,5 @@ def test_what_cannot_be_fitted_is_refused(sizes, errors, message):
 def test_curves_without_a_common_range_are_refused():
     one = stats.power_law([1, 2, 3], [[0.1, 0.1]] * 3, draws=5)
     other = stats.power_law([4, 5, 6], [[0.1, 0.1]] * 3, draws=5)
-    with pytest.raises(ValueError, match="no range of sizes"):
+    with pytest.raises(ValueError, match="no range of sizes in common"):
         stats.crossover(one, other)

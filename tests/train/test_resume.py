@@ -109,7 +109,7 @@ def in_pieces(model, config, data, folder, *stops, seed=0, of="a", **given) -> T
         random.seed(step)
     last = TrainingCheckpoint(path, of)
     found = train(model, config, data, seed=seed, checkpoint=last, **given)
-    assert last.told() == {"resumed": len(stops)}
+    assert last.record_fields() == {"resumed": len(stops)}
     return found
 
 
@@ -276,7 +276,7 @@ def left(both, folder, of="a", model=VIT) -> Path:
 def assert_starts_over(both, path, why):
     again = TrainingCheckpoint(path, "a")
     assert_same(train(VIT, PLAIN, both["memory"], seed=0, checkpoint=again), train(VIT, PLAIN, both["memory"], seed=0))
-    assert again.told() == {"started_over": f"a.pt {why}: the training started over"}
+    assert again.record_fields() == {"started_over": f"a.pt {why}: the training started over"}
 
 
 def test_another_training_does_not_take_it(both, tmp_path):
@@ -317,7 +317,7 @@ def test_a_torn_or_altered_file_is_never_used(both, tmp_path, data):
     (tmp_path / "a.pt").write_bytes(content)
     again = TrainingCheckpoint(tmp_path / "a.pt", "a")
     assert again.read() is None
-    assert "is damaged" in again.told()["started_over"]
+    assert "is damaged" in again.record_fields()["started_over"]
 
 
 class Bomb:
@@ -380,7 +380,7 @@ def test_a_folder_that_is_not_there_is_not_made(both, tmp_path):
     own = TrainingCheckpoint(tmp_path / "elsewhere" / "a.pt", "a", every_s=0.0)
     train(VIT, dataclasses.replace(PLAIN, epochs=1), both["memory"], seed=0, checkpoint=own)
     assert list(tmp_path.iterdir()) == []
-    assert own.told() == {}
+    assert own.record_fields() == {}
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_a_full_disk_ends_no_training_and_leaves_the_one_before(both, tmp_path, 
 
 def test_it_leaves_room_for_the_records(both, tmp_path, monkeypatch):
     own = TrainingCheckpoint(tmp_path / "a.pt", "a")
-    monkeypatch.setattr(checkpoint, "ROOM", 2**40)  # as if the disk held that much less
+    monkeypatch.setattr(checkpoint, "FREE_FACTOR", 2**40)  # as if the disk held that much less
     assert not own.write({"nested": [{"tensor": torch.zeros(1000)}]})
     assert own.write({"nothing": 1})
 

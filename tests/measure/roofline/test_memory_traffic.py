@@ -139,5 +139,5 @@ def test_the_module_is_left_alone():
 
 
 def test_a_model_that_cannot_run_says_why():
-    with pytest.raises(UserError, match="the bytes that Linear moves cannot be counted: RuntimeError"):
+    with pytest.raises(UserError, match="memory traffic of Linear cannot be counted: RuntimeError"):
         traffic(nn.Linear(3, 2), 1, torch.zeros(1, 4))

@@ -67,7 +67,7 @@ def test_sweep_gives_the_devices_rates_and_learns_what_fits():
     assert found["a"].windows.keys() == {1, 2, 4, 8, 16}
     assert found["a"].interval(8).value == pytest.approx(8 / 0.018, rel=0.01)
     assert found["a"].interval(8).n == 3
-    assert found["a"].ended == "32 images a call: RuntimeError: out of memory"
+    assert found["a"].ended == "32 images per call: RuntimeError: out of memory"
     assert found["a"].saturation is None
     assert not {("a", 64), ("b", 64)} & set(device.log)
 
