@@ -18,7 +18,8 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.declare.zoo import zoo
 from vitbench.measure import count, memory, side_by_side
 from vitbench.measure.__main__ import main
-from vitbench.measure.side_by_side import COLUMNS, config_of
+from vitbench.measure.side_by_side import COLUMNS
+from vitbench.models.by_name import config_of
 from vitbench.tables.columns import COLUMNS as TABLE_COLUMNS
 from vitbench.utils.errors import UserError
 
