@@ -170,7 +170,7 @@ def test_files_that_do_not_belong_together(tmp_path, made, name, array, sentence
         load(f"mnist:{tmp_path}")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.one_of(st.binary(max_size=40), st.binary(max_size=24).map(lambda rest: b"\0\0\x08\x03" + rest)))
 def test_no_bytes_end_in_anything_but_a_sentence(tmp_path, made, raw):
     _write(tmp_path, made[2] | {"train-images-idx3-ubyte": raw})

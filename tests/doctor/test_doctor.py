@@ -100,7 +100,7 @@ def test_the_target_decides_the_exit_status(examined, monkeypatch, claims, statu
         assert f"\n{title}" in text
 
 
-@pytest.mark.nightly
+@pytest.mark.nightly("timing")
 @pytest.mark.usefixtures("small")
 def test_a_hundred_comparisons_of_a_model_with_itself(capsys):
     """The target is 10 in 100; 20 are what chance leaves to a rate of 8 % once in 20,000 runs."""

@@ -7,10 +7,9 @@ import shutil
 
 import pytest
 
-from tests.report.test_model_families import part
-from tests.report.test_verify import changed, digits
 from tests.support.browser import look, needs_chromium
-from tests.tables.test_effects import AXES, HOLE, made_grid
+from tests.support.made_grid import AXES, HOLE, made_grid
+from tests.support.reading import changed, digits, part
 from vitbench import report
 from vitbench.report import markdown, page, shown_variants
 from vitbench.report.sections import all_sections
@@ -108,6 +107,7 @@ def test_tables_and_files_have_every_effect(folder, text):
     assert {path.stem for path in (folder / "figures").iterdir()} >= {"main_effects", "interactions"}
 
 
+@pytest.mark.nightly("reports")
 def test_it_holds_and_one_changed_digit_of_the_file_does_not(folder, anew, tmp_path):
     assert verify(folder).holds
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -188,7 +188,7 @@ def test_of_many_variants_effects_are_of_all_and_figures_say_what_they_leave_out
     assert len(slower) == 7
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_a_browser_shows_figures_and_tables_of_effects(folder, tmp_path):
     script = """

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.report.test_model_families import two_families
+from tests.support.examples import scaled
+from tests.support.made_curves import curves
+from tests.support.made_families import two_families
+from tests.support.made_grid import HOLE, made_grid
 from tests.support.made_records import Made, claim, pos_embed, vit_vs_resnet
-from tests.tables.test_data_scaling import curves
-from tests.tables.test_effects import HOLE, made_grid
-from tests.tables.test_roofline import under_roofs
-from tests.tables.test_tuned import made_tuned
+from tests.support.made_roofs import under_roofs
+from tests.support.made_tuned import made_tuned
 from vitbench import report
 from vitbench.report import cells, page
 from vitbench.report.elements import Table, plain
@@ -70,12 +71,12 @@ MADE = {
 }
 
 
-SLOW = ("one seed", "control failed", "axes")
+AT_NIGHT = ("one seed", "control failed", "axes", "families", "grid")
 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MADE],
+    params=[pytest.param(name, marks=pytest.mark.nightly("reports")) if name in AT_NIGHT else name for name in MADE],
 )
 def composed(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("numbers")
@@ -154,7 +155,7 @@ def test_a_column_nobody_has_thought_of_would_be_found():
 FEW = st.lists(st.integers(0, 360).map(lambda right: right / 360), min_size=1, max_size=5)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(4), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(few=FEW, many=st.lists(st.floats(0, 1), min_size=6, max_size=9), planted=st.booleans())
 def test_fewer_than_six_seeds_never_decide_an_accuracy(tmp_path_factory, few, many, planted):
     """Whatever the accuracies are, and however many seeds the other has."""

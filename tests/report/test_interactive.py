@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from tests.report.test_html import Reader
 from tests.support.browser import look, needs_chromium
 from tests.support.made_records import Made
+from tests.support.reading import Reader
 from vitbench import report
 from vitbench.report.cells import Cell, words
 from vitbench.report.html import sort_key
@@ -136,7 +136,7 @@ return found;
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_tables_sort_and_filter(page, tmp_path):
     found = look(page, SORTED, tmp_path)
@@ -209,7 +209,7 @@ return found;
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_a_point_reads_its_row(page, tmp_path):
     found = look(page, POINTED, tmp_path)
@@ -239,7 +239,7 @@ def test_a_point_reads_its_row(page, tmp_path):
     assert found["ran"] == 0  # the page's policy lets no other script run
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_a_hostile_name_is_pointed_at_as_text(tmp_path):
     name = 'a"b<img src=x onerror=alert(1)>%3C&amp; é'

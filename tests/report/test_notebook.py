@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import vitbench
-from tests.report.test_html import Reader
 from tests.support.made_records import Made, pos_embed, vit_vs_resnet
+from tests.support.reading import Reader
 from vitbench import report, tables
 from vitbench.utils.errors import UserError
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.support.made_records import Made, pos_embed
-from tests.utils.test_latex import tokens
+from tests.support.reading import tokens
 from vitbench import tables
 from vitbench.report import page, tex_file
 from vitbench.utils.latex import PACKAGES

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import scaled
 from tests.support.made_records import Made, claim, draws, pos_embed
+from tests.support.reading import changed, digits
 from vitbench import report
 from vitbench.records.reader import RECORDS, file_digest
 from vitbench.records.record import Record
@@ -18,8 +20,6 @@ from vitbench.report.__main__ import main
 from vitbench.report.text_differences import count_cells, count_numbers, count_sentences, without_drawings
 from vitbench.report.verify import Verification, check, compare, verify
 from vitbench.report.write_report import DRAWN_WITH, library_versions
-
-DIGIT = re.compile(r"\d")
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +50,10 @@ def copy(written, tmp_path):
     return shutil.copytree(written, tmp_path / "copy")
 
 
-def changed(text, place):
-    """The text with another digit in one place."""
-    assert text[place].isdigit()
-    return f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}"
-
-
 def damage(path, place):
     text = path.read_text(encoding="utf-8")
     path.write_text(changed(text, place), encoding="utf-8")
     return text
-
-
-def digits(text):
-    return [found.start() for found in DIGIT.finditer(text)]
 
 
 def first(folder, kind):
@@ -97,7 +87,7 @@ def test_numbers_sentences_and_cells_are_counted_as_a_reader_would():
 
 
 @pytest.mark.parametrize("name", ["report.md", "report.html", "table.csv", "table.tex"])
-@pytest.mark.parametrize("seed", [pytest.param(0), pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [pytest.param(0), pytest.param(1, marks=pytest.mark.nightly("reports"))])
 def test_a_changed_digit_of_the_report_is_found(copy, anew, name, seed):
     path = copy / name
     text = path.read_text(encoding="utf-8")
@@ -115,7 +105,7 @@ def test_a_changed_digit_of_the_report_is_found(copy, anew, name, seed):
         assert mismatches[0].file == name
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_changed_digit_of_a_record_is_found(copy, data):
     path = copy / RECORDS
@@ -134,7 +124,7 @@ def test_a_changed_digit_of_a_record_is_found(copy, data):
     assert [m.place.split(" (")[0] for m in wrong] == [f"line {line + 1}"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("reports")
 def test_any_changed_digit_of_the_records_is_found(copy):
     path = copy / RECORDS
     lines = path.read_bytes().splitlines(keepends=True)

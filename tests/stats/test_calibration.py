@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vitbench import stats
@@ -59,7 +59,6 @@ def test_it_is_the_same_again():
     )
 
 
-@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(2, 5), st.integers(0, 10**6))
 def test_any_classifier_gets_an_error_between_0_and_1(n, classes, seed):
     rng = np.random.default_rng(seed)

@@ -91,7 +91,6 @@ def dummies(cells, sizes):
     return np.stack(columns, axis=1).astype(float)
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(2, 3), min_size=3, max_size=3), st.integers(0, 2**31), st.integers(1, 6))
 def test_with_cells_missing_it_is_least_squares_or_nothing(sizes, seed, holes):
     """What numpy's solver gives on another coding; what it leaves open is what two of its solutions disagree on."""
@@ -116,7 +115,6 @@ def test_with_cells_missing_it_is_least_squares_or_nothing(sizes, seed, holes):
             assert (effect.basis, len(effect.units)) == ("none", 0)
 
 
-@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**31), st.permutations(range(3)), st.permutations(range(5)), st.integers(0, 4))
 def test_names_and_orders_mean_nothing(seed, axes, units, holes):
     """Axes in another order, levels under other numbers, seeds and cells shuffled: the same effects."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vitbench import stats
@@ -17,7 +17,6 @@ def planted(rng, a, b, c, *, seeds=6, noise=0.08):
     return list(truth[:, None] * (1 + noise * (0.5 * shared + own)))
 
 
-@settings(max_examples=25)
 @given(st.floats(0.5, 5), st.floats(0.2, 1.2), st.floats(0, 0.2))
 def test_without_noise_the_law_itself_is_found(a, b, c):
     truth = a * SIZES**-b + c

@@ -103,7 +103,7 @@ def test_a_sentence_names_no_more_than_it_can_bear():
     assert plain(names(map(str, range(1012)))).endswith("10, 11 and 1\N{NARROW NO-BREAK SPACE}000 more")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("scale")
 @pytest.mark.timeout(600)
 def test_time_grows_with_the_number_of_records_and_memory_stays_under_a_gibibyte(tmp_path):
     took = {}

@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vitbench.declare.checked import with_values
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.sizes import Size, as_pair
-from vitbench.declare.zoo import zoo
+from vitbench.declare.sizes import as_pair
 from vitbench.measure.counts.flops import count
 from vitbench.measure.peak_memory.modelled import memory
 from vitbench.measure.prepare import modelled, prepared
@@ -27,8 +24,6 @@ from vitbench.measure.timing.latency import MAXIMUM_BLOCKS, Comparison, comparis
 from vitbench.measure.timing.session import run_session
 from vitbench.measure.timing.subject import Subject, SubjectError, check, first_line, place
 from vitbench.measure.timing.throughput import measure as throughput
-from vitbench.models.external import check_source
-from vitbench.models.libraries import native_img_size
 from vitbench.stats import mean_interval
 from vitbench.utils.errors import UserError
 from vitbench.utils.threads import torch_threads
@@ -87,25 +82,6 @@ COLUMNS: tuple[tuple[str, Any], ...] = (
     ("reason", _WORD),
 )
 """Names and dtypes of the columns."""
-
-
-def config_of(name: str, img_size: Size | None = None) -> ModelConfig:
-    """The config of a zoo name, ``timm:NAME``, ``torchvision:NAME`` or ``package.module:function``.
-
-    Args:
-        name: name of the model.
-        img_size: in pixels; None: the size of the published model, or 224.
-
-    Raises:
-        UserError: the model does not exist, its package is missing, or it does not support the image size.
-    """
-    if ":" not in name:
-        config: ModelConfig = zoo(name)
-    else:
-        config = external = ExternalConfig(name)
-        check_source(external)
-        img_size = native_img_size(name) if img_size is None else img_size
-    return config if img_size is None else with_values(config, {"img_size": img_size})
 
 
 def side_by_side(

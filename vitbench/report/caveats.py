@@ -12,7 +12,7 @@ from vitbench.stats.stability import STALL
 from vitbench.tables.comparable import behind, like_seeds, seed_records, why_unlike
 from vitbench.tables.compare import TIMED, noise_floor
 from vitbench.tables.study import Study
-from vitbench.tables.timings import blocks, order_effect, watched
+from vitbench.tables.timing_units import blocks, order_effect, watched
 
 QUANTITIES = {
     "latency": "Latency",

@@ -19,7 +19,7 @@ from vitbench.tables.columns import STATUS_WORDS
 from vitbench.tables.factorial import grid_of
 from vitbench.tables.model_families import whole
 from vitbench.tables.study import Study
-from vitbench.tables.timings import unit_of
+from vitbench.tables.timing_units import unit_of
 
 EFFECTS = "effects.csv"
 FILES = {

@@ -13,7 +13,7 @@ from vitbench.report.methods import throughput_note
 from vitbench.tables.columns import column
 from vitbench.tables.frames import BASELINE, accuracy_seeds, timings
 from vitbench.tables.study import Study
-from vitbench.tables.timings import unit_of
+from vitbench.tables.timing_units import unit_of
 from vitbench.utils.format import absent, percent, points, ratio, significant
 
 VERDICTS = {"accuracy": "Accuracy vs baseline", "latency_ms": "Latency vs baseline"}

@@ -12,7 +12,7 @@ from vitbench.report.elements import PLURAL, counted, span
 from vitbench.tables.compare import noise_floor
 from vitbench.tables.frames import grade_of
 from vitbench.tables.study import Study
-from vitbench.tables.timings import blocks, level_of, process_sizes, unit, watched
+from vitbench.tables.timing_units import blocks, level_of, process_sizes, unit, watched
 
 LONG = 300  # characters; a longer value, such as torch's build flags, is cut
 

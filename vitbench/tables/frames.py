@@ -16,7 +16,7 @@ from vitbench.tables import roofline
 from vitbench.tables.columns import MEASURED_MEMORY, columns_for
 from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
 from vitbench.tables.study import JOINT, Planned, Study, read_study
-from vitbench.tables.timings import absolute, blocks, noise_grade, phases
+from vitbench.tables.timing_units import absolute, blocks, noise_grade, phases
 from vitbench.tables.training_outcomes import trained
 from vitbench.tables.tuned import tuned_accuracies
 from vitbench.utils.format import absent

@@ -77,7 +77,7 @@ def test_a_planted_tensor_is_resident_to_the_page(nets):
     assert large["step"] - small["step"] == pytest.approx(64 * MIB, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_resident_memory_does_not_depend_on_the_parents_size():
     """MEASUREMENT, target 7; ``ru_maxrss`` of a child reads the gibibyte of its parent, which is this process."""
 
@@ -160,7 +160,7 @@ def test_on_a_gpu_three_numbers_stay_apart(monkeypatch):
     assert found["resident"]["reason"] == ledger.ON_GPU
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_the_table_has_a_row_a_step(capsys):
     found, reasons = table.rows({"middle": MIDDLE}, MeasureConfig(batch_size=4))
     assert reasons == []

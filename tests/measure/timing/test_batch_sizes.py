@@ -105,7 +105,7 @@ def test_a_batch_that_does_not_fit_is_followed_by_smaller_ones(monkeypatch, fits
         assert found.confirmed == confirmed
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_the_limit_is_the_processes_own():
     """A process that may take 256 MiB more runs what fits and is refused what does not, and nobody else notices."""
     small = largest_batch.largest_batch(TINY, MeasureConfig(), limit_bytes=256 * 2**20)

@@ -298,7 +298,11 @@ class Locked:
         (Locked(), "forward", "bad cannot be timed: TypeError: cannot pickle a lock"),
         (nn.Identity(), "train_step", "bad cannot be timed: it has no parameters to train"),
         (nn.Unflatten(1, (4, 4)), "train_step", "no parameters"),
-        (nn.Sequential(nn.Linear(16, 16), nn.Unflatten(1, (4, 4))), "train_step", r"shape \(batch, classes\)"),
+        (
+            nn.Sequential(nn.Linear(16, 16), nn.Unflatten(1, (4, 4))),
+            "train_step",
+            r"logits of shape \(batch, classes\)",
+        ),
     ],
 )
 def test_a_subject_that_cannot_be_timed_is_named(model, mode, message):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.run.test_trained import CNN, ablation, taught
+from tests.support.tiny_training import CNN, ablation, taught
 from tests.tables import many
 from vitbench.declare.tuning import Tuning
 from vitbench.records.identity import SCHEMA

@@ -20,7 +20,7 @@ from vitbench.report.elements import PLURAL, Columns, Name, Phrase, Section, Tab
 from vitbench.report.shown_variants import ROWS
 from vitbench.tables.effects import pair_means
 from vitbench.tables.factorial import Axis, Grid
-from vitbench.tables.timings import unit_of
+from vitbench.tables.timing_units import unit_of
 from vitbench.utils.format import absent, points, ratio
 
 AXES, LEVELS, LINES, PAIRS = 6, 12, 6, 6

@@ -118,9 +118,9 @@ def test_the_report_says_how_it_was_timed(tmp_path):
     assert "nominal level 96.5%, which is 95% after these looks" in texts["one"]
     assert "3 processes, one after another, each of them a unit: 5, 6, 7 blocks" in texts["three"]
     assert "(99%, 3 processes)" in texts["three"]
-    assert "mean over 3 processes" in texts["three"]
+    assert "averaged over 3 processes" in texts["three"]
     assert "| 3 processes |" in texts["three"]
-    assert "mean over 18 blocks" in texts["one"]
+    assert "averaged over 18 blocks" in texts["one"]
     assert "D; absolute latencies are withheld, ratios are valid" in texts["loud"]
 
 
