@@ -1,27 +1,20 @@
-"""Ids and settings over the years: a new knob that is off changes nothing, and an older version's folder goes on."""
+"""Ids and settings: a new option that is off changes no id, and copies of a session are written together."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
-from vitbench.declare.ablation import Ablation
 from vitbench.declare.data import DataConfig
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.serialize import as_dict, completed, defaults, essence, from_dict
+from vitbench.declare.serialize import as_dict, completed, defaults, essence
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.tuning import Tuning
 from vitbench.declare.vit import ViTConfig
 from vitbench.records.identity import VERSIONS, identity
-from vitbench.records.reader import read
-from vitbench.run.planning.plan import check_settings, make_plan
+from vitbench.records.record import Record
 from vitbench.run.planning.recorded import batched
-from vitbench.run.planning.trials import Survey
-from vitbench.utils.errors import UserError
-
-EARLIER = Path(__file__).parent / "earlier_version"
 
 VIT = {
     "img_size": 224,
@@ -129,7 +122,7 @@ TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "f
 
 
 @pytest.mark.parametrize(
-    ("cls", "pinned", "rooms"),
+    ("cls", "pinned", "components"),
     [
         (ViTConfig, VIT, {"models": 1}),
         (ResNetConfig, RESNET, {"models": 1}),
@@ -140,10 +133,10 @@ TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "f
         (Tuning, TUNING, {}),
     ],
 )
-def test_defaults_are_pinned_because_ids_do_not_cover_them(cls, pinned, rooms):
-    """Whoever changes a default raises the room's number in ``VERSIONS``, and writes both here; a new knob is off."""
+def test_defaults_are_pinned_because_ids_do_not_cover_them(cls, pinned, components):
+    """Whoever changes a default raises the component's number in ``VERSIONS``, and writes both here; a new option is off."""
     assert defaults(cls) == pinned
-    assert {room: VERSIONS[room] for room in rooms} == rooms
+    assert {name: VERSIONS[name] for name in components} == components
 
 
 CONFIGS = [
@@ -169,82 +162,23 @@ def test_a_configs_essence_is_what_differs_from_the_defaults(config):
     assert completed({"train": short, "device": "cpu"}) == {"train": whole, "device": "cpu"}
 
 
-@pytest.mark.parametrize("knob", ["compile", "optimizer", "teacher"])
-def test_what_an_earlier_version_had_no_knob_for_gives_the_same_id(knob):
-    before = {name: value for name, value in as_dict(TrainConfig(lr=0.1)).items() if name != knob}
-    common = {"kind": "accuracy", "config": as_dict(ViTConfig()), "rooms": ("train",), "seed": 0}
+@pytest.mark.parametrize("option", ["compile", "optimizer", "teacher"])
+def test_a_new_option_that_is_off_gives_the_same_id(option):
+    before = {name: value for name, value in as_dict(TrainConfig(lr=0.1)).items() if name != option}
+    common = {"kind": "accuracy", "config": as_dict(ViTConfig()), "components": ("train",), "seed": 0}
     old = identity(**common, train=before)
     assert identity(**common, train=as_dict(TrainConfig(lr=0.1))) == old
-    assert identity(**common, train=as_dict(TrainConfig(lr=0.1)) | {knob: "something else"}) != old
+    assert identity(**common, train=as_dict(TrainConfig(lr=0.1)) | {option: "something else"}) != old
 
 
 def test_two_classes_of_config_never_share_an_id():
-    common = {"kind": "cost", "rooms": ("models",)}
+    common = {"kind": "cost", "components": ("models",)}
     assert identity(config=as_dict(ViTConfig()), **common) != identity(config=as_dict(ResNetConfig()), **common)
 
 
-@pytest.fixture
-def then(monkeypatch):
-    """As when the room of measurements had its first number."""
-    set_versions(monkeypatch, VERSIONS | {"measure": 1})
-
-
-def set_versions(monkeypatch, versions):
-    monkeypatch.setattr("vitbench.run.planning.trial.WINDOWS", 2)  # of a throughput
-    for module in ("vitbench.records.identity", "vitbench.run.planning.recorded"):
-        monkeypatch.setattr(f"{module}.VERSIONS", versions)
-
-
-def earlier(name):
-    """Records without their numbers, the ablation as it was declared then, and what it ran on."""
-    records = read(EARLIER / name)
-    plan = next(r for r in reversed(records) if r.kind == "plan")
-    assert "ids" not in plan.code
-    declared = Ablation(
-        question="?",
-        baseline=from_dict(plan.config),
-        axes={axis: tuple(values) for axis, values in plan.values["axes"].items()},
-        references={v["name"]: from_dict(v["config"]) for v in plan.values["variants"] if v["is_reference"]},
-        seeds=plan.values["seeds"],
-    )
-    return records, declared, Survey(device="cpu", data=plan.values["data"], torch={})
-
-
-@pytest.mark.parametrize("name", ["pos_embed", "vit_vs_resnet"])
-@pytest.mark.usefixtures("then")
-def test_a_folder_of_an_earlier_version_goes_on_and_measures_nothing_twice(name):
-    """These folders were made before ``train.optimizer``, ``pos_embed_at`` and 20 other knobs existed."""
-    records, declared, survey = earlier(name)
-    now = make_plan(declared, survey, name=name, seeds=6, records=records)
-    assert [trial.kind for trial in now.trials] == ["ceiling"]  # which that version did not measure
-    assert (now.copies, now.failures) == ((), ())
-    assert len(now.reused) == len(now.variants) * (2 + 6) + 3
-    check_settings(now, records, EARLIER / name)
-    more = make_plan(declared, survey, name=name, seeds=7, records=records)
-    assert more.counts == {"ceiling": 1, "accuracy": len(now.variants)}
-
-
-@pytest.mark.usefixtures("then")
-def test_a_knob_that_the_earlier_version_had_not_is_refused_where_it_is_on():
-    records, declared, survey = earlier("pos_embed")
-    changed = dataclasses.replace(declared, train=TrainConfig(mixup=0.8), data_settings=DataConfig(fraction=0.5))
-    made = make_plan(changed, survey, name="pos_embed", seeds=1, records=records)
-    with pytest.raises(UserError, match=r"data.fraction=1.0, you asked for 0.5; train.mixup=0.0, you asked for 0.8"):
-        check_settings(made, records, EARLIER / "pos_embed")
-    assert made.counts == {"ceiling": 1, "accuracy": 5}
-
-
-def test_what_rests_on_a_room_whose_numbers_changed_is_measured_anew(monkeypatch):
-    records, declared, survey = earlier("pos_embed")
-    set_versions(monkeypatch, VERSIONS | {"measure": 1, "train": 2})
-    counts = make_plan(declared, survey, name="pos_embed", seeds=6, records=records).counts
-    assert counts == {"ceiling": 1, "accuracy": 30}
-
-
 def test_copies_of_a_session_arrive_as_a_session():
-    records, _, _ = earlier("pos_embed")
-    timed = [r for r in records if r.kind == "latency"]
-    counted = [r for r in records if r.kind == "cost"]
-    rows = batched([timed[0], counted[0], timed[1]])
+    timed = [Record(id=f"t{i}", ablation="a", kind="latency", variant=f"v{i}", session="s") for i in range(2)]
+    counted = Record(id="c", ablation="a", kind="cost", variant="v0")
+    rows = batched([timed[0], counted, timed[1]])
     assert [r.kind for r in rows] == ["latency", "latency", "cost"]
     assert [r.settings.get("session_size") for r in rows] == [2, 2, None]

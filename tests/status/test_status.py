@@ -24,7 +24,6 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.records.record import Record
 from vitbench.run import environment
 from vitbench.run.planning.plan import make_plan, session_size
-from vitbench.run.planning.trial import CONTROLLED
 from vitbench.run.planning.trials import Survey
 from vitbench.run.progress.following import Follower
 from vitbench.run.progress.standing import standing
@@ -69,7 +68,7 @@ def result_of(trial, status="ok", *, reason=None, start=0.0, seconds=1.0, **valu
         for row in trial.rows(variant):
             own = {"variant": row.name, "axes": dict(row.axes), "config": as_dict(row.model)}
             rows.append(Record(id=name, kind=trial.kind, settings=trial.about(row) | size, **own, **about))
-    if size and trial.kind in CONTROLLED:
+    if size and trial.quantity.control:
         first = trial.variants[0]
         rows.append(dataclasses.replace(rows[0], id=trial.id(first, control=True), kind=f"{trial.kind}_control"))
     return rows
@@ -190,7 +189,7 @@ def test_an_older_folder_that_goes_on_says_it_once(tmp_path):
 def test_what_older_code_and_other_plans_recorded_does_not_count(tmp_path):
     plan = planned(seeds=3)
     trials = of_kind(plan, "accuracy")
-    old = {**CODE, "rooms": {**CODE["rooms"], "train": 0}}
+    old = {**CODE, "components": {**CODE["components"], "train": 0}}
     stale = [dataclasses.replace(r, code=old) for r in result_of(trials[0])]
     beyond = [r for t in trials if t.seed == 2 for r in result_of(t)]
     fewer = planned(seeds=2)

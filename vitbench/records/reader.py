@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vitbench.records.record import DamagedError, NewerError, Record, line_reader
+from vitbench.records.record import DamagedError, Record, line_reader
 from vitbench.utils.errors import UserError, unknown
 from vitbench.utils.garbage_collection import without_collector
 
@@ -57,10 +57,8 @@ def scan(path: Path, *, samples: bool = True, otherwise: str = "name another fol
                 if torn_here and not file.read(1):
                     torn = line
                     break
-                mend = "upgrade vitbench" if isinstance(damage, NewerError) else "mend or remove that line"
-                raise UserError(
-                    f"{path}, line {number} is {damage}; nothing was changed: {mend}, or {otherwise}"
-                ) from None
+                message = f"{path}, line {number} is {damage}; nothing was changed: {damage.remedy}, or {otherwise}"
+                raise UserError(message) from None
             records.append(record)
             ends.append(ends[-1] + len(line))
     notice = f"the last line of {path} was torn by a crash and is set aside in {TORN}" if torn else None

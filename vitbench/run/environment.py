@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import vitbench
-from vitbench.records.identity import IDS, VERSIONS
+from vitbench.records.identity import VERSIONS
 from vitbench.records.record import Environment
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "fvcore", "pillow", "timm", "torchvision")
@@ -56,7 +56,7 @@ def environment(torch_facts: Mapping[str, Any], *, threads: int) -> Environment:
 
 
 def code() -> dict[str, Any]:
-    """Commit, whether the tree differs from it, and the rooms' hand-raised versions."""
+    """Commit, whether the tree differs from it, and the versions of the components."""
     root = Path(vitbench.__file__).parent.parent
     commit: str | None = None
     dirty: bool | None = None
@@ -65,7 +65,7 @@ def code() -> dict[str, Any]:
         commit = _run(git, "-C", str(root), "rev-parse", "HEAD") or None
         changes = _run(git, "-C", str(root), "status", "--porcelain", "--", "vitbench", "ablations")  # not its results
         dirty = bool(changes) if commit else None
-    return {"vitbench": vitbench.__version__, "commit": commit, "dirty": dirty, "rooms": dict(VERSIONS), "ids": IDS}
+    return {"vitbench": vitbench.__version__, "commit": commit, "dirty": dirty, "components": dict(VERSIONS)}
 
 
 def conditions() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a job does, one function a kind of trial. With ``surveying`` all of this room that meets torch, in a worker."""
+"""The measuring functions of vitbench's own quantities, as jobs: they run in a worker, the only place with torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from vitbench.declare.ablation import Variant
 from vitbench.declare.data import DataConfig
 from vitbench.declare.model import ModelConfig
+from vitbench.declare.quantities.throughput import WINDOW_S, WINDOWS
 from vitbench.run.executors.job import On
-from vitbench.run.planning.trial import WINDOW_S, WINDOWS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,13 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a trial found out about one variant: the middle of a record, and arrays for its artifact."""
+    """What a trial measured of one variant.
+
+    Attributes:
+        variant: its name.
+        values: plain values, kept in the record.
+        samples: name → ``{"unit": str, "values": nested lists}``: raw samples, kept in the record.
+        arrays: name → array, kept in a file beside the records.
+        control: whether it is the baseline's clone in a timing session.
+    """
 
     variant: str
-    values: dict[str, Any]
+    values: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, Any] = field(default_factory=dict)
-    control: bool = False  # it is the baseline's clone
+    control: bool = False
 
 
 def cost(trial: Trial, _on: On) -> list[Measured]:
@@ -79,7 +88,7 @@ def memory(trial: Trial, _on: On) -> list[Measured]:
 
 
 def _traffic(model: Any, batch_size: int, example: Any) -> dict[str, Any]:
-    """Bytes that a forward pass moves, or why they cannot be counted."""
+    """The bytes that a forward pass moves, or the reason why they cannot be counted."""
     from vitbench.measure.roofline.memory_traffic import traffic
 
     try:
@@ -101,12 +110,12 @@ def accuracy(trial: Trial, _on: On) -> list[Measured]:
     return [Measured(trial.variants[0].name, dict(found.values), dict(found.samples), dict(found.arrays))]
 
 
-OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "steps", "resumed", "started_over")
-"""What is kept of a tuning's try."""
+KEPT_OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "steps", "resumed", "started_over")
+"""Values of a training that the record of a tuning try keeps."""
 
 
 def tuning(trial: Trial, _on: On) -> list[Measured]:
-    """A try: trained as ever, judged by the validation split; it never holds the test split. Diverging is a result."""
+    """Trains one try and judges it on the validation split; the test split is never loaded. Divergence is a result."""
     from vitbench.train import Diverged
 
     dataset = _dataset(trial)
@@ -114,14 +123,14 @@ def tuning(trial: Trial, _on: On) -> list[Measured]:
     values: dict[str, Any]
     try:
         found = _trained(trial, blind)
-        values = {"diverged": False, **{key: found.values[key] for key in OF_A_TRY if key in found.values}}
+        values = {"diverged": False, **{key: found.values[key] for key in KEPT_OF_A_TRY if key in found.values}}
     except Diverged as error:
         values = {"diverged": True, "val_accuracy": None, "said": str(error)}
     return [Measured(trial.variants[0].name, values)]
 
 
 def _dataset(trial: Trial) -> Dataset:
-    """The data set at the variant's resolution, its training split cut as it asks, by the trial's seed."""
+    """The data set, with the part of its training split that the variant asks for, drawn by the trial's seed."""
     from vitbench.data import load
 
     (variant,) = trial.variants
@@ -141,7 +150,7 @@ def _trained(trial: Trial, dataset: Dataset) -> Accuracy:
         torch.set_num_threads(1)
     (variant,) = trial.variants
     train = variant.train
-    if variant.data.same_steps:  # repeated within an epoch: more epochs would mean as many more validations
+    if variant.data.same_steps:  # repeat images within an epoch: more epochs would mean more validations too
         own = len(dataset.train)
         dataset = dataset.with_train(torch.arange(own).repeat(max(1, trial.images // own)))
         batch = train.batch_size * train.accumulate
@@ -170,19 +179,18 @@ def _checkpoint(trial: Trial) -> TrainingCheckpoint | None:
 
 
 def latency(trial: Trial, on: On) -> list[Measured]:
-    return _session(trial, on)
+    return _session(trial, on, "forward")
 
 
 def train_step(trial: Trial, on: On) -> list[Measured]:
-    return _session(trial, on)
+    return _session(trial, on, "train_step")
 
 
-def _session(trial: Trial, on: On) -> list[Measured]:
+def _session(trial: Trial, on: On, mode: Mode) -> list[Measured]:
     from vitbench.measure.timing import host_load
     from vitbench.measure.timing.session import run_session
     from vitbench.stats import looks
 
-    mode: Mode = "train_step" if trial.kind == "train_step" else "forward"
     subjects, baseline = _subjects(trial, on, mode), trial.variants[0]
     settings = baseline.measure
     session = run_session(
@@ -221,7 +229,7 @@ def _session(trial: Trial, on: On) -> list[Measured]:
 
 
 def _raw(samples: Samples) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Values and samples of a record."""
+    """The values and samples of a timing's record."""
     values = {"cold_ms": samples.cold_ms, "batch_size": samples.batch_size, "loops": samples.loops}
     return values, {
         "wall": {"unit": "s", "values": samples.wall},
@@ -251,7 +259,7 @@ def throughput(trial: Trial, on: On) -> list[Measured]:
 
 
 def probe(trial: Trial, on: On) -> None:
-    """One call of the only variant in every manner in which it will be timed; turns to "forward", then "train_step"."""
+    """Calls the only variant once in each mode in which it will be timed; tells ``on`` the mode before each call."""
     import torch
 
     from vitbench.measure.timing.subject import check, place
@@ -271,7 +279,7 @@ def _model(variant: Variant) -> ModelConfig:
 
 
 def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
-    """Model and fixed input of every variant; what is being called stands on the board at any moment."""
+    """The model and fixed input of every variant; ``on`` is told the variant before each is built or called."""
     import torch
 
     from vitbench.measure.prepare import prepared
@@ -282,16 +290,16 @@ def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
         on(variant.name)
         training = mode == "train_step"
         model, images = prepared(_model(variant), variant.measure, device=trial.device, training=training)
-        subjects[variant.name] = _watched(model, images, trial.device, variant, on)
+        subjects[variant.name] = _announced(model, images, trial.device, variant, on)
     return subjects
 
 
-def _watched(model: nn.Module, images: Any, device: str, variant: Variant, on: On) -> Subject:
-    """A subject that says whose turn it is: before the first call of each placement, and before each timed one."""
+def _announced(model: nn.Module, images: Any, device: str, variant: Variant, on: On) -> Subject:
+    """A subject that tells ``on`` the variant before each placement's first call and before each timed call."""
     from vitbench.measure.timing.subject import Subject
 
-    class Watched(Subject):
+    class Announced(Subject):
         def announce(self) -> None:
             on(variant.name)
 
-    return Watched(model, images, device, variant.measure.compile)
+    return Announced(model, images, device, variant.measure.compile)

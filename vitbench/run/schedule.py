@@ -23,7 +23,7 @@ from vitbench.run.job_requests import job_of
 from vitbench.run.planning.macs import sampled_macs
 from vitbench.run.planning.plan import Plan, check_settings, make_plan
 from vitbench.run.planning.result_cache import Shelf, take_over, would_take_over
-from vitbench.run.planning.trial import KINDS, Kind, Trial
+from vitbench.run.planning.trial import Kind, Trial
 from vitbench.run.planning.trials import Survey
 from vitbench.run.progress.observer import Estimate, Observer
 from vitbench.run.signals import Interrupted, Stop
@@ -101,7 +101,7 @@ def plan(
     device: str = "cpu",
     jobs: int | None = None,
     timeout_s: float | None = None,
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] | None = None,
     import_path: Path | None = None,
     shared: Path | None = None,
     executor: Executor | None = None,
@@ -152,7 +152,7 @@ def execute(
     jobs: int | None = None,
     timeout_s: float | None = None,
     budget_s: float | None = None,
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] | None = None,
     command: str = "",
     summary: str = "",
     import_path: Path | None = None,
@@ -174,7 +174,7 @@ def execute(
         jobs: accuracy trials side by side; default one a core, on GPUs as many as fit.
         timeout_s: for one trial; in a session, for one variant.
         budget_s: for the run: no trial is begun later, and those that run are let finish.
-        kinds: what to measure; by default everything.
+        kinds: what to measure; by default every registered quantity.
         command: that was typed, for the report.
         summary: the ablation file's docstring, for the report.
         import_path: a folder where an external model's module is found: the ablation file's.

@@ -8,11 +8,13 @@ others need goes first. Then the tuning's tries, and accuracies under what won.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from vitbench.declare.quantities import Quantity, registered
 from vitbench.declare.variant import ROLES
 from vitbench.records.identity import now
 from vitbench.records.record import Record, Status
@@ -21,12 +23,12 @@ from vitbench.run.backlog import Backlog
 from vitbench.run.executors.gpus import modelled_bytes, peaks_of
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.protocol import Executor
-from vitbench.run.job_requests import MODELLED, job_of
+from vitbench.run.job_requests import job_of
 from vitbench.run.planning.lazy_trials import Blocks
 from vitbench.run.planning.pending import Sorted
 from vitbench.run.planning.plan import Plan, weights_of
 from vitbench.run.planning.recorded import Recorded
-from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.run.planning.trials import Trials
 from vitbench.run.progress.observer import Estimate, Observer, Progress, macs_of
 from vitbench.run.queue import Queue, in_order
@@ -89,23 +91,33 @@ class Sweep:
         Raises:
             Interrupted: between two trials, if what runs is to be stopped; what was measured is on the disk.
         """
-        trials, guess = self.plan.trials, self._estimate.guess
         try:
-            self._phase("costs", trials.of(*MODELLED), lambda: self.executor.cores)
-            self._backlog.guess_again()
-            self._phase("ceilings", trials.of("ceiling"), lambda: 1)
-            start = time.monotonic()
-            self._sessions(trials.of(*SESSIONS))
-            self.seconds["timing"] = time.monotonic() - start
-            self._phase("accuracy", in_order(trials.of("accuracy", recipe="same"), guess), self.side_by_side)
-            if self.plan.tuning is not None:
-                tries = list(trials.of("tuning"))
-                tries.sort(key=lambda t: (t.number, -guess(t)))  # so that everyone has as many
-                self._phase("tuning", tries, self.side_by_side)
-                self._phase("tuned accuracy", in_order(self._tuned(), guess), self.side_by_side)
+            for name, own in itertools.groupby(registered(), lambda quantity: quantity.phase or quantity.kind):
+                self._measure(name, list(own))
         finally:
             self.executor.cancel()
             self._checkpoints.close()
+
+    def _measure(self, name: str, quantities: list[Quantity]) -> None:
+        """Measures the quantities of one phase, which share what a trial is and whether it needs the machine alone."""
+        trials = self.plan.trials.of(*(quantity.kind for quantity in quantities), recipe="same")
+        per, exclusive, guess = quantities[0].per, quantities[0].exclusive, self._estimate.guess
+        match per:
+            case "session":
+                start = time.monotonic()
+                self._sessions(trials)
+                self.seconds[name] = time.monotonic() - start
+            case "seed":
+                self._phase(name, in_order(trials, guess), self.side_by_side)
+            case "try":
+                if self.plan.tuning is not None:
+                    tries = sorted(trials, key=lambda t: (t.number, -guess(t)))  # so that everyone has as many
+                    self._phase(name, tries, self.side_by_side)
+                    self._phase("tuned accuracy", in_order(self._tuned(), guess), self.side_by_side)
+            case "variant" | "machine":
+                self._phase(name, trials, lambda: 1 if exclusive else self.executor.cores)
+                if not exclusive:  # they may have counted the MACs that the guesses rest on
+                    self._backlog.guess_again()
 
     def _tuned(self) -> Blocks:
         """The accuracies under the recipes that won; where they are known already, their records are used."""

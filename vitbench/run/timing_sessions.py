@@ -12,6 +12,7 @@ from vitbench.records.identity import now
 from vitbench.records.record import Record
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.protocol import Executor
+from vitbench.run.job_requests import PROBE
 from vitbench.run.merge_processes import cycles_of, joined
 from vitbench.run.planning.trial import Trial
 from vitbench.run.progress.observer import Observer
@@ -45,7 +46,7 @@ class Timing:
             while queue and len(running) < at_once and not self.over():
                 variant = queue.pop()
                 trial = dataclasses.replace(session, variants=(variant,), also=())
-                running[self.executor.submit(self.job_of(trial, "probe"))] = variant
+                running[self.executor.submit(self.job_of(trial, PROBE))] = variant
             if not running:
                 return
             for key, result in self.wait():

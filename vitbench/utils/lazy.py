@@ -23,3 +23,12 @@ def lazy(package: str, modules: Mapping[str, tuple[str, ...]]) -> tuple[Callable
         return sorted(home)
 
     return attribute, names
+
+
+def resolve(place: str) -> Any:
+    """The object that ``module:name`` names; its module is imported now.
+
+    A registry names what loads torch or pandas in this way, so that reading the registry loads neither.
+    """
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

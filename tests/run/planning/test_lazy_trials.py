@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.run import large_grid
 from tests.run.planning.test_plan import records_of
 from tests.status.test_status import left, opening, result_of, stands, write
-from vitbench.declare import discovery
+from vitbench.declare import discovery, quantities
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.tuning import Tuning
@@ -29,7 +29,7 @@ from vitbench.run.planning.lazy_trials import Blocks, block_of
 from vitbench.run.planning.macs import sampled_macs, spread
 from vitbench.run.planning.plan import make_plan
 from vitbench.run.planning.preview import show
-from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.run.planning.trials import SESSION_SIZE, Survey
 from vitbench.run.progress.observer import Estimate
 from vitbench.run.queue import Queue
@@ -66,7 +66,7 @@ def naive(ablation, survey, seeds):
         return [t for t in trials if t.only_id not in known and not known.add(t.only_id)]
 
     found = in_order(Trial(kind=k, variants=(v,), **common) for k in ("cost", "memory", "ceiling") for v in able)
-    for kind in SESSIONS:
+    for kind in quantities.kinds("session"):
         alone = in_order(Trial(kind=kind, variants=(v,), **common) for v in able)
         (first, *others), size = [t.variants[0] for t in alone], SESSION_SIZE - 1
         chunks = [others[i : i + size] for i in range(0, len(others), size)] or [[]]
@@ -171,7 +171,7 @@ def wide(count, **changes):
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 63, 64, 100])
 def test_a_session_has_32_variants_at_most_and_each_has_the_baseline(count):
     plan = planned(wide(count))
-    for kind in SESSIONS:
+    for kind in quantities.kinds("session"):
         sessions = [[v.name for v in t.variants] for t in plan.trials.of(kind)]
         assert {names[0] for names in sessions} == {"depth=2"}
         assert [name for names in sessions for name in names[1:]] == [f"depth={i}" for i in range(3, 2 + count)]

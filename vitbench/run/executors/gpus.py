@@ -18,7 +18,7 @@ from typing import Self, TypeAlias
 from vitbench.records.record import Record
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.protocol import Executor
-from vitbench.run.planning.trial import TRAINED, Trial
+from vitbench.run.planning.trial import Trial
 
 SAFETY = 1.25
 """Times what is modelled: workspaces and the allocator's rounding (``docs/memory.md``: up to 17 %)."""
@@ -70,7 +70,7 @@ def modelled_bytes(trial: Trial, peaks: Peaks) -> int:
         trial: that trains, with the teacher that it has.
         peaks: as ``peaks_of`` gives them.
     """
-    if trial.kind not in TRAINED:
+    if not trial.trained:
         return 0
     (variant,) = trial.variants
     models = [(variant.name, "training")]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from vitbench.run.planning.trial import SESSIONS, Kind, Recipe, Trial
+from vitbench.declare.quantities import find_quantity
+from vitbench.run.planning.trial import Kind, Recipe, Trial
 
 
 class _Lazy(Sequence[Trial]):
@@ -63,7 +64,7 @@ class Block(_Lazy):
     @property
     def alone(self) -> bool:
         """Whether they are timing sessions."""
-        return self.kind in SESSIONS
+        return find_quantity(self.kind).per == "session"
 
     @property
     def label(self) -> str:

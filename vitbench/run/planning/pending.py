@@ -51,7 +51,7 @@ class Sorted:
             session = recorded.session(trial)
             (left if session is None else reused).append(trial)
             for variant in able if session is not None else ():
-                self._note(trial, variant, (session or {}).get(trial.failure_id(variant), []))
+                self._note(trial, variant, (session or {}).get(trial.id(variant), []))
         self.left += [block_of(left)] if left else []
         self.reused += [block_of(reused)] if reused else []
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitbench.declare import quantities
 from vitbench.declare.ablation import Ablation, Variant
 from vitbench.declare.data import DataConfig
 from vitbench.declare.serialize import as_dict, completed, defaults
@@ -16,7 +17,7 @@ from vitbench.records.tuning_outcome import chosen
 from vitbench.run.planning.lazy_trials import Blocks, block_of
 from vitbench.run.planning.pending import Sorted
 from vitbench.run.planning.recorded import Recorded
-from vitbench.run.planning.trial import CONTROLLED, KINDS, TRAINED, Kind, Trial
+from vitbench.run.planning.trial import Kind, Trial
 from vitbench.run.planning.trials import Survey, Trials
 from vitbench.utils.errors import UserError
 from vitbench.utils.garbage_collection import without_collector
@@ -43,6 +44,7 @@ class Plan:
         copies: of records that are there, for variants of which they are true too.
         taken: what was, or would be, taken over from other results folders, in sentences.
         tuning: whose tries count for whom, as the plan record says it; None without.
+        kinds: what is measured.
         total: trials of a whole run, by kind, whether recorded or not.
         macs: of each variant per image, where they were counted (a dry run counts them).
         seconds: estimate of the wall-clock time.
@@ -59,6 +61,7 @@ class Plan:
     copies: tuple[Record, ...] = ()
     taken: tuple[str, ...] = ()
     tuning: Mapping[str, Any] | None = None
+    kinds: Sequence[Kind] = ()
     total: Mapping[str, int] = field(default_factory=dict)
     macs: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
@@ -99,7 +102,7 @@ def make_plan(
     seeds: int,
     records: Sequence[Record] = (),
     timeout_s: float | None = None,
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] | None = None,
     directory: Path | None = None,
 ) -> Plan:
     """The trials of these kinds that the records do not hold yet.
@@ -111,13 +114,14 @@ def make_plan(
         seeds: how many.
         records: of the folder.
         timeout_s: what a trial may take.
-        kinds: what to measure.
+        kinds: what to measure; by default every registered quantity.
         directory: the folder, where the models lie that other trials need.
 
     Raises:
         UserError: a baseline that is not made for the data.
     """
     check_data(ablation, survey.data)
+    kinds = quantities.kinds() if kinds is None else kinds
     every = Trials(ablation, survey, seeds)
     tuning = every.tuning() if {"accuracy", "tuning"} <= set(kinds) else None
     recorded = Recorded(records, timeout_s) if records else None
@@ -152,6 +156,7 @@ def make_plan(
         failures=tuple(found.failures.values()),
         copies=tuple(found.copies),
         tuning=tuning,
+        kinds=kinds,
         total=Blocks(whole).counts,
     )
 
@@ -159,7 +164,7 @@ def make_plan(
 def _needed(trials: Blocks) -> list[Trial]:
     """The trials whose models these need; each once, after those that are needed earlier."""
     found = dict[Trial, None]()
-    for needed in (needed for trial in trials.of(*TRAINED) for needed in trial.needs.values()):
+    for needed in (needed for trial in trials.of(*quantities.kinds("seed", "try")) for needed in trial.needs.values()):
         found.pop(needed, None)
         found[needed] = None
     return list(found)
@@ -232,4 +237,4 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def session_size(trial: Trial) -> int:
     """Records that a session gives."""
-    return sum(1 for variant in trial.variants for _ in trial.rows(variant)) + (trial.kind in CONTROLLED)
+    return sum(1 for variant in trial.variants for _ in trial.rows(variant)) + trial.quantity.control

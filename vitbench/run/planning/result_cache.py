@@ -1,7 +1,7 @@
 """What other results folders hold of what a run is to measure: it is taken over, so that nothing is measured twice.
 
 Only what stands for itself is: counts, memory and trainings, measured under what this machine measures under too
-(``likeness``); never a timing, which is joint, nor a machine's ceilings. Other folders are only read.
+(``comparability``); never a timing, which is joint, nor a machine's ceilings. Other folders are only read.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vitbench.declare.external import ExternalConfig
+from vitbench.declare.quantities import registered
 from vitbench.declare.serialize import as_dict, from_dict
-from vitbench.records.comparability import sentence, unlike
+from vitbench.records.comparability import describe, mismatches
 from vitbench.records.identity import SCHEMA, digest
 from vitbench.records.reader import ARTIFACTS, RECORDS, file_digest, read_environments
 from vitbench.records.record import DamagedError, Environment, Record
@@ -31,7 +32,6 @@ from vitbench.run.store.lock_holder import holder_of
 from vitbench.run.store.writer import Writer
 from vitbench.utils.errors import UserError
 
-KINDS: tuple[Kind, ...] = ("cost", "memory", "accuracy", "tuning")
 WORDS = {
     "cost": ("count", "counts"),
     "memory": ("memory reading", "memory readings"),
@@ -100,7 +100,7 @@ class Shelf:
         models = {model for folder in self._folders for model in folder.models}
         near = {v.name for v in plan.variants if v.model is not None and _content(v.model) in models}
         tuned = near & finished({"tuning": plan.tuning}, records)
-        for trial in plan.trials.of(*KINDS) if near else ():
+        for trial in plan.trials.of(*_reusable()) if near else ():
             if trial.variants[0].name not in (tuned if trial.recipe == "tuned" else near):
                 continue
             if trial.only_id not in self._met and (found := self._of(trial)):
@@ -172,9 +172,10 @@ class Shelf:
             raise _UnfitError(f"its environment {record.environment} is not described there as it was")
         own = self._environment
         here = dataclasses.replace(record, environment=own.hash)
-        found = unlike(record, here, {**folder.environments, own.hash: own.body}, settings=False)
+        environments = {**folder.environments, own.hash: own.body}
+        found = mismatches(trial.quantity, record, here, environments, settings=False)
         if found:
-            raise _UnfitError(sentence(found))
+            raise _UnfitError(describe(found))
         for name in record.artifacts:
             file = folder.path / ARTIFACTS / name
             if not file.is_file() or file_digest(file) != record.digests.get(name):
@@ -223,7 +224,7 @@ def _indexed(path: Path) -> tuple[dict[str, int], frozenset[Hashable], bool]:
     starts: dict[str, int] = {}
     configs: set[bytes] = set()
     at = 0
-    kinds = {kind.encode() for kind in KINDS}
+    kinds = {kind.encode() for kind in _reusable()}
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             head = HEAD.match(line)
@@ -255,4 +256,9 @@ def _content(model: Any) -> Hashable:
 
 
 def _amount(number: int, kind: Kind) -> str:
-    return f"{number} {WORDS[kind][number != 1]}"
+    return f"{number} {WORDS.get(kind, (f'{kind} measurement', f'{kind} measurements'))[number != 1]}"
+
+
+def _reusable() -> list[Kind]:
+    """Kinds that are taken over: what depends on no other variant and no machine."""
+    return [quantity.kind for quantity in registered() if quantity.reusable]

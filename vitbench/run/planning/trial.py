@@ -10,48 +10,15 @@ from typing import Any, Literal, TypeAlias
 
 from vitbench.declare.ablation import Variant
 from vitbench.declare.external import ExternalConfig
+from vitbench.declare.quantities import CONTROL, Quantity, find_quantity
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.variant import ROLES
 from vitbench.records.identity import digest, identity
 
-Kind: TypeAlias = Literal["cost", "memory", "ceiling", "latency", "train_step", "throughput", "accuracy", "tuning"]
+Kind: TypeAlias = str
+"""Of a registered quantity (``vitbench.declare.quantities``)."""
+
 Recipe: TypeAlias = Literal["same", "tuned"]
-
-ROOMS: dict[Kind, tuple[str, ...]] = {
-    "cost": ("models", "measure"),
-    "memory": ("models", "measure"),
-    "ceiling": ("measure",),
-    "latency": ("models", "measure"),
-    "train_step": ("models", "measure"),
-    "throughput": ("models", "measure"),
-    "accuracy": ("models", "data", "train"),
-    "tuning": ("models", "data", "train"),
-}
-"""Whose version numbers a kind's ids cover: a better recipe leaves the latencies standing."""
-
-SESSIONS: tuple[Kind, ...] = ("latency", "train_step", "throughput")
-"""Kinds that time all variants together, with the machine to themselves."""
-
-TRAINED: tuple[Kind, ...] = ("accuracy", "tuning")
-"""Kinds that train a model: data, recipe and seed determine them."""
-
-KINDS: tuple[Kind, ...] = ("cost", "memory", "ceiling", *SESSIONS, *TRAINED)
-"""In the order in which they are run; accuracies under tuned recipes come last."""
-
-CONTROLLED: tuple[Kind, ...] = ("latency", "train_step")
-"""Sessions in which a clone of the baseline takes part; its record is of the kind ``…_control``."""
-
-WINDOW_S, WINDOWS = 2.0, 4
-"""Throughput: seconds of back-to-back calls in a window, and windows a variant."""
-
-CEILING_WINDOWS = 6
-"""Windows of each of a machine's ceilings, or fewer: as many as a session has blocks."""
-
-MEMORY_UNDER = ("batch_size", "dtype", "threads", "channels_last", "checkpoint_activations", "resident")
-"""Measurement settings on which memory depends."""
-
-CALLED_UNDER = ("batch_size", "dtype", "threads", "compile", "channels_last")
-"""Measurement settings on which a forward call depends."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,10 +63,20 @@ class Trial:
     process: int = 0
     cycles: int | None = None
 
+    @functools.cached_property
+    def quantity(self) -> Quantity:
+        """What is measured. Pickled with the trial, since a worker may not have registered it."""
+        return find_quantity(self.kind)
+
     @property
     def alone(self) -> bool:
-        """Whether it needs the machine to itself."""
-        return self.kind in SESSIONS
+        """Whether all variants are measured together, with the machine to themselves."""
+        return self.quantity.per == "session"
+
+    @property
+    def trained(self) -> bool:
+        """Whether it trains a model."""
+        return self.quantity.trained
 
     @property
     def label(self) -> str:
@@ -107,8 +84,8 @@ class Trial:
         what = self.kind.replace("_", " ")
         if self.alone:
             return f"{what} of {len(self.variants)} variant{'s' * (len(self.variants) != 1)}"
-        if self.kind == "ceiling":
-            return f"ceilings of {self.variants[0].measure.dtype}"
+        if self.quantity.per == "machine":
+            return f"{what}s of {self.variants[0].measure.dtype}"
         parts = [what, self.variants[0].name]
         parts += ["tuned"] if self.recipe == "tuned" else []
         parts += [f"try {self.number}"] if self.number is not None else []
@@ -128,34 +105,19 @@ class Trial:
 
     def settings(self, variant: Variant) -> dict[str, Any]:
         """The settings that determine this kind's numbers, beside model, data and recipe."""
-        if self.kind == "ceiling":  # the machine's, whatever the model
-            measure, windows = variant.measure, min(CEILING_WINDOWS, variant.measure.blocks)
-            own = {"dtype": measure.dtype, "threads": measure.threads, "windows": windows}
-            return {"device": self.device, **own}
-        if isinstance(variant.model, ExternalConfig) and variant.model.source in (sources := dict(self.sources)):
-            return {**self._settings(variant), "source": sources[variant.model.source]}
-        return self._settings(variant)
-
-    def _settings(self, variant: Variant) -> dict[str, Any]:
-        measure = {key: value for key, value in as_dict(variant.measure).items() if key != "type"}
-        if self.kind == "cost":
-            return {}
-        if self.kind == "memory":
-            return {"device": self.device} | {key: measure[key] for key in MEMORY_UNDER}
-        if self.kind in TRAINED:
-            return {"device": self.device, "threads": 1}
-        if self.kind == "throughput":
-            shared = {key: measure[key] for key in (*CALLED_UNDER, "processes")}
-            return {"device": self.device, **shared, "window_s": WINDOW_S, "windows": WINDOWS}
-        return {"device": self.device, **{key: value for key, value in measure.items() if key != "resident"}}
+        settings = self.quantity.settings_of(variant.measure, self.device)
+        model, sources = variant.model, dict(self.sources)
+        if self._config(variant) is not None and isinstance(model, ExternalConfig) and model.source in sources:
+            settings["source"] = sources[model.source]
+        return settings
 
     def about(self, variant: Variant) -> dict[str, Any]:
         """The settings as a record notes them: with data and recipe where something is trained."""
         settings = self.settings(variant)
-        if self.kind not in TRAINED:
+        if not self.trained:
             return settings
         settings |= {"data": self._data(variant), "train": as_dict(variant.train)}
-        if self.kind == "accuracy":
+        if self.number is None:
             settings["recipe"] = self.recipe
         else:
             tried = {"lr": variant.train.lr, "weight_decay": variant.train.weight_decay}
@@ -164,7 +126,7 @@ class Trial:
 
     def id(self, variant: Variant, *, control: bool = False) -> str:
         """The id of a record of the variant: of the session's if there is one."""
-        kind = f"{self.kind}_control" if control else self.kind
+        kind = f"{self.kind}{CONTROL}" if control else self.kind
         return self._identity(kind, variant, self.session)
 
     @property
@@ -181,17 +143,20 @@ class Trial:
         return self._identity(self.kind, variant, None)
 
     def _identity(self, kind: str, variant: Variant, session: str | None) -> str:
-        trained = self.kind in TRAINED
         return identity(
             kind,
-            None if variant.model is None or self.kind == "ceiling" else as_dict(variant.model),
-            rooms=ROOMS[self.kind],
-            data=self._data(variant) if trained and self.data else None,
-            train=self._train(variant) if trained else None,
+            self._config(variant),
+            components=self.quantity.components,
+            data=self._data(variant) if self.trained and self.data else None,
+            train=self._train(variant) if self.trained else None,
             seed=self.seed,
             settings=self.settings(variant),
             session=session,
         )
+
+    def _config(self, variant: Variant) -> dict[str, Any] | None:
+        """The model's config, for what depends on the model."""
+        return None if variant.model is None or self.quantity.per == "machine" else as_dict(variant.model)
 
     def _data(self, variant: Variant) -> dict[str, Any]:
         name, version = self.data or ("", "")

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 from vitbench.declare.ablation import Ablation, Variant, family
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.model import ModelConfig
+from vitbench.declare.quantities import registered
 from vitbench.declare.serialize import as_dict
 from vitbench.records.identity import digest
 from vitbench.records.tuning_outcome import FIRST_SEED, Chosen, points
 from vitbench.run.planning.lazy_trials import Block
-from vitbench.run.planning.trial import SESSIONS, Kind, Recipe, Trial
+from vitbench.run.planning.trial import Kind, Recipe, Trial
 
 Group: TypeAlias = tuple[Variant, ...]
 """Variants of which one measurement is true: the first is measured."""
@@ -54,29 +55,35 @@ class Trials:
         self._models = {id(v.model): known.setdefault(_content(v.model), len(known)) for v in self.able}
 
     def measured(self, kinds: Collection[Kind]) -> Iterator[Block]:
-        """Costs, memory, ceilings, timing sessions, and accuracies under the recipe that all share, seed by seed."""
-        alone: tuple[Kind, ...] = ("cost", "memory", "ceiling")
-        for kind in (kind for kind in alone if kind in kinds):
-            yield Block(kind, "same", None, functools.partial(self._alone, kind=kind), self._measured_groups(kind))
-        for kind in (kind for kind in SESSIONS if kind in kinds):
-            sessions = list(_sessions(self._measured_groups(kind)))
-            yield Block(kind, "same", None, functools.partial(self._joint, kind=kind), sessions)
-        if "accuracy" in kinds:
-            yield from self._accuracies("same", self.able)
+        """All but the tuning and what follows it, in the order of measuring; trainings seed by seed."""
+        for quantity in registered():
+            kind = quantity.kind
+            if kind not in kinds:
+                continue
+            if quantity.per in {"variant", "machine"}:
+                make = functools.partial(self._alone, kind=kind)
+                yield Block(kind, "same", None, make, self._measured_groups(kind))
+            elif quantity.per == "session":
+                sessions = list(_sessions(self._measured_groups(kind)))
+                yield Block(kind, "same", None, functools.partial(self._joint, kind=kind), sessions)
+            elif quantity.per == "seed":
+                yield from self._seeds(kind, "same", self.able)
 
     def tuned(self, winners: Mapping[str, Chosen]) -> Iterator[Block]:
         """Accuracies of the variants that have a winner, under it."""
-        return self._accuracies("tuned", [with_winner(v, winners[v.name]) for v in self.able if v.name in winners])
+        return self._seeds(
+            "accuracy", "tuned", [with_winner(v, winners[v.name]) for v in self.able if v.name in winners]
+        )
 
     def to_tune(self, names: Collection[str]) -> Iterator[Block]:
         """Accuracies that will be run once these variants have a winner; until then they show another recipe."""
-        return self._accuracies("tuned", [v for v in self.able if v.name in names])
+        return self._seeds("accuracy", "tuned", [v for v in self.able if v.name in names])
 
-    def _accuracies(self, recipe: Recipe, variants: Sequence[Variant]) -> Iterator[Block]:
+    def _seeds(self, kind: Kind, recipe: Recipe, variants: Sequence[Variant]) -> Iterator[Block]:
         groups = _grouped(variants, map(self._trained_key, variants))
         for seed in range(self.seeds):
-            make = functools.partial(self._trained, kind="accuracy", seed=seed, needed_seed=seed, recipe=recipe)
-            yield Block("accuracy", recipe, seed, make, groups)
+            make = functools.partial(self._trained, kind=kind, seed=seed, needed_seed=seed, recipe=recipe)
+            yield Block(kind, recipe, seed, make, groups)
 
     def _measured_groups(self, kind: Kind) -> list[Group]:
         """The variants, those together whose records of this kind have one id.
@@ -85,10 +92,11 @@ class Trials:
         """
         trial = Trial(kind=kind, variants=(), **self._common)
         settings = tuple(digest(trial.settings(first)) for first in self._settings.values())
-        depends = (kind == "ceiling", *map(settings.index, settings))
+        on_model = trial.quantity.per != "machine"
+        depends = (on_model, *map(settings.index, settings))
         if depends not in self._groups:
             number = dict(zip(self._settings, settings, strict=True))
-            keys = ((None if kind == "ceiling" else self._models[id(v.model)], number[_under(v)]) for v in self.able)
+            keys = ((self._models[id(v.model)] if on_model else None, number[_under(v)]) for v in self.able)
             self._groups[depends] = _grouped(self.able, keys)
         return self._groups[depends]
 

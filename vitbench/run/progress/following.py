@@ -148,7 +148,7 @@ def _row(body: Mapping[str, Any]) -> Row:
         session=body["session"],
         size=settings.get("session_size"),
         scored=body["values"].get("val_accuracy") is not None,
-        rooms=body["code"].get("rooms", {}),
+        rooms=body["code"].get("components", {}),
         started=0.0 if started is None else started.timestamp(),
         seconds=float(body["seconds"]),
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.quantities import find_quantity
 from vitbench.records.record import Record
 from vitbench.run.planning.lazy_trials import Blocks
-from vitbench.run.planning.trial import SESSIONS, TRAINED, Kind, Trial
+from vitbench.run.planning.trial import Kind, Trial
 
 if TYPE_CHECKING:
     from vitbench.run.planning.plan import Plan
@@ -87,8 +88,6 @@ class Observers(Observer):
 STEP_S, FLOP_PER_S = 4e-3, 3e10
 """What a small model's training step costs beside its arithmetic, and how fast one core does that: a first guess."""
 
-SECONDS: Mapping[Kind, float] = {"cost": 0.3, "memory": 1.0, "ceiling": 4.0}
-THROUGHPUT_S = 9.0
 UNKNOWN_MACS = 10_000_000
 
 
@@ -125,25 +124,26 @@ class Estimate:
 
     def guess(self, trial: Trial) -> float:
         """Seconds by arithmetic alone."""
-        if trial.kind in SECONDS:
-            return SECONDS[trial.kind]
-        if trial.kind == "throughput":
-            return THROUGHPUT_S * len(trial.variants)
-        if trial.kind in TRAINED:
-            variant = trial.variants[0]
-            train, model = variant.train, variant.model
-            images = variant.images(self.num_train, 1 if model is None else model.num_classes)
-            seen = self.num_train if variant.data.same_steps else images
-            steps = train.epochs * max(1, seen // train.batch_size)
-            flops = 6 * self._macs(variant.name)
-            flops += 2 * self._macs(trial.needs["teacher"].variants[0].name) if "teacher" in trial.needs else 0
-            return steps * (STEP_S + flops * train.batch_size / FLOP_PER_S)
-        step = trial.kind == "train_step"
-        return sum(
-            _calls(v.measure)
-            * ((3 if step else 1) * (STEP_S / 4 + 2 * self._macs(v.name) * v.measure.batch_size / FLOP_PER_S))
-            for v in (trial.variants[0], *trial.variants)  # the clone of the baseline takes part
-        )
+        takes = trial.quantity.takes
+        if takes == "training":
+            return self._training(trial)
+        if isinstance(takes, str):
+            passes = {"forward": 1, "train_step": 3}[takes]
+            return sum(
+                _calls(v.measure) * (passes * (STEP_S / 4 + 2 * self._macs(v.name) * v.measure.batch_size / FLOP_PER_S))
+                for v in (trial.variants[0], *trial.variants)  # the clone of the baseline takes part
+            )
+        return takes * len(trial.variants)
+
+    def _training(self, trial: Trial) -> float:
+        variant = trial.variants[0]
+        train, model = variant.train, variant.model
+        images = variant.images(self.num_train, 1 if model is None else model.num_classes)
+        seen = self.num_train if variant.data.same_steps else images
+        steps = train.epochs * max(1, seen // train.batch_size)
+        flops = 6 * self._macs(variant.name)
+        flops += 2 * self._macs(trial.needs["teacher"].variants[0].name) if "teacher" in trial.needs else 0
+        return steps * (STEP_S + flops * train.batch_size / FLOP_PER_S)
 
     def observe(self, trial: Trial, seconds: float) -> None:
         """A trial of this run ended, having taken so long."""
@@ -165,7 +165,9 @@ class Estimate:
         for part in trials.parts:
             alike = part.kind, id(part.items)  # seeds do not differ
             if alike not in known:
-                known[alike] = len(part) * SECONDS[part.kind] if part.kind in SECONDS else sum(map(self.guess, part))
+                quantity = find_quantity(part.kind)
+                same = quantity.per in {"variant", "machine"} and isinstance(quantity.takes, float)
+                known[alike] = len(part) * quantity.takes if same else sum(map(self.guess, part))
             found[part.kind] += known[alike]
         return found
 
@@ -173,14 +175,14 @@ class Estimate:
         """Wall-clock seconds for what waits, guessed so by kind, and for what has been running for so long."""
         kinds = [(kind, seconds * self._correction(kind)) for kind, seconds in waiting.items()]
         kinds += [(trial.kind, max(0.0, self.seconds(trial) - spent)) for trial, spent in (running or {}).items()]
-        alone = sum(seconds for kind, seconds in kinds if kind in SESSIONS)
-        side_by_side = sum(seconds for kind, seconds in kinds if kind not in SESSIONS)
+        alone = sum(seconds for kind, seconds in kinds if find_quantity(kind).exclusive)
+        side_by_side = sum(seconds for kind, seconds in kinds if not find_quantity(kind).exclusive)
         return alone + side_by_side / self.jobs
 
 
 def _like(kind: Kind) -> Kind:
-    """The kind whose observed times tell of this one's: a tuning's try trains like any other."""
-    return "accuracy" if kind in TRAINED else kind
+    """The kind whose observed times correct the guesses for this one: a tuning's try trains like any other."""
+    return "accuracy" if find_quantity(kind).takes == "training" else kind
 
 
 def _calls(measure: MeasureConfig) -> int:

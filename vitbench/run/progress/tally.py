@@ -5,25 +5,16 @@ And what that says of what is running, and of the time that it will take still. 
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vitbench.declare.quantities import read_quantities
 from vitbench.records.record import FAILURES
-from vitbench.run.planning.trial import ROOMS, SESSIONS, Kind
 from vitbench.run.progress.following import TUNED, Row
-
-PHASES: tuple[tuple[str, ...], ...] = (
-    ("cost", "memory"),
-    ("ceiling",),
-    *((kind,) for kind in SESSIONS),
-    ("accuracy",),
-    ("tuning",),
-    (TUNED,),
-)
-"""Kinds in the order in which a sweep runs them; those of one phase go side by side."""
 
 ALIKE = {"accuracy": ("tuning", TUNED), "tuning": ("accuracy", TUNED), TUNED: ("accuracy", "tuning")}
 """Whose seconds speak for a kind of which nothing has ended: all of these train the same models."""
@@ -63,21 +54,35 @@ class Tally:
         self.able = [row["name"] for row in self.plan["variants"] if row["reason"] is None]
         tried = (self.plan.get("tuning") or {}).get("tried", {})
         self.tries = {i for tries in tried.values() for one in tries for i in one["ids"]}
-        rooms = self.rows[-1].rooms
+        self._quantities = read_quantities(self.plan)
+        versions = self.rows[-1].rooms
         able, seeds = set(self.able), self.plan["seeds"]
         for row in self.rows:
-            kind: Kind = "accuracy" if row.kind == TUNED else row.kind  # type: ignore[assignment]  # looked up below
-            if kind not in ROOMS or any(row.rooms.get(room) != rooms.get(room) for room in ROOMS[kind]):
+            kind = "accuracy" if row.kind == TUNED else row.kind
+            quantity = self._quantities.get(kind)
+            if quantity is None or any(row.rooms.get(name) != versions.get(name) for name in quantity.components):
                 continue
             wanted = row.id in self.tries if kind == "tuning" else row.variant in able
             if wanted and (kind != "accuracy" or (row.seed or 0) < seeds):
                 self._of[row.kind].append(row)
 
     @property
+    def _phases(self) -> list[list[str]]:
+        """Kinds in the order in which a sweep runs them; those of one phase that are no sessions go side by side."""
+        groups = itertools.groupby(
+            self._quantities.values(), lambda q: q.kind if q.per == "session" else q.phase or q.kind
+        )
+        return [*([quantity.kind for quantity in group] for _, group in groups), [TUNED]]
+
+    def _joint(self, kind: str) -> bool:
+        """Whether the kind is measured in sessions."""
+        return kind in self._quantities and self._quantities[kind].per == "session"
+
+    @property
     def kinds(self) -> list[str]:
         """Those that are planned, or recorded where the plan does not say."""
         known: Collection[str] = self._of if self.planned is None else self.planned
-        return [kind for phase in PHASES for kind in phase if kind in known]
+        return [kind for phase in self._phases for kind in phase if kind in known]
 
     def counts(self) -> tuple[Count, ...]:
         return tuple(self._count(kind) for kind in self.kinds)
@@ -85,7 +90,7 @@ class Tally:
     def _count(self, kind: str) -> Count:
         planned = None if self.planned is None else self.planned[kind]
         failed = self._failed(kind)
-        if kind in SESSIONS:
+        if self._joint(kind):
             done = self._sessions(kind, planned or 1)
             alone = self.plan["baseline"] in {row.variant for row in failed}  # the others have nothing to compare with
             ended = (planned or 1) if alone else done
@@ -103,7 +108,7 @@ class Tally:
         for row in self._of[kind]:
             if row.status in FAILURES:
                 found.setdefault(row.id, row)
-        if kind not in SESSIONS:
+        if not self._joint(kind):
             good = {row.id for row in self._of[kind] if row.ok}
             return [row for name, row in found.items() if name not in good]
         later = {row.variant: number for number, row in enumerate(self._of[kind]) if row.ok}
@@ -146,11 +151,11 @@ class Tally:
     def busy_with(self, counts: Sequence[Count]) -> str | None:
         """What a sweep with these records turns to next; None where all has ended."""
         left = {count.kind: count.left for count in counts if count.left}
-        kinds = next((kinds for phase in PHASES if (kinds := [k for k in phase if k in left])), [])
+        kinds = next((kinds for phase in self._phases if (kinds := [k for k in phase if k in left])), [])
         if not kinds:
             return None
         kind = kinds[0]
-        if kind in SESSIONS:
+        if self._joint(kind):
             if left[kind] > 1:
                 return f"{kind.replace('_', ' ')}, {left[kind]} sessions left"
             failed = {row.variant for row in self._of[kind] if row.status in FAILURES}
@@ -184,7 +189,7 @@ class Tally:
             return None, "the plan, of an older version, does not say how many trials there are"
         left = {count.kind: count.left for count in counts if count.left}
         total, running = 0.0, None
-        for phase in PHASES:
+        for phase in self._phases:
             for kind in (k for k in phase if k in left):
                 measured = next((rows for k in (kind, *ALIKE.get(kind, ())) if (rows := self._measured(k))), None)
                 if measured is None:
@@ -215,7 +220,7 @@ class Tally:
 
     def _at_once(self, kind: str, measured: Sequence[Row]) -> float:
         """How many go side by side: as the plan says, of what is trained; else as the records show."""
-        if kind in SESSIONS or kind == "ceiling":
+        if kind in self._quantities and self._quantities[kind].exclusive:
             return 1.0
         jobs: int | None = self.plan.get("jobs")
         return float(jobs) if jobs and kind in ALIKE else overlap((row.started, row.ended) for row in measured)

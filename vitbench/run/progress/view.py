@@ -128,9 +128,6 @@ def opening(plan: Plan) -> str:
     return f"{plan.name}: {', '.join(parts)}"
 
 
-MEASURING = ("costs", "ceilings", "timing", "accuracy", "tuning", "tuned accuracy")
-
-
 def spent(outcome: Outcome, *, reporting_s: float) -> str:
     """What was done, and what the time went into."""
     seconds = {**outcome.seconds, "report": reporting_s}
@@ -139,7 +136,8 @@ def spent(outcome: Outcome, *, reporting_s: float) -> str:
     done = [f"{outcome.done} trials measured", *(f"{number} {what}" for what, number in counts.items() if number)]
     parts = [f"{what} {duration(took)}" for what, took in seconds.items() if took >= 0.5]
     if outcome.done:
-        rest = 1 - sum(seconds.get(what, 0.0) for what in MEASURING) / total
+        around = {what for what in seconds if what.startswith("around ")} | {"start-up", "report"}
+        rest = 1 - sum(took for what, took in seconds.items() if what not in around) / total
         parts.append(f"{rest:.0%} neither training nor measuring")
     goes_on = "; the same command goes on" * bool(outcome.left)
     return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)}){goes_on}"

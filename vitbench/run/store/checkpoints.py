@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vitbench.records.record import Record
-from vitbench.run.planning.trial import TRAINED, Trial
+from vitbench.run.planning.trial import Trial
 
 CHECKPOINTS = "checkpoints"
 """The folder, beside the records; it is there while trials run, and as long as a checkpoint is in it."""
@@ -40,7 +40,7 @@ class Checkpoints:
 
     def file(self, trial: Trial) -> Path | None:
         """Where the trial leaves its state; None if it trains nothing, or there can be no such folder."""
-        if trial.kind not in TRAINED:
+        if not trial.trained:
             return None
         try:
             self.folder.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ class Checkpoints:
 
     def ended(self, trial: Trial, records: Iterable[Record]) -> None:
         """Removes the trial's, its records being on the disk; one that ran out of time may go on with more of it."""
-        if trial.kind in TRAINED:
+        if trial.trained:
             over = all(map(_over, records))
             _remove(file for file in self.folder.glob(f"{trial.only_id}.*") if over or file.suffix == PART)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vitbench.declare.ablation import Ablation, Claim, Variant, family
+from vitbench.declare.quantities import written_quantities
 from vitbench.declare.serialize import as_dict
 from vitbench.records.identity import digest
 from vitbench.records.record import Record
@@ -36,6 +37,7 @@ def plan_record(
         "margins": {"latency": ablation.latency_margin, "accuracy": ablation.accuracy_margin},
         "device": plan.survey.device,
         "tuning": plan.tuning,
+        **({"quantities": own} if (own := written_quantities(plan.kinds)) else {}),
         **({} if ablation.sample is None else {"sample": ablation.sample, "sample_seed": ablation.sample_seed}),
     }
     return Record(

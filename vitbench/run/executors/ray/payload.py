@@ -21,9 +21,9 @@ from vitbench.run.planning.trial import Trial
 
 
 def what_is_installed() -> str:
-    """The package, with the versions of its rooms: what the ids of records are made under."""
-    rooms = ", ".join(f"{room} {version}" for room, version in VERSIONS.items())
-    return f"vitbench {vitbench.__version__} ({rooms})"
+    """The package, with the versions of its components: what the ids of records are made under."""
+    components = ", ".join(f"{name} {version}" for name, version in VERSIONS.items())
+    return f"vitbench {vitbench.__version__} ({components})"
 
 
 @dataclass(frozen=True, kw_only=True)
