@@ -134,7 +134,7 @@ TUNING = {"lr": [2e-4, 2e-2], "weight_decay": [1e-3, 0.5], "seeds": 1, "per": "f
     ],
 )
 def test_defaults_are_pinned_because_ids_do_not_cover_them(cls, pinned, components):
-    """Whoever changes a default raises the component's number in ``VERSIONS``, and writes both here; a new option is off."""
+    """Whoever changes a default raises the component's ``VERSIONS``, and writes both here; a new option is off."""
     assert defaults(cls) == pinned
     assert {name: VERSIONS[name] for name in components} == components
 

@@ -469,8 +469,8 @@ def test_a_mistake_is_one_sentence(tmp_path, capsys, made, argv, words):
     [
         ("nonsense", "line 3 is not valid JSON"),
         ("[1]", "line 3 is JSON, but no record of vitbench"),
-        ('{"schema": 1}', "line 3 is JSON, but no record of vitbench"),
-        ('{"schema": 99}', "line 3 is of a newer vitbench (schema 99; this one reads up to 1)"),
+        ('{"schema": 2}', "line 3 is JSON, but no record of vitbench"),
+        ('{"schema": 99}', "line 3 is of a newer vitbench (schema 99; this one reads up to 2)"),
     ],
 )
 def test_a_foreign_line_is_named(tmp_path, capsys, line, words):

@@ -11,6 +11,7 @@ from tests.support.made_records import ENVIRONMENT, MIB, SETTINGS, Made, claim
 from vitbench import report, tables
 from vitbench.declare.quantities import BUILT_IN
 from vitbench.records.comparability import describe, mismatches
+from vitbench.records.reader import read
 from vitbench.records.record import Record
 from vitbench.report.__main__ import main
 from vitbench.report.claims import judge
@@ -170,11 +171,11 @@ def test_without_any_like_seed_there_is_no_difference(tmp_path):
     study = tables.read_study(tmp_path)
     (row,) = tables.comparisons(study).query("metric == 'accuracy'").to_dict("records")
     assert row["kind"] == "not_measured"
-    assert row["verdict"] == "not compared: version of the models room differs (2 against 1)"
+    assert row["verdict"] == "not compared: version of models differs (2 against 1)"
     assert np.isnan(row["value"])
     (judged,) = judge(study, tables.table(study))
     assert judged.outcome == "not resolved"
-    assert "not compared: version of the models room differs" in "".join(judged.because)
+    assert "not compared: version of models differs" in "".join(judged.because)
 
 
 def test_one_sessions_id_on_two_machines_is_two_sessions(tmp_path):
@@ -185,7 +186,7 @@ def test_one_sessions_id_on_two_machines_is_two_sessions(tmp_path):
     study = tables.read_study(tmp_path)
     assert [set(session) for session in study.sessions("latency")] == [{"a", "b"}]
     rows = [r for r in study.records if not (r.kind == "latency" and r.variant == "a")]
-    first = next(r for r in tables.study.records.read(tmp_path) if r.kind == "latency" and r.variant == "a")
+    first = next(r for r in read(tmp_path) if r.kind == "latency" and r.variant == "a")
     study = dataclasses.replace(study, records=[first, *rows])  # what copying records between folders could do
     with pytest.raises(tables.UnpairedError, match=r"host differs \(bench-2 against bench-1\)"):
         tables.paired_units(study, "latency_ms", "b", "a")

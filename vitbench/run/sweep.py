@@ -92,14 +92,14 @@ class Sweep:
             Interrupted: between two trials, if what runs is to be stopped; what was measured is on the disk.
         """
         try:
-            for name, own in itertools.groupby(registered(), lambda quantity: quantity.phase or quantity.kind):
+            for (name, *_), own in itertools.groupby(registered(), lambda q: (q.phase or q.kind, q.per, q.exclusive)):
                 self._measure(name, list(own))
         finally:
             self.executor.cancel()
             self._checkpoints.close()
 
     def _measure(self, name: str, quantities: list[Quantity]) -> None:
-        """Measures the quantities of one phase, which share what a trial is and whether it needs the machine alone."""
+        """Measures the quantities of one phase."""
         trials = self.plan.trials.of(*(quantity.kind for quantity in quantities), recipe="same")
         per, exclusive, guess = quantities[0].per, quantities[0].exclusive, self._estimate.guess
         match per:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from vitbench.declare.ablation import Ablation
-from vitbench.declare.quantities import kinds
+from vitbench.declare.quantities import find_quantity, kinds
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.run.planning.lazy_trials import Blocks, block_of
@@ -38,7 +38,7 @@ def test_jobs_share_what_goes_side_by_side():
     for kind in kinds():
         waiting = Blocks([block_of(trials(kind, 4))])
         one, two = (estimate.remaining(estimate.guesses(waiting)) for estimate in estimates)
-        assert one == pytest.approx(two if trials(kind)[0].alone else 2 * two)
+        assert one == pytest.approx(two if find_quantity(kind).exclusive else 2 * two)
 
 
 def test_a_try_is_expected_to_take_as_long_as_a_training():

@@ -126,5 +126,8 @@ class Quantity:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The declaration that ``as_dict`` wrote."""
-        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return cls(**{**lists, "columns": tuple(Column(**column) for column in values["columns"])})
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        fields["columns"] = tuple(Column(**column) for column in values["columns"])
+        return cls(**fields)

@@ -1,4 +1,4 @@
-"""What a folder holds, found by the ids that today's code gives; so that an older version's records are reused too."""
+"""The records of a folder, found by the ids of the trials that wrote them."""
 
 from __future__ import annotations
 

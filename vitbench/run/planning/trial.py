@@ -1,4 +1,4 @@
-"""A trial: what one job measures, and the ids of the records that it will give. No torch."""
+"""``Trial``: what one job measures, and the ids of the records that it will write. No torch."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from vitbench.declare.variant import ROLES
 from vitbench.records.identity import digest, identity
 
 Kind: TypeAlias = str
-"""Of a registered quantity (``vitbench.declare.quantities``)."""
+"""The kind of a registered quantity (``vitbench.declare.quantities``)."""
 
 Recipe: TypeAlias = Literal["same", "tuned"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """One job's worth of measuring.
+    """What one job measures.
 
     Attributes:
-        kind: what is measured.
-        variants: one; all that differ in what is measured, the baseline first, in a session.
-        also: variants of which the same measurement is true, each behind the name of the one that is measured.
+        kind: the kind of the measured quantity.
+        variants: the measured variant; in a session, all variants that differ in this quantity, the baseline first.
+        also: (name of a measured variant, another variant that has the same measurement).
         device: ``cpu`` or ``cuda``.
-        data: the data set's name and version; of what is trained only.
-        images: of its whole training split.
-        seed: of what is trained only.
-        recipe: whether an accuracy is under the recipe that all share, or under the variant's tuned one.
-        number: of a tuning's try; 0 is the recipe's own values.
-        needs: the trials whose models this one needs, each behind its role: ``teacher``, ``init_from``.
-        sources: of external models and checkpoints, each with its digest: whoever edits one gets new numbers.
-        save_to: where the trained model goes; set when the trial is run, as are ``weights``, the files of what it
-            needs, each behind its role.
-        checkpoint: where its training leaves its state, and finds it; set likewise.
-        checkpoint_every_s: how often; None: as ``train.checkpoint`` says.
-        process: the number of this one, where several time a session one after another.
-        cycles: of a block, as the first process took them; None: what fits the budget.
+        data: name and version of the data set, for trainings.
+        images: the number of images in its whole training split.
+        seed: of a training.
+        recipe: the recipe that all variants share, or the variant's tuned one.
+        number: of a tuning try; try 0 has the recipe's own values.
+        needs: role (``teacher``, ``init_from``) → the trial whose model this one needs.
+        sources: (external model or checkpoint, digest of its file), so that an edited file gets new ids.
+        save_to: the file for the trained model; set when the trial is run.
+        weights: role → the file of the model that this trial needs; set when the trial is run.
+        checkpoint: the file in which a training saves and finds its state; set when the trial is run.
+        checkpoint_every_s: seconds between two checkpoints; None for the default of ``train.checkpoint``.
+        process: the number of this process, where several time a session one after another.
+        cycles: cycles of a block, taken from the first process; None for as many as fit the budget.
     """
 
     kind: Kind
@@ -93,18 +93,18 @@ class Trial:
 
     @functools.cached_property
     def session(self) -> str | None:
-        """The id of a joint timing: a hash of the set of variants and the settings."""
+        """The id of a joint measurement: a hash of the set of variants and the settings."""
         if not self.alone:
             return None
         return session_id(self.kind, self._alone_id(self.variants[0]), [self._alone_id(v) for v in self.variants])
 
     def rows(self, variant: Variant) -> Iterator[Variant]:
-        """The variants that a measurement of this one speaks for: itself first."""
+        """The variants that have the same measurement as this one, which comes first."""
         yield variant
         yield from (other for name, other in self.also if name == variant.name)
 
     def settings(self, variant: Variant) -> dict[str, Any]:
-        """The settings that determine this kind's numbers, beside model, data and recipe."""
+        """The settings that are part of the id, besides model, data and recipe."""
         settings = self.quantity.settings_of(variant.measure, self.device)
         model, sources = variant.model, dict(self.sources)
         if self._config(variant) is not None and isinstance(model, ExternalConfig) and model.source in sources:
@@ -112,7 +112,7 @@ class Trial:
         return settings
 
     def about(self, variant: Variant) -> dict[str, Any]:
-        """The settings as a record notes them: with data and recipe where something is trained."""
+        """The settings that a record stores: those of the id, and data and recipe of a training."""
         settings = self.settings(variant)
         if not self.trained:
             return settings
@@ -125,18 +125,18 @@ class Trial:
         return settings | {role: needed.only_id for role, needed in self.needs.items()}
 
     def id(self, variant: Variant, *, control: bool = False) -> str:
-        """The id of a record of the variant: of the session's if there is one."""
+        """The id of the variant's record; in a session it covers the session too."""
         kind = f"{self.kind}{CONTROL}" if control else self.kind
         return self._identity(kind, variant, self.session)
 
     @property
     def only_id(self) -> str:
-        """The id of the record of a trial that has one variant."""
+        """The id of the record of a trial with one variant."""
         (variant,) = self.variants
         return self.id(variant)
 
     def failure_id(self, variant: Variant) -> str:
-        """The id of the record that says why the variant could not be measured: of no session, since it was in none."""
+        """The id of the record that says why the variant could not be measured; it belongs to no session."""
         return self._alone_id(variant)
 
     def _alone_id(self, variant: Variant) -> str:
@@ -155,7 +155,7 @@ class Trial:
         )
 
     def _config(self, variant: Variant) -> dict[str, Any] | None:
-        """The model's config, for what depends on the model."""
+        """The model's config, if the quantity depends on the model."""
         return None if variant.model is None or self.quantity.per == "machine" else as_dict(variant.model)
 
     def _data(self, variant: Variant) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class Trial:
         return {"name": name, "version": version, **share}
 
     def _train(self, variant: Variant) -> dict[str, Any]:
-        """The recipe, with what files hold, and the trials that it needs, in the place of their names."""
+        """The recipe, in which the contents of files and the ids of needed trials replace their names."""
         contents = {name: f"file {content}" for name, content in self.sources}
         train = as_dict(variant.train)
         named = {role: contents.get(train[role], train[role]) for role in ROLES}
@@ -172,5 +172,5 @@ class Trial:
 
 
 def session_id(kind: str, baseline: str, members: list[str]) -> str:
-    """The id of a joint timing, from the ids that its members have outside it."""
+    """The id of a joint measurement, from the ids that its members have outside the session."""
     return digest({"kind": kind, "baseline": baseline, "members": sorted(set(members))})

@@ -166,8 +166,8 @@ class Estimate:
             alike = part.kind, id(part.items)  # seeds do not differ
             if alike not in known:
                 quantity = find_quantity(part.kind)
-                same = quantity.per in {"variant", "machine"} and isinstance(quantity.takes, float)
-                known[alike] = len(part) * quantity.takes if same else sum(map(self.guess, part))
+                constant = quantity.per != "session" and not isinstance(quantity.takes, str)
+                known[alike] = len(part) * self.guess(part[0]) if constant else sum(map(self.guess, part))
             found[part.kind] += known[alike]
         return found
 
