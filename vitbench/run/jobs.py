@@ -1,15 +1,13 @@
-"""The measuring functions of vitbench's own quantities, as jobs: they run in a worker, the only place with torch."""
+"""The measuring functions of counts, memory and timings, as jobs: they run in a worker, the only place with torch."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vitbench.declare.ablation import Variant
-from vitbench.declare.data import DataConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.quantities.throughput import WINDOW_S, WINDOWS
 from vitbench.run.executors.job import On
@@ -19,11 +17,8 @@ from vitbench.utils.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-    from vitbench.data.dataset import Dataset
-    from vitbench.measure.accuracy import Accuracy
     from vitbench.measure.timing.session import Samples
     from vitbench.measure.timing.subject import Mode, Subject
-    from vitbench.train.checkpoint import TrainingCheckpoint
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ def cost(trial: Trial, _on: On) -> list[Measured]:
     from vitbench.measure import count
 
     (variant,) = trial.variants
-    counts = count(_model(variant))
+    counts = count(model_of(variant))
     values = {
         "params": counts.params,
         "macs": counts.macs,
@@ -77,13 +72,13 @@ def memory(trial: Trial, _on: On) -> list[Measured]:
     measure = variant.measure
     values: dict[str, Any] = {"batch_size": measure.batch_size}
     for name, training in (("inference", False), ("training", True)):
-        model, example = modelled(_model(variant), measure, training=training)
+        model, example = modelled(model_of(variant), measure, training=training)
         found = peak(model, batch_size=measure.batch_size, training=training, example=example)
         values[name] = dataclasses.asdict(found)
         if not training:
             values["traffic"] = _traffic(model, measure.batch_size, example)
     peaks = {name: values[name]["bytes"] for name in ("inference", "training")}
-    values |= measured(_model(variant), measure, device=trial.device, modelled=peaks)
+    values |= measured(model_of(variant), measure, device=trial.device, modelled=peaks)
     return [Measured(variant.name, values)]
 
 
@@ -103,79 +98,6 @@ def ceiling(trial: Trial, _on: On) -> list[Measured]:
     (variant,) = trial.variants
     settings = trial.settings(variant)
     return [Measured(variant.name, *ceilings(**settings).record())]
-
-
-def accuracy(trial: Trial, _on: On) -> list[Measured]:
-    found = _trained(trial, _dataset(trial))
-    return [Measured(trial.variants[0].name, dict(found.values), dict(found.samples), dict(found.arrays))]
-
-
-KEPT_OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "steps", "resumed", "started_over")
-"""Values of a training that the record of a tuning try keeps."""
-
-
-def tuning(trial: Trial, _on: On) -> list[Measured]:
-    """Trains one try and judges it on the validation split; the test split is never loaded. Divergence is a result."""
-    from vitbench.train import Diverged
-
-    dataset = _dataset(trial)
-    blind = dataclasses.replace(dataset, test=dataset.val)
-    values: dict[str, Any]
-    try:
-        found = _trained(trial, blind)
-        values = {"diverged": False, **{key: found.values[key] for key in KEPT_OF_A_TRY if key in found.values}}
-    except Diverged as error:
-        values = {"diverged": True, "val_accuracy": None, "said": str(error)}
-    return [Measured(trial.variants[0].name, values)]
-
-
-def _dataset(trial: Trial) -> Dataset:
-    """The data set, with the part of its training split that the variant asks for, drawn by the trial's seed."""
-    from vitbench.data import load
-
-    (variant,) = trial.variants
-    if trial.data is None or trial.seed is None:
-        raise ValueError(f"{trial.kind} trials take data and a seed")
-    wanted = {key: getattr(variant.data, key) for key in ("fraction", "per_class", "scale")}
-    cut: dict[str, Any] = {key: value for key, value in wanted.items() if value != getattr(DataConfig, key)}
-    return load(trial.data[0], **cut, **({"seed": trial.seed} if cut else {}))
-
-
-def _trained(trial: Trial, dataset: Dataset) -> Accuracy:
-    import torch
-
-    from vitbench.measure.accuracy import measure
-
-    if trial.device == "cpu":
-        torch.set_num_threads(1)
-    (variant,) = trial.variants
-    train = variant.train
-    if variant.data.same_steps:  # repeat images within an epoch: more epochs would mean more validations too
-        own = len(dataset.train)
-        dataset = dataset.with_train(torch.arange(own).repeat(max(1, trial.images // own)))
-        batch = train.batch_size * train.accumulate
-        per_epoch, whole = (max(1, images // batch) for images in (len(dataset.train), trial.images))
-        train = dataclasses.replace(train, epochs=math.ceil(train.epochs * whole / per_epoch))
-    if (start := trial.weights.get("init_from")) is not None:
-        train = dataclasses.replace(train, init_from=str(start))
-    teacher = trial.needs.get("teacher")
-    given = {
-        "save_weights_to": trial.save_to,
-        "teacher_weights": trial.weights.get("teacher"),
-        "teacher_config": None if teacher is None else teacher.variants[0].model,
-        "checkpoint": _checkpoint(trial),
-    }
-    files: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return measure(_model(variant), train, dataset, seed=trial.seed or 0, device=trial.device, **files)
-
-
-def _checkpoint(trial: Trial) -> TrainingCheckpoint | None:
-    from vitbench.train.checkpoint import EVERY_S, TrainingCheckpoint
-
-    if trial.checkpoint is None:
-        return None
-    every_s = EVERY_S if trial.checkpoint_every_s is None else trial.checkpoint_every_s
-    return TrainingCheckpoint(trial.checkpoint, trial.only_id, every_s)
 
 
 def latency(trial: Trial, on: On) -> list[Measured]:
@@ -272,7 +194,8 @@ def probe(trial: Trial, on: On) -> None:
             check(name, place(name, subject, mode, 0))
 
 
-def _model(variant: Variant) -> ModelConfig:
+def model_of(variant: Variant) -> ModelConfig:
+    """The config of a variant that can be built."""
     if variant.model is None:
         raise ValueError(f"{variant.name} has no model: {variant.reason}")
     return variant.model
@@ -289,7 +212,7 @@ def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
     for variant in trial.variants:
         on(variant.name)
         training = mode == "train_step"
-        model, images = prepared(_model(variant), variant.measure, device=trial.device, training=training)
+        model, images = prepared(model_of(variant), variant.measure, device=trial.device, training=training)
         subjects[variant.name] = _announced(model, images, trial.device, variant, on)
     return subjects
 

@@ -17,7 +17,7 @@ def one_thread(_: MeasureConfig) -> dict[str, Any]:
 
 QUANTITY = Quantity(
     kind="accuracy",
-    measure="vitbench.run.jobs:accuracy",
+    measure="vitbench.run.training_jobs:accuracy",
     order=70,
     per="seed",
     components=("models", "data", "train"),
