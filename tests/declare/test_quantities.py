@@ -59,6 +59,9 @@ def test_an_unknown_kind_is_refused_by_name():
         ({"components": ("model",)}, "did you mean 'models'"),
         ({"settings": ("dtpye",)}, "did you mean 'dtype'"),
         ({"estimate": "window"}, "did you mean 'windows'"),
+        ({"must_match": ("hots",)}, "did you mean 'host'"),
+        ({"columns": (Column(name="x", path="value.x"),)}, "did you mean 'values'"),
+        ({"columns": (Column(name="x", path="values.x", show="procent"),)}, "did you mean 'percent'"),
     ],
 )
 def test_what_a_declaration_cannot_say_is_refused_by_name(change, words):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
 from vitbench.declare.measure import MeasureConfig
-from vitbench.declare.quantities.column import Column
+from vitbench.declare.quantities.column import Column, Format
 from vitbench.utils.errors import ConfigError, unknown
 
 Per: TypeAlias = Literal["variant", "seed", "try", "session", "machine"]
@@ -20,6 +20,7 @@ Duration: TypeAlias = Literal["training", "forward", "train_step"]
 COMPONENTS = ("models", "data", "train", "measure")
 ESTIMATES = ("scalar", "windows", "blocks", "crossed")
 SETTINGS = ("device", *(f.name for f in dataclasses.fields(MeasureConfig)))
+MUST_MATCH = ("host", "packages", "data", "train", *SETTINGS)
 CONTROL = "_control"
 """End of the kind of a record that holds the clone of the baseline in a timing session."""
 
@@ -90,8 +91,11 @@ class Quantity:
         self._check("compare", [self.compare], typing.get_args(Compare))
         self._check("component", self.components, COMPONENTS)
         self._check("setting", self.settings, SETTINGS)
+        self._check("must_match", self.must_match, MUST_MATCH)
+        self._check("show", [column.show for column in self.columns], typing.get_args(Format))
         if ":" not in self.estimate:
             self._check("estimate", [self.estimate], ESTIMATES)
+            self._check("start of a path", [c.path.partition(".")[0] for c in self.columns], ("values", "samples"))
 
     def _check(self, what: str, values: Sequence[str], known: Sequence[str]) -> None:
         for value in values:
