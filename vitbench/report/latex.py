@@ -19,7 +19,7 @@ LONG_NAME, LONG_WORDS = 28, 20
 
 def render(page: Page) -> str:
     """The tables of results, of costs, and those beside figures, each a float with caption and label."""
-    grids = [("results", page.results), ("costs", page.costs)]
+    grids = [("results", page.results), ("costs", page.costs), *page.quantities.items()]
     grids += [
         (f"{picture.name}-{number}" if number > 1 else picture.name, grid)
         for picture in page.pictures

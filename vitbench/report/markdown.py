@@ -99,6 +99,8 @@ def _lines(page: Page) -> Iterator[str]:
         body += [line for table in picture.grids for line in ("", *grid(table))]
         yield from _section(picture.title, body)
     yield from _section("Costs", grid(page.costs))
+    for table in page.quantities.values():
+        yield from _section(table.title, grid(table))
     if page.troubles:
         yield from _section("What failed or was skipped", _troubles(page))
     yield from _section("Scope", pairs(page.scope))

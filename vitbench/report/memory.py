@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vitbench.declare.quantities.memory import WAYS
 from vitbench.records.record import Record
 from vitbench.report.phrases import first
-from vitbench.tables.columns import MEASURED_MEMORY
 from vitbench.tables.study import Study
 
 WORTH_A_NOTE = 0.01
@@ -41,7 +41,7 @@ def memory_method(study: Study) -> str:
     records = study.of("memory")
     split = any("workspace" in (r.values.get("inference") or {}) for r in records)
     said = [" ".join((SPLIT if split else MODELLED).split()), *_formulas(records)]
-    for way in MEASURED_MEMORY:
+    for way in WAYS:
         said += _way(records, way)
     return " ".join(said)
 

@@ -8,7 +8,6 @@ from vitbench.records.record import Record
 from vitbench.report.energy import energy_method
 from vitbench.report.memory import memory_method
 from vitbench.report.phrases import first, span
-from vitbench.tables.frames import WINDOWS_FOR_INTERVAL
 from vitbench.tables.study import Study
 from vitbench.utils.format import si, significant
 
@@ -114,6 +113,4 @@ def throughput_note(study: Study) -> str:
         return ""
     windows = span(len(r.samples["rate"]["values"]) for r in found)
     of = f"{windows} windows of {significant(found[0].values.get('window_s', 0.0))} s"
-    if all(len(r.samples["rate"]["values"]) < WINDOWS_FOR_INTERVAL for r in found):
-        return f"Throughput: mean of {of}, no interval."
     return f"Throughput: geometric mean of {of}, in brackets its 95% interval."

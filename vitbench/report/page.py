@@ -14,6 +14,7 @@ from vitbench.report.claims import Judged, judge
 from vitbench.report.exports import files
 from vitbench.report.methods import methods
 from vitbench.report.phrases import Phrase
+from vitbench.report.quantities import sections
 from vitbench.report.section import Picture
 from vitbench.report.text_tables import Grid, comparison_grid, costs, results, seed_grid
 from vitbench.tables.columns import STATUS_WORDS
@@ -46,6 +47,7 @@ class Page:
     claims: Sequence[Judged]
     pictures: Sequence[Picture]
     costs: Grid
+    quantities: Mapping[str, Grid]
     troubles: Sequence[Trouble]
     scope: Sequence[tuple[str, str]]
     methods: Sequence[tuple[str, str]]
@@ -83,6 +85,7 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, pictures:
         claims=judge(study, every),
         pictures=pictures,
         costs=shown_variants.cut(study, costs(few, table)),
+        quantities={kind: shown_variants.cut(study, grid) for kind, grid in sections(few).items()},
         troubles=bad[: shown_variants.ROWS],
         scope=scope.scope(study),
         methods=methods(study),
