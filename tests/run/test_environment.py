@@ -50,7 +50,7 @@ def test_the_commit_is_that_of_this_tree_or_none():
     root = Path(environment.__file__).parents[2]
     head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     assert code["commit"] == (head.stdout.strip() if head.returncode == 0 and (root / ".git").exists() else None)
-    assert code["rooms"] == VERSIONS
+    assert code["components"] == VERSIONS
 
 
 def test_an_installed_package_reports_no_commit(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from tests.run.planning.test_plan import planned, records_of
+from vitbench.declare import quantities
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.data import DataConfig
 from vitbench.declare.external import ExternalConfig
@@ -19,7 +20,6 @@ from vitbench.records.identity import VERSIONS, identity
 from vitbench.records.record import Record
 from vitbench.run.planning.plan import check_settings, make_plan
 from vitbench.run.planning.reuse import group_sessions
-from vitbench.run.planning.trial import KINDS, TRAINED
 from vitbench.run.planning.trials import Preflight
 from vitbench.utils.errors import UserError
 
@@ -172,14 +172,14 @@ def test_a_configs_essence_is_what_differs_from_the_defaults(config):
 @pytest.mark.parametrize("knob", ["compile", "optimizer", "teacher"])
 def test_a_new_setting_at_its_default_changes_no_id(knob):
     before = {name: value for name, value in as_dict(TrainConfig(lr=0.1)).items() if name != knob}
-    common = {"kind": "accuracy", "config": as_dict(ViTConfig()), "rooms": ("train",), "seed": 0}
+    common = {"kind": "accuracy", "config": as_dict(ViTConfig()), "components": ("train",), "seed": 0}
     old = identity(**common, train=before)
     assert identity(**common, train=as_dict(TrainConfig(lr=0.1))) == old
     assert identity(**common, train=as_dict(TrainConfig(lr=0.1)) | {knob: "something else"}) != old
 
 
 def test_two_classes_of_config_never_share_an_id():
-    common = {"kind": "cost", "rooms": ("models",)}
+    common = {"kind": "cost", "components": ("models",)}
     assert identity(config=as_dict(ViTConfig()), **common) != identity(config=as_dict(ResNetConfig()), **common)
 
 
@@ -198,7 +198,10 @@ def test_a_setting_that_a_record_lacks_had_its_default(tmp_path):
         check_settings(dataclasses.replace(made, ablation=changed), [record], tmp_path)
 
 
-@pytest.mark.parametrize(("component", "kinds"), [("train", {"accuracy"}), ("measure", {*KINDS} - {*TRAINED})])
+@pytest.mark.parametrize(
+    ("component", "kinds"),
+    [("train", {"accuracy"}), ("measure", {*quantities.kinds("variant", "session", "machine")})],
+)
 def test_what_rests_on_a_component_whose_version_changed_is_measured_again(component, kinds, monkeypatch):
     before = {t.kind: t.id(t.variants[0]) for t in planned().trials}
     monkeypatch.setattr("vitbench.records.identity.VERSIONS", VERSIONS | {component: 99})

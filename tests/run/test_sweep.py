@@ -294,4 +294,4 @@ def test_a_record_names_its_environment(folder, sweep_of, shared):
     body = described["body"]
     assert {"host", "python", "packages", "cpu", "threads", "torch"} <= body.keys()
     assert body["torch"]["version"].startswith(body["packages"]["torch"].partition("+")[0])
-    assert {r.code["rooms"]["models"] for r in read(folder / "r", never)} == {1}
+    assert {r.code["components"]["models"] for r in read(folder / "r", never)} == {1}

@@ -27,10 +27,10 @@ from tests.support.instant_executor import (
     sweep,
 )
 from vitbench.__main__ import COMMANDS
+from vitbench.declare.quantities import kinds
 from vitbench.declare.train import TrainConfig
 from vitbench.records.reader import read
 from vitbench.run.planning.plan import make_plan
-from vitbench.run.planning.trial import SESSIONS
 from vitbench.run.progress import progress_file
 from vitbench.run.store.lock import Holder
 from vitbench.run.store.writer import Writer
@@ -270,7 +270,9 @@ def test_what_is_left_is_what_the_planner_would_still_run(ablation, size, random
             good = {record.id for record in read(folder) if record.ok}
             ended = [part for part in plan.reused.parts if not part.alone]
             expected = Counter(part.label for part in ended for trial in part if trial.only_id in good)
-            done = Counter({kind["kind"]: kind["done"] for kind in told["kinds"] if kind["kind"] not in SESSIONS})
+            done = Counter(
+                {kind["kind"]: kind["done"] for kind in told["kinds"] if kind["kind"] not in kinds("session")}
+            )
             for counts in (done, expected) if outcome.interrupted else ():
                 counts.pop("accuracy, tuned", None)
             assert +done == expected

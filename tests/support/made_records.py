@@ -71,7 +71,7 @@ class Made:
         self.rng = np.random.default_rng(7)
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         (folder / "environments.jsonl").unlink(missing_ok=True)
-        self.rooms = {"models": 1}
+        self.components = {"models": 1}
         self.on()
         self.values = {
             "question": question,
@@ -106,11 +106,11 @@ class Made:
         rest.setdefault("config", planned.get("config"))
         rest.setdefault("settings", self._settings(kind, planned.get("axes", {})))
         record = Record(
-            id=identity(kind, rest["config"], rooms=(), seed=rest.get("seed"), session=rest.get("session"),
+            id=identity(kind, rest["config"], components=(), seed=rest.get("seed"), session=rest.get("session"),
                         settings=rest["settings"]),
             ablation=self.ablation, kind=kind, variant=variant, axes=planned.get("axes", {}),
             environment=self.environment,
-            code={"vitbench": "0.1.0", "commit": "abc1234", "dirty": False, "rooms": self.rooms},
+            code={"vitbench": "0.1.0", "commit": "abc1234", "dirty": False, "components": self.components},
             started="2026-01-02T03:04:05.000+00:00", seconds=1.0, **rest,
         )  # fmt: skip
         with (self.folder / "records.jsonl").open("a") as file:

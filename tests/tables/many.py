@@ -25,7 +25,7 @@ from vitbench.declare.serialize import as_dict
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.variant import format_axes
 from vitbench.declare.vit import ViTConfig
-from vitbench.records.codec import checksum, dumps
+from vitbench.records.codec import dumps, seal
 from vitbench.records.identity import SCHEMA, digest, plain
 from vitbench.records.reader import file_digest
 from vitbench.records.record import Environment
@@ -50,7 +50,7 @@ ABOUT_DATA = {
 }  # fmt: skip
 CODE = {
     "vitbench": "0.1.0", "commit": "9a58387fef30ad718faae34b12482d2a8e70c7f0", "dirty": False,
-    "rooms": {"models": 1, "data": 1, "train": 1, "measure": 3}, "ids": 2,
+    "components": {"models": 1, "data": 1, "train": 1, "measure": 3},
 }  # fmt: skip
 
 REPORTED = """
@@ -119,10 +119,11 @@ def line(**fields: Any) -> str:
         "schema": SCHEMA, "id": "", "ablation": "", "kind": "", "variant": "", "axes": {}, "config": None,
         "settings": {}, "seed": None, "status": "ok", "reason": None, "values": {}, "samples": {}, "environment": "",
         "code": {}, "started": "2026-01-02T03:04:05.678+00:00", "seconds": 1.25, "session": None, "artifacts": [],
+        "digests": {}, "source": "",
         **fields,
     }  # fmt: skip
     body["id"] = digest([body["kind"], body["variant"], body["seed"]])
-    return dumps({**body, "checksum": checksum(body)}) + "\n"
+    return seal(body) + "\n"
 
 
 def _variants() -> Iterator[dict[str, Any]]:

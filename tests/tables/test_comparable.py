@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.made_records import ENVIRONMENT, MIB, SETTINGS, Made, claim
 from vitbench import report, tables
-from vitbench.records.comparability import sentence, unlike
+from vitbench.declare.quantities import BUILT_IN
+from vitbench.records.comparability import describe, mismatches
 from vitbench.records.reader import read
 from vitbench.records.record import Record
 from vitbench.report.__main__ import main
@@ -32,7 +33,7 @@ BODIES = {
 
 
 def record(kind, environment="here", **changes):
-    code = {"rooms": {"models": 1, "data": 1, "train": 1, "measure": 2}}
+    code = {"components": {"models": 1, "data": 1, "train": 1, "measure": 2}}
     settings = {"device": "cpu", "dtype": "float32", "batch_size": 8, "threads": 1}
     base = {"id": "x", "ablation": "p", "kind": kind, "variant": "a", "settings": settings, "code": code}
     return Record(**{**base, "environment": environment, **changes})
@@ -42,6 +43,10 @@ def record(kind, environment="here", **changes):
 # versions; accuracy: device type, dtype, versions; costs: nothing.
 EVERYTHING = {"latency", "train_step", "throughput", "memory", "accuracy", "cost"}
 TIMED = {"latency", "train_step", "throughput"}
+
+
+def unlike(first, second, environments, **options):
+    return mismatches(BUILT_IN[first.kind], first, second, environments, **options)
 
 
 @pytest.mark.parametrize("kind", sorted(EVERYTHING))
@@ -83,25 +88,25 @@ def test_the_settings_that_must_match_are_the_protocols(kind, setting, kinds):
 
 
 @pytest.mark.parametrize(
-    ("kind", "room", "apart"),
+    ("kind", "component", "apart"),
     [
         ("latency", "measure", True), ("cost", "measure", True), ("accuracy", "measure", False),
         ("accuracy", "train", True), ("latency", "train", False), ("memory", "models", True),
     ],
 )  # fmt: skip
-def test_the_method_must_match_where_the_number_rests_on_it(kind, room, apart):
-    code = {"rooms": {**record(kind).code["rooms"], room: 7}}
+def test_the_method_must_match_where_the_number_rests_on_it(kind, component, apart):
+    code = {"components": {**record(kind).code["components"], component: 7}}
     found = unlike(record(kind), record(kind, code=code), BODIES)
     assert bool(found) == apart
-    assert not apart or f"version of the {room} room differs" in sentence(found)
+    assert not apart or f"version of {component} differs" in describe(found)
 
 
 def test_counts_of_no_common_counter_and_other_placements_are_unlike():
     one, two, both = (record("cost", values={"methods": dict.fromkeys(m, 1)}) for m in ("a", "b", "ab"))
-    assert sentence(unlike(one, two, BODIES)) == "counting method differs (a against b)"
+    assert describe(unlike(one, two, BODIES)) == "counting method differs (a against b)"
     assert unlike(one, both, BODIES) == []
     own, shared = (record("latency", values={"placement": p}) for p in ("own", "shared"))
-    assert sentence(unlike(own, shared, BODIES)) == "placement differs (own against shared)"
+    assert describe(unlike(own, shared, BODIES)) == "placement differs (own against shared)"
 
 
 @given(st.sets(st.sampled_from(["host", "python", "threads", "packages", "cpu", "torch"]), min_size=1))
@@ -114,7 +119,7 @@ def test_an_environment_that_says_less_is_no_error(lacking):
 
 def test_of_many_differences_the_first_are_named():
     body = ENVIRONMENT | {"host": "z", "threads": 9, "python": "3.14", "cpu": {"model": "Z"}}
-    said = sentence(unlike(record("latency"), record("latency", "z"), {"here": ENVIRONMENT, "z": body}))
+    said = describe(unlike(record("latency"), record("latency", "z"), {"here": ENVIRONMENT, "z": body}))
     assert said.startswith("host differs (bench-1 against z), device differs (Some CPU @ 2.5 GHz against Z)")
     assert said.endswith("and 1 more")
 
@@ -153,22 +158,22 @@ def test_an_accuracy_may_come_from_another_host(tmp_path):
 def test_without_any_like_seed_there_is_no_difference(tmp_path):
     made = Made(tmp_path, PAIR, claims=[claim("b wins", "accuracy", "nobody", better="b", than="a")])
     made.accuracy("a", [0.5] * 6, curves=False)
-    made.rooms = {"models": 1, "train": 2}
+    made.components = {"models": 1, "train": 2}
     made.accuracy("b", [0.9] * 6, curves=False)
     study = tables.read_study(tmp_path)
     (row,) = tables.comparisons(study).query("metric == 'accuracy'").to_dict("records")
     assert row["verdict"].startswith("not measured") is False
-    assert row["n"] == 6  # rooms that only one names are no difference
-    made.rooms = {"models": 2}
+    assert row["n"] == 6  # components that only one names are no difference
+    made.components = {"models": 2}
     made.accuracy("b", [0.9] * 6, curves=False)
     study = tables.read_study(tmp_path)
     (row,) = tables.comparisons(study).query("metric == 'accuracy'").to_dict("records")
     assert row["kind"] == "not_measured"
-    assert row["verdict"] == "not compared: version of the models room differs (2 against 1)"
+    assert row["verdict"] == "not compared: version of models differs (2 against 1)"
     assert np.isnan(row["value"])
     (judged,) = judge(study, tables.table(study))
     assert judged.outcome == "not resolved"
-    assert "not compared: version of the models room differs" in "".join(judged.because)
+    assert "not compared: version of models differs" in "".join(judged.because)
 
 
 def test_one_sessions_id_on_two_machines_is_two_sessions(tmp_path):

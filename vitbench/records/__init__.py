@@ -1,5 +1,5 @@
-"""What was measured: one JSON object a line, appended and flushed, never rewritten. Imports neither torch nor pandas.
+"""Records of measurements: one JSON object per line, appended and flushed, never rewritten. No torch, no pandas.
 
-A results folder holds ``records.jsonl`` (the truth), ``environments.jsonl`` (each machine's description once, by hash),
-``artifacts/`` (arrays too large for a line) and, if a crash ever tore something, ``records.torn.jsonl``.
+A results folder holds ``records.jsonl`` (all results), ``environments.jsonl`` (the description of each machine, by
+hash), ``artifacts/`` (arrays too large for a line) and, after a crash that cut a line, ``records.torn.jsonl``.
 """

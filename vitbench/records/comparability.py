@@ -1,9 +1,9 @@
-"""What must be alike before two records are set against each other, and what differs where it is not. Pure.
+"""What must match before two records are compared, and what does not. Pure functions.
 
-A latency: host, device, dtype, batch, threads, versions; a modelled memory: device type, dtype, batch, versions; an
-accuracy: device type, dtype, versions; a count: none of these. All of them: the method, which is the hand-raised
-version of every room that the number rests on, the counters of a count, the placement of a timing. Reports compare by
-this rule, and runs take over by it what another results folder holds.
+What must match is declared by each quantity (``must_match``, ``components``): the host for a latency, only the versions
+of packages for an accuracy, neither for a count. The method must match too: the versions of the components that the
+number rests on, the counters of a count, the placement of a timing. Reports compare by this rule, and runs reuse the
+records of other results folders by it.
 """
 
 from __future__ import annotations
@@ -12,44 +12,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vitbench.declare.quantities import Quantity
 from vitbench.declare.serialize import completed
 from vitbench.records.record import Record
 
-ROOMS = {"accuracy": ("models", "data", "train"), "tuning": ("models", "data", "train")}
-MEASURED = ("models", "measure")
-"""Rooms whose versions a kind's numbers rest on: of what is trained, and of everything else."""
-
-SETTINGS = {
-    "accuracy": ("device", "threads", "data", "train"),
-    "memory": ("device", "dtype", "batch_size", "checkpoint_activations"),
-    "cost": (),
-}
-CALLED = (
-    "device", "dtype", "batch_size", "threads", "compile", "channels_last", "checkpoint_activations", "placement",
-)  # fmt: skip
-"""Settings that must match: by kind, and of everything that is timed. How long was measured is not among them."""
-
 NOT_RUN = ("fvcore", "scipy")
-"""Packages that take no part in a training or a timed call: the one counts, the other reads."""
+"""Packages that take no part in a training or a timed call: one counts, the other evaluates."""
 
 SHOWN = 3
 LONG = 60  # characters of a value in a sentence
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One thing that must match and does not."""
+class Mismatch:
+    """Something that must match and does not, with both values."""
 
-    what: str
+    name: str
     ours: Any
     theirs: Any
 
     def __str__(self) -> str:
-        return f"{self.what} differs ({_short(self.ours)} against {_short(self.theirs)})"
+        return f"{self.name} differs ({_short(self.ours)} against {_short(self.theirs)})"
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two settings that both name a thing differ in it: (dotted path, ours, theirs)."""
+    """(dotted path, our value, their value) for each setting that both mappings have and in which they differ."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
         for key in [k for k in ours if k in theirs]:
             yield from differences(ours[key], theirs[key], f"{path}.{key}" if path else key)
@@ -57,95 +44,99 @@ def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, A
         yield path, ours, theirs
 
 
-def unlike(
+def mismatches(
+    quantity: Quantity,
     first: Record,
     second: Record,
     environments: Mapping[str, Mapping[str, Any]],
     *,
     settings: bool = True,
     seconds: bool = False,
-) -> list[Difference]:
-    """Everything that must match between two records of one kind and does not.
+) -> list[Mismatch]:
+    """Everything that must match between two records of a quantity and does not.
 
-    A thing that only one of them names is no difference: an older version may not have noted it.
+    What only one of the two records names is no mismatch.
 
     Args:
-        first: the one.
-        second: the other, of the same kind.
+        quantity: that both records measure.
+        first: one record.
+        second: the other record.
         environments: hash → body.
-        settings: whether the settings are compared too; not those of one plan, where an axis may vary them.
-        seconds: whether it is about how long something took, whatever the kind: then the machine must match too.
+        settings: whether settings are compared. Not within one plan, where an axis may vary them.
+        seconds: whether the comparison is about time, whatever the quantity: then the host must match too.
     """
-    kind = first.kind.removesuffix("_control")
-    if not settings and _made_alike(first, second):
-        return list(_counters(first, second)) if kind == "cost" else []
-    found: list[Difference] = []
+    found: list[Mismatch] = []
     if settings:
-        names = SETTINGS.get(kind, CALLED)
+        names = set(quantity.must_match)
         ours, theirs = ({k: v for k, v in completed(r.settings).items() if k in names} for r in (first, second))
-        found += [Difference(path, mine, other) for path, mine, other in differences(ours, theirs)]
-    if kind != "cost" and first.environment != second.environment:
-        bodies = [environments.get(r.environment) for r in (first, second)]
-        if None in bodies:
-            found.append(Difference("environment", first.environment, second.environment))
-        else:
-            what = "" if seconds else kind
-            ours, theirs = (dict(_facts(what, first, body or {})) for body in bodies)
-            found += [Difference(name, ours[name], theirs[name]) for name in ours if name in theirs]
-    ours, theirs = (dict(_method(kind, r)) for r in (first, second))
-    found += [Difference(name, ours[name], theirs[name]) for name in ours if name in theirs]
-    apart = [d for d in found if d.ours != d.theirs]
-    return [*apart, *_counters(first, second)] if kind == "cost" else apart
+        found += [Mismatch(path, mine, other) for path, mine, other in differences(ours, theirs)]
+    if first.environment != second.environment:
+        found += _environment_mismatches(quantity, first, second, environments, seconds=seconds)
+    if first.code != second.code:
+        versions = ((record.code.get("components") or {}) for record in (first, second))
+        mine, other = ({name: own[name] for name in quantity.components if name in own} for own in versions)
+        found += [Mismatch(f"version of {name}", *pair) for name, *pair in differences(mine, other)]
+    placements = [record.values.get("placement") for record in (first, second)]
+    if None not in placements and placements[0] != placements[1]:
+        found.append(Mismatch("placement", *placements))
+    counters = [list(record.values.get("methods") or {}) for record in (first, second)]
+    if all(counters) and not set(counters[0]) & set(counters[1]):
+        found.append(Mismatch("counting method", *map(", ".join, counters)))
+    return found
 
 
-def _made_alike(first: Record, second: Record) -> bool:
-    """Whether machine, code and placement are the very same: of most pairs that is all there is to say."""
-    same = first.environment == second.environment and first.code == second.code
-    return same and first.values.get("placement") == second.values.get("placement")
+def _environment_mismatches(
+    quantity: Quantity,
+    first: Record,
+    second: Record,
+    environments: Mapping[str, Mapping[str, Any]],
+    *,
+    seconds: bool,
+) -> Iterator[Mismatch]:
+    """The facts about the two machines that must match and do not."""
+    host, packages = seconds or "host" in quantity.must_match, seconds or "packages" in quantity.must_match
+    if not host and not packages:
+        return
+    bodies = [environments.get(record.environment) for record in (first, second)]
+    if None in bodies:
+        yield Mismatch("environment", first.environment, second.environment)
+        return
+    ours, theirs = (
+        {**(dict(_host(record, body or {})) if host else {}), **(dict(_packages(body or {})) if packages else {})}
+        for record, body in zip((first, second), bodies, strict=True)
+    )
+    for name, mine in ours.items():
+        if name in theirs and mine != theirs[name]:
+            yield Mismatch(name, mine, theirs[name])
 
 
-def sentence(found: Sequence[Difference]) -> str:
+def describe(found: Sequence[Mismatch]) -> str:
     """What differs: ``host differs (A against B), torch differs (2.12 against 2.13)``; of many the first few."""
-    shown = [str(difference) for difference in found[:SHOWN]]
+    shown = [str(mismatch) for mismatch in found[:SHOWN]]
     more = len(found) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _facts(kind: str, record: Record, body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What of an environment must match, as (name in a sentence, value)."""
+def _host(record: Record, body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The facts about a machine that a time depends on, each with its name in a sentence."""
     torch: Mapping[str, Any] = body.get("torch") or {}
-    if kind not in {"accuracy", "tuning", "memory"}:
-        yield "host", body.get("host")
-        gpu: Mapping[str, Any] = torch.get("gpu") or {}
-        on_gpu = record.settings.get("device") == "cuda"
-        yield "device", gpu.get("name") if on_gpu else (body.get("cpu") or {}).get("model")
-        yield "threads", body.get("threads")
-        yield "instruction set", torch.get("cpu_capability")
-        for name in ("cuda", "cudnn", "cudnn_benchmark", "tf32") if on_gpu else ():
-            if name in gpu:
-                yield name, gpu[name]
-        if "attention" in torch:
-            yield "attention backend", torch["attention"]
-        yield "Python", body.get("python")
-    for package, version in (body.get("packages") or {}).items():
-        if package not in NOT_RUN:
-            yield package, version
+    gpu: Mapping[str, Any] = torch.get("gpu") or {}
+    on_gpu = record.settings.get("device") == "cuda"
+    yield "host", body.get("host")
+    yield "device", gpu.get("name") if on_gpu else (body.get("cpu") or {}).get("model")
+    yield "threads", body.get("threads")
+    yield "instruction set", torch.get("cpu_capability")
+    for name in ("cuda", "cudnn", "cudnn_benchmark", "tf32") if on_gpu else ():
+        if name in gpu:
+            yield name, gpu[name]
+    if "attention" in torch:
+        yield "attention backend", torch["attention"]
+    yield "Python", body.get("python")
 
 
-def _method(kind: str, record: Record) -> Iterator[tuple[str, Any]]:
-    rooms: Mapping[str, Any] = record.code.get("rooms") or {}
-    for room in ROOMS.get(kind, MEASURED):
-        if room in rooms:
-            yield f"version of the {room} room", rooms[room]
-    if "placement" in record.values:
-        yield "placement", record.values["placement"]
-
-
-def _counters(first: Record, second: Record) -> Iterator[Difference]:
-    """Counts by ways that have none in common."""
-    ours, theirs = (list(r.values.get("methods") or {}) for r in (first, second))
-    if ours and theirs and not set(ours) & set(theirs):
-        yield Difference("counting method", ", ".join(ours), ", ".join(theirs))
+def _packages(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The versions that a number depends on."""
+    return ((name, version) for name, version in (body.get("packages") or {}).items() if name not in NOT_RUN)
 
 
 def _short(value: Any) -> str:

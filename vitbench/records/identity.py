@@ -12,24 +12,22 @@ from typing import Any
 from vitbench.declare.serialize import essence
 from vitbench.records.codec import dumps
 
-SCHEMA = 1
+SCHEMA = 2
 VERSIONS: Mapping[str, int] = types.MappingProxyType({"models": 1, "data": 1, "train": 1, "measure": 3})
-"""Raised by hand when a room's change alters its numbers: ids change with it, and the old records are measured anew.
+"""Versions of the components. Raise one by hand when a change to that component alters its numbers.
 
-A config's changed default is such a change, since ids do not cover what is at its default.
+The ids of its measurements then change, and everything is measured again. A changed default of a config is such a
+change, because ids leave out settings that have their default.
 """
-
-IDS = 2
-"""How ids are made, as records note it under ``code``; before it was noted, ids covered the defaults too."""
 
 
 def now() -> str:
-    """The time as records write it: UTC, ISO 8601, milliseconds."""
+    """The current time as records write it: UTC, ISO 8601, milliseconds."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON holds it: tuples and arrays as lists; NaN and infinity, which JSON has not, as null."""
+    """The value as JSON stores it: tuples and arrays become lists; NaN and infinity, which JSON lacks, become null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, str):
@@ -46,7 +44,7 @@ def plain(value: Any) -> Any:
 
 
 def digest(value: Any, length: int = 20) -> str:
-    """A hash of the content: the order of keys, tuple or list, and 4 or 4.0 make no difference."""
+    """A hash of the content. The order of keys, tuple or list, and 4 or 4.0 make no difference."""
 
     def same(item: Any) -> Any:
         if isinstance(item, dict):
@@ -62,7 +60,7 @@ def identity(
     kind: str,
     config: Mapping[str, Any] | None,
     *,
-    rooms: Iterable[str],
+    components: Iterable[str],
     data: Mapping[str, Any] | None = None,
     train: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -71,14 +69,14 @@ def identity(
 ) -> str:
     """The id of a measurement: a hash of all that determines it, and of nothing else (no commit, no variant's name).
 
-    Fields at their default take no part, so that a knob that is added, off by default, changes no id.
+    Fields that have their default are left out, so that a new option that is off by default changes no id.
 
     Args:
         kind: of the record.
         config: the model's.
-        rooms: whose hand-raised version numbers take part (``VERSIONS``).
-        data: name and version of the data set, and how much of it, where it matters.
-        train: the recipe, where it matters.
+        components: the parts of vitbench whose ``VERSIONS`` are covered.
+        data: name and version of the data set, and how much of it is used, for what is trained.
+        train: the recipe, for what is trained.
         seed: of the trial.
         settings: of the measurement: device, and fields of ``MeasureConfig`` that matter.
         session: of a joint timing.
@@ -87,7 +85,7 @@ def identity(
         {
             "kind": kind,
             "config": None if config is None else essence(config),
-            "versions": {room: VERSIONS[room] for room in rooms},
+            "versions": {name: VERSIONS[name] for name in components},
             "data": None if data is None else essence({**data, "type": "DataConfig"}),
             "train": None if train is None else essence(train),
             "seed": seed,

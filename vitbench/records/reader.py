@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vitbench.records.record import DamagedError, NewerError, Record, line_reader
+from vitbench.records.record import DamagedError, Record, line_reader
 from vitbench.utils.errors import UserError, unknown
 from vitbench.utils.garbage_collection import without_collector
 
@@ -26,23 +26,33 @@ Notice: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Scan:
+    """A records file, as far as it is whole.
+
+    Attributes:
+        records: all whole records.
+        starts: where the line of each begins, in bytes.
+        whole: bytes up to the end of the last whole record.
+        torn: the bytes after that.
+        notice: a sentence about what was left out, if anything.
+    """
+
     records: list[Record]
-    starts: list[int]  # of each of them, in bytes
-    whole: int  # bytes up to the last record that counts
-    torn: bytes  # what follows
-    notice: str | None  # about it
+    starts: list[int]
+    whole: int
+    torn: bytes
+    notice: str | None
 
 
 def scan(path: Path, *, samples: bool = True, otherwise: str = "name another folder") -> Scan:
-    """Reads the file up to what a crash may have torn: the last line, or a session that did not arrive whole.
+    """Reads the file up to what a crash may have cut: its last line, or a session of which records are missing.
 
     Args:
         path: of the file.
-        samples: whether the records keep theirs.
-        otherwise: what a user can do who wants nothing of a file with a bad line.
+        samples: whether the records keep their samples.
+        otherwise: what a user can do instead of correcting a bad line, for the error message.
 
     Raises:
-        UserError: a line in it is foreign, damaged or from a newer schema.
+        UserError: a line is no record of ours, is damaged, or has another schema.
     """
     records: list[Record] = []
     ends = [0]
@@ -53,30 +63,34 @@ def scan(path: Path, *, samples: bool = True, otherwise: str = "name another fol
             try:
                 record = Record.from_line(line, reader)
             except DamagedError as damage:
-                torn_here = not line.endswith(b"\n") or b"\0" in line  # NUL: blocks that never reached the disk
-                if torn_here and not file.read(1):
+                cut = not line.endswith(b"\n") or b"\0" in line  # NUL: blocks that never reached the disk
+                if cut and not file.read(1):
                     torn = line
                     break
-                mend = "upgrade vitbench" if isinstance(damage, NewerError) else "mend or remove that line"
-                raise UserError(
-                    f"{path}, line {number} is {damage}; nothing was changed: {mend}, or {otherwise}"
-                ) from None
+                message = f"{path}, line {number} is {damage}; nothing was changed: {damage.remedy}, or {otherwise}"
+                raise UserError(message) from None
             records.append(record)
             ends.append(ends[-1] + len(line))
     notice = f"the last line of {path} was torn by a crash and is set aside in {TORN}" if torn else None
-    session = records[-1].session if records else None
-    if session is not None:
-        members = next((i for i, r in enumerate(reversed(records)) if r.session != session), len(records))
-        size = records[-1].settings.get("session_size", members)
-        if members < size:
-            notice = f"{path} ends in {members} of {size} records of a timing session; they are set aside in {TORN}"
-            del records[len(records) - members :]
+    members, size = _last_session(records)
+    if members < size:
+        notice = f"{path} ends in {members} of {size} records of a timing session; they are set aside in {TORN}"
+        del records[len(records) - members :]
     whole = ends[len(records)]
     if whole < ends[-1]:
         with path.open("rb") as file:
             file.seek(whole)
             torn = file.read()
     return Scan(records, ends[: len(records)], whole, torn, notice)
+
+
+def _last_session(records: Sequence[Record]) -> tuple[int, int]:
+    """How many records of a session the file ends in, and how many that session has."""
+    session = records[-1].session if records else None
+    if session is None:
+        return 0, 0
+    members = next((i for i, r in enumerate(reversed(records)) if r.session != session), len(records))
+    return members, records[-1].settings.get("session_size", members)
 
 
 def warn(text: str) -> None:
@@ -88,11 +102,11 @@ def read(directory: str | Path, notice: Notice = warn, *, samples: bool = True) 
 
     Args:
         directory: the folder.
-        notice: told when a torn end was left out; by default a Python warning.
-        samples: whether the records keep theirs.
+        notice: called when a cut end is left out; by default it warns.
+        samples: whether the records keep their samples.
 
     Raises:
-        UserError: the folder has no records, or a line in it is foreign, damaged or from a newer schema.
+        UserError: the folder has no records, or a line is no record of ours, is damaged, or has another schema.
     """
     path = Path(directory) / RECORDS
     try:
@@ -117,7 +131,7 @@ def _no_records(path: Path) -> UserError:
 
 
 def read_environments(directory: str | Path) -> dict[str, dict[str, Any]]:
-    """Hash → body of every environment described in a results folder; a torn last line is left out."""
+    """Hash → body of every environment that a results folder describes; a cut last line is left out."""
     path = Path(directory) / ENVIRONMENTS
     bodies: dict[str, dict[str, Any]] = {}
     if not path.is_file():
@@ -135,7 +149,7 @@ def read_environments(directory: str | Path) -> dict[str, dict[str, Any]]:
 
 
 def file_digest(path: Path) -> str:
-    """What a record keeps of an artifact's bytes: the first 20 digits of their SHA-256."""
+    """The digest of an artifact that its record stores: the first 20 digits of the file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:20]
 

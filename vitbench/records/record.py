@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeAlias
 
-from vitbench.records.codec import Reader, checksum, dumps
+from vitbench.records.codec import LineReader, seal, sealed
 from vitbench.records.identity import SCHEMA, digest, plain
 from vitbench.utils.errors import unknown
 
@@ -18,24 +17,49 @@ Status: TypeAlias = Literal["ok", "skipped", "failed", "oom", "timeout", "diverg
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
 FAILURES: tuple[Status, ...] = ("failed", "oom", "timeout", "diverged")
 
-LATER = ("digests", "source")
-"""Fields that records of an earlier version do not have."""
-
-OWN = ("id", "values", "started", "seconds", "artifacts", "digests")
-"""Fields that hardly two records have in common; of the others, read together, equal ones are one object."""
+OWN = ("id", "values", "samples", "started", "seconds", "artifacts", "digests")
+"""Fields that two records seldom have in common. Equal values of all others are one object in records read together."""
 
 
 class DamagedError(Exception):
-    """A line that is no record of ours; the message completes "line 7 is …"."""
+    """A line that is no record of this version.
 
+    The message completes "line 7 is …"; ``remedy`` says what to do about the line.
+    """
 
-class NewerError(DamagedError):
-    """A record of a schema that is still unknown here."""
+    def __init__(self, message: str, remedy: str = "correct or remove that line") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One measurement of one variant (DESIGN, ``records.jsonl``). Holds raw samples, never a mean alone."""
+    """One measurement of one variant. It holds raw samples, never a mean alone.
+
+    Attributes:
+        schema: the version of this format.
+        id: a hash of everything that determines the measurement (``identity``).
+        ablation: the name of the ablation.
+        kind: the measured quantity; ``…_control`` for the clone of the baseline in a timing session. ``plan`` and
+            ``skip`` are no measurements.
+        variant: the variant's name.
+        axes: axis → the variant's value.
+        config: the model's config.
+        settings: what it was measured under.
+        seed: of a training.
+        status: how the trial ended.
+        reason: why it did not succeed.
+        values: what was measured, as plain JSON.
+        samples: name → ``{"unit": str, "values": nested lists}``.
+        environment: the hash of the machine's description in ``environments.jsonl``.
+        code: version, commit and the versions of the components.
+        started: when, in UTC.
+        seconds: how long it took.
+        session: the id of a joint timing.
+        artifacts: the names of its files.
+        digests: artifact → ``file_digest``.
+        source: the results folder that the record was copied from, relative to this one; empty where it was measured.
+    """
 
     schema: int = SCHEMA
     id: str
@@ -49,15 +73,15 @@ class Record:
     status: Status = "ok"
     reason: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
-    samples: dict[str, Any] = field(default_factory=dict)  # name → {"unit": str, "values": nested lists}
+    samples: dict[str, Any] = field(default_factory=dict)
     environment: str = ""
     code: dict[str, Any] = field(default_factory=dict)
     started: str = ""
     seconds: float = 0.0
     session: str | None = None
     artifacts: list[str] = field(default_factory=list)
-    digests: dict[str, str] = field(default_factory=dict)  # artifact → ``file_digest``; of none in older records
-    source: str = ""  # the folder that it was taken over from, as it stands beside this one; "": measured here
+    digests: dict[str, str] = field(default_factory=dict)
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -71,77 +95,66 @@ class Record:
     def failed(self) -> bool:
         return self.status in FAILURES
 
-    @property
-    def checksum(self) -> str:
-        return checksum(plain(_fields(self)))
-
     def line(self) -> str:
         """The record as one line of JSON, its checksum last, without the newline."""
-        body = plain(_fields(self))
-        return dumps({**body, "checksum": checksum(body)})
+        return seal({name: plain(getattr(self, name)) for name in FIELDS})
 
     @classmethod
-    def from_line(cls, line: bytes, reader: Reader | None = None) -> Self:
+    def from_line(cls, line: bytes, reader: LineReader | None = None) -> Self:
         """The record that ``line`` wrote.
 
         Args:
-            line: as ``line()`` gave it, in UTF-8.
-            reader: of records that are read together (``line_reader``): faster, and in less memory.
+            line: as ``line()`` returned it, in UTF-8.
+            reader: shared by records that are read together (``line_reader``): faster, and in less memory.
 
         Raises:
-            DamagedError: it is no record, of a newer schema, or not what was written.
+            DamagedError: it is no record, of another schema, or was changed after it was written.
         """
-        body = None if reader is None else reader.read(line)
-        if body is None or body["schema"] != SCHEMA:
-            body = _carefully(line)
-            body["samples"] = body["samples"] if reader is None else reader.kept(body["samples"])
+        fields = None if reader is None else reader.read(line)
+        if fields is None or fields["schema"] != SCHEMA:
+            fields = _checked_fields(line)
+            fields["samples"] = fields["samples"] if reader is None else reader.compact(fields["samples"])
         try:
-            return cls(**body)
+            return cls(**fields)
         except ValueError as error:
             raise DamagedError(f"no record of this vitbench: {error}") from error
 
 
-def line_reader(*, samples: bool = True) -> Reader:
-    """What ``Record.from_line`` takes to read many lines; without ``samples`` it checks them and leaves them out."""
-    return Reader([f.name for f in dataclasses.fields(Record)], LATER, OWN, samples=samples)
+FIELDS = tuple(f.name for f in dataclasses.fields(Record))
+"""In the order in which a line has them."""
 
 
-def _carefully(line: bytes) -> dict[str, Any]:
-    """The fields of a line, or what is wrong with it."""
+def line_reader(*, samples: bool = True) -> LineReader:
+    """A reader of many lines for ``Record.from_line``; without ``samples`` it checks and then drops them."""
+    return LineReader(FIELDS, OWN, samples=samples)
+
+
+def _checked_fields(line: bytes) -> dict[str, Any]:
+    """The fields of a line.
+
+    Raises:
+        DamagedError: with what is wrong with it.
+    """
     try:
-        body = json.loads(line)
+        fields = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DamagedError("not valid JSON") from error
-    if not isinstance(body, dict) or not isinstance(body.get("schema"), int):
+    if not isinstance(fields, dict) or not isinstance(fields.get("schema"), int):
         raise DamagedError("JSON, but no record of vitbench")
-    if body["schema"] > SCHEMA:
-        raise NewerError(f"of a newer vitbench (schema {body['schema']}; this one reads up to {SCHEMA})")
-    given = body.pop("checksum", None)
-    if {*body, *LATER} != _names():
+    if (schema := fields["schema"]) != SCHEMA:
+        which, remedy = ("a newer", "upgrade vitbench") if schema > SCHEMA else ("an older", "move that folder aside")
+        raise DamagedError(f"of {which} vitbench (schema {schema}; this one reads {SCHEMA})", remedy)
+    if tuple(fields) != (*FIELDS, "checksum"):
         raise DamagedError("JSON, but no record of vitbench")
-    try:
-        matches = given == checksum(body)
-    except ValueError:  # NaN or infinity, which no record of ours holds
-        matches = False
-    if not matches:
+    if sealed(line) is None:
         raise DamagedError("not what was written: its checksum does not match")
-    return body
-
-
-@functools.cache
-def _names() -> frozenset[str]:
-    return frozenset(f.name for f in dataclasses.fields(Record))
-
-
-def _fields(record: Record) -> dict[str, Any]:
-    """What a line holds: a field that came later only where it says something; older records stay as they are."""
-    found = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    return {name: value for name, value in found.items() if value or name not in LATER}
+    del fields["checksum"]
+    return fields
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What stays the same on a machine while it measures; its hash stands in every record, its body once."""
+    """What does not change on a machine while it measures. Every record names its hash; its body is stored once."""
 
     body: Mapping[str, Any]
 

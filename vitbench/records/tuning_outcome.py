@@ -1,4 +1,4 @@
-"""Tuning: the tries that everyone gets, and which of them won. No torch, no pandas: planning and reports share it."""
+"""The tries of a tuning and which of them won; used by planning and by reports. No torch, no pandas."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from vitbench.declare.tuning import Tuning
 from vitbench.records.record import Record
 
 FIRST_SEED = 1_000_000
-"""Tries are trained under seeds from here on: no try owes its place to the luck of a seed that counts."""
+"""Tries use seeds from here on, so that no try wins by the luck of a seed that the accuracies use."""
 
 STEPS = 0.7548776662466927, 0.5698402909980532
-"""Additive recurrence by the plastic number's powers (Roberts 2018): any first n points spread well."""
+"""Steps of an additive recurrence, powers of the plastic number (Roberts 2018): any first n points spread evenly."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The try that won for a variant, by mean validation accuracy; of equals the first.
+    """The try with the highest mean validation accuracy; of equal ones, the first.
 
     Attributes:
         lr: its learning rate.
         weight_decay: its weight decay.
-        number: of the try; 0 is the recipe's own values.
+        number: of the try; try 0 has the recipe's own values.
         val_accuracy: mean over the tuning's seeds, a fraction.
-        tries: how many there were.
-        failed: those among them that diverged or gave no result.
-        seconds: what all tries took, one after another.
-        of: the variant that was tried.
+        tries: the number of tries.
+        failed: how many of them diverged or gave no result.
+        seconds: the time of all tries together.
+        of: the variant that was trained in the tries.
     """
 
     lr: float
@@ -44,9 +44,9 @@ class Chosen:
 
 
 def points(tuning: Tuning, own: tuple[float, float]) -> list[tuple[float, float]]:
-    """Learning rate and weight decay of every try: ``own`` first, then log-uniform ones, the same for all.
+    """Learning rate and weight decay of every try: ``own`` first, then log-uniform ones, the same for all variants.
 
-    More tries keep the fewer: the first n points do not depend on how many follow.
+    The first n points do not depend on how many follow, so that more tries keep the earlier ones.
     """
     drawn = random.Random(0)
     start = drawn.random(), drawn.random()
@@ -60,10 +60,10 @@ def points(tuning: Tuning, own: tuple[float, float]) -> list[tuple[float, float]
 
 
 def chosen(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[str, Chosen]:
-    """The winner for every variant whose tries are all recorded, and of which at least one gave a result.
+    """Variant → winning try, for variants whose tries are all recorded and gave at least one result.
 
     Args:
-        plan: the values of the plan record; its ``tuning`` names every try's records.
+        plan: the values of the plan record; its ``tuning`` holds the ids of all tries.
         records: of the folder.
     """
     tuning = plan.get("tuning")
@@ -78,7 +78,7 @@ def chosen(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[str, Chos
 
 
 def finished(plan: Mapping[str, Any], records: Iterable[Record]) -> set[str]:
-    """The variants whose tries are all recorded, whatever came of them."""
+    """The variants whose tries are all recorded, whether they succeeded or not."""
     known = {record.id for record in records if record.kind == "tuning"}
     tuning = plan.get("tuning") or {"tried": {}, "of": {}}
     whole = {name for name, tries in tuning["tried"].items() if all(i in known for t in tries for i in t["ids"])}
@@ -106,7 +106,7 @@ def _winner(name: str, tries: list[dict[str, Any]], by_id: Mapping[str, Record])
 
 
 def _score(records: list[Record]) -> float:
-    """Mean validation accuracy; a try that failed under one seed is out."""
+    """The mean validation accuracy of a try; minus infinity where it failed under any seed."""
     found = [record.values.get("val_accuracy") if record.ok else None for record in records]
     known = [float(value) for value in found if value is not None]
     return sum(known) / len(known) if len(known) == len(records) else -math.inf

@@ -99,6 +99,8 @@ def _lines(page: Page) -> Iterator[str]:
         body += [line for table in section.tables for line in ("", *table_lines(table))]
         yield from _section(section.title, body)
     yield from _section("Costs", table_lines(page.costs))
+    for table in page.quantities.values():
+        yield from _section(table.title, table_lines(table))
     if page.failures:
         yield from _section("Failed or skipped variants", _failures(page))
     yield from _section("Scope", pairs(page.scope))

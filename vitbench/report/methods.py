@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from vitbench.records.record import Record
 from vitbench.report.elements import first, listed, plain, prose, span
 from vitbench.report.memory_differences import memory_method
-from vitbench.tables.frames import WINDOWS_FOR_INTERVAL
 from vitbench.tables.study import Study
 from vitbench.utils.format import si, significant
 
@@ -111,8 +110,6 @@ def throughput_note(study: Study) -> str:
         return ""
     windows = span(len(r.samples["rate"]["values"]) for r in found)
     of = f"{windows} windows of {significant(found[0].values.get('window_s', 0.0))} s"
-    if all(len(r.samples["rate"]["values"]) < WINDOWS_FOR_INTERVAL for r in found):
-        return f"Throughput: mean of {of}, no interval."
     return f"Throughput: geometric mean of {of}, in brackets its 95% interval."
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from vitbench.report import result_tables, scope, shown_variants
+from vitbench.report import quantities, result_tables, scope, shown_variants
 from vitbench.report.answer import answer
 from vitbench.report.caveats import caveats
 from vitbench.report.claims import Judged, judge
@@ -56,6 +56,7 @@ class Page:
     claims: Sequence[Judged]
     sections: Sequence[Section]
     costs: Table
+    quantities: Mapping[str, Table]
     failures: Sequence[Failure]
     scope: Sequence[tuple[str, str]]
     methods: Sequence[tuple[str, str]]
@@ -92,6 +93,7 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, sections:
         claims=judge(study, table),
         sections=sections,
         costs=shown_variants.cut(study, result_tables.costs(few, rows)),
+        quantities={kind: shown_variants.cut(study, found) for kind, found in quantities.tables(few).items()},
         failures=failed[: shown_variants.ROWS],
         scope=scope.scope(study),
         methods=methods(study),

@@ -20,7 +20,7 @@ LONG_NAME, LONG_WORDS = 28, 20
 
 def render(page: Page) -> str:
     """The tables of results, of costs, and of the sections, each a float with caption and label."""
-    tables = [("results", page.results), ("costs", page.costs)]
+    tables = [("results", page.results), ("costs", page.costs), *page.quantities.items()]
     tables += [
         (f"{section.name}-{number}" if number > 1 else section.name, table)
         for section in page.sections

@@ -25,7 +25,7 @@ from vitbench.run.executors.retrying import RetryingExecutor
 from vitbench.run.job_requests import job_of
 from vitbench.run.planning.macs import sampled_macs
 from vitbench.run.planning.plan import Plan, check_settings, make_plan
-from vitbench.run.planning.trial import KINDS, Kind, Trial
+from vitbench.run.planning.trial import Kind, Trial
 from vitbench.run.planning.trials import Preflight
 from vitbench.run.preflight import run_preflight
 from vitbench.run.progress.estimate import Estimate
@@ -75,7 +75,7 @@ def plan(
     device: str = "cpu",
     jobs: int | None = None,
     timeout_s: float | None = None,
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] | None = None,
     import_path: Path | None = None,
     reuse_from: Path | None = None,
     executor: Executor | None = None,
@@ -116,7 +116,7 @@ def execute(
     jobs: int | None = None,
     timeout_s: float | None = None,
     budget_s: float | None = None,
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] | None = None,
     command: str = "",
     summary: str = "",
     import_path: Path | None = None,
@@ -138,7 +138,7 @@ def execute(
         jobs: the number of trainings side by side; default: one per core, on GPUs as many as fit.
         timeout_s: the limit for a trial; in a timing session, for a variant.
         budget_s: the time after which no trial starts; running ones finish.
-        kinds: what to measure; default: everything.
+        kinds: what to measure; default: every registered quantity.
         command: the command line, for the report.
         summary: the docstring of the ablation file, for the report.
         import_path: a folder where the modules of external models are found: the one of the ablation file.

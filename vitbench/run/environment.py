@@ -16,7 +16,7 @@ import psutil
 
 import vitbench
 from vitbench.devices.host_files import read_text
-from vitbench.records.identity import IDS, VERSIONS
+from vitbench.records.identity import VERSIONS
 from vitbench.records.record import Environment
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "fvcore", "pillow", "timm", "torchvision")
@@ -73,7 +73,7 @@ def code() -> dict[str, Any]:
         commit = _run(git, "-C", str(root), "rev-parse", "HEAD") or None
         changes = _run(git, "-C", str(root), "status", "--porcelain", "--", "vitbench", "ablations")  # not the results
         dirty = bool(changes) if commit else None
-    return {"vitbench": vitbench.__version__, "commit": commit, "dirty": dirty, "rooms": dict(VERSIONS), "ids": IDS}
+    return {"vitbench": vitbench.__version__, "commit": commit, "dirty": dirty, "components": dict(VERSIONS)}
 
 
 def conditions() -> dict[str, Any]:

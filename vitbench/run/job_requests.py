@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from vitbench.run.executors.gpus import gpu_share
 from vitbench.run.executors.job import Job
-from vitbench.run.planning.trial import TRAINED, Kind, Trial
+from vitbench.run.planning.trial import Trial
 
-MODELLED: tuple[Kind, ...] = ("cost", "memory")
-"""Kinds that use neither the device nor a clock, so that they may be forked and go side by side whatever it is."""
+PROBE = "vitbench.run.jobs:probe"
+"""One call of a variant, before it is timed."""
 
 
 def job_of(
@@ -20,25 +20,26 @@ def job_of(
     memory_bytes: int = 0,
     gpu_bytes: Sequence[int] = (),
 ) -> Job:
-    """The job that a trial is; a CUDA context does not survive a fork, so those jobs are spawned.
+    """The job that measures a trial.
 
-    What is timed is alone on its machine, and so are the ceilings that it is held against; a probe is not timed.
+    A CUDA context does not survive a fork, so jobs on a GPU are spawned.
 
     Args:
         trial: to be run.
         timeout_s: for one trial, or one variant of a session.
-        function: of ``kinds``, where it is not the one for the trial's kind.
-        memory_bytes: that it is modelled to need; 0 where that is not known.
+        function: ``module:function`` to run instead of the quantity's own; such a job does not need the machine alone.
+        memory_bytes: what the model predicts that it needs; 0 where that is not known.
         gpu_bytes: memory of each GPU.
     """
-    on_card = trial.device == "cuda" and trial.kind not in MODELLED
+    quantity = trial.quantity
+    on_gpu = trial.device == "cuda" and quantity.uses_device
     return Job(
-        function=f"vitbench.run.jobs:{function or trial.kind}",
+        function=function or quantity.measure,
         payload=trial,
         timeout_s=timeout_s,
-        spawn=on_card,
-        cores=1 if trial.kind in TRAINED else trial.variants[0].measure.threads,
-        gpus=gpu_share(memory_bytes, gpu_bytes) if on_card else 0.0,
+        spawn=on_gpu,
+        cores=1 if quantity.trained else trial.variants[0].measure.threads,
+        gpus=gpu_share(memory_bytes, gpu_bytes) if on_gpu else 0.0,
         memory_bytes=memory_bytes,
-        alone=function is None and (trial.alone or trial.kind == "ceiling"),
+        alone=function is None and quantity.exclusive,
     )

@@ -1,46 +1,50 @@
-"""What a job does, one function a kind of trial. With ``surveying`` all of this room that meets torch, in a worker."""
+"""The measuring functions of counts, memory and timings, as jobs: they run in a worker, the only place with torch."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vitbench.declare.data import DataConfig
 from vitbench.declare.model import ModelConfig
+from vitbench.declare.quantities.throughput import WINDOW_S, WINDOWS
 from vitbench.declare.variant import Variant
 from vitbench.run.executors.job import On
-from vitbench.run.planning.trial import WINDOW_S, WINDOWS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from vitbench.data.dataset import Dataset
-    from vitbench.measure.accuracy import Accuracy
     from vitbench.measure.timing.session import Samples
     from vitbench.measure.timing.subject import Mode, Subject
-    from vitbench.train.checkpoint import TrainingCheckpoint
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a trial found out about one variant: the middle of a record, and arrays for its artifact."""
+    """What a trial measured of one variant.
+
+    Attributes:
+        variant: its name.
+        values: plain values, kept in the record.
+        samples: name → ``{"unit": str, "values": nested lists}``: raw samples, kept in the record.
+        arrays: name → array, kept in a file beside the records.
+        control: whether it is the baseline's clone in a timing session.
+    """
 
     variant: str
-    values: dict[str, Any]
+    values: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, Any] = field(default_factory=dict)
-    control: bool = False  # it is the baseline's clone
+    control: bool = False
 
 
 def cost(trial: Trial, _on: On) -> list[Measured]:
     from vitbench.measure import count
 
     (variant,) = trial.variants
-    counts = count(_model(variant))
+    counts = count(model_of(variant))
     values = {
         "params": counts.params,
         "macs": counts.macs,
@@ -68,18 +72,18 @@ def memory(trial: Trial, _on: On) -> list[Measured]:
     measure = variant.measure
     values: dict[str, Any] = {"batch_size": measure.batch_size}
     for name, training in (("inference", False), ("training", True)):
-        model, example = modelled(_model(variant), measure, training=training)
+        model, example = modelled(model_of(variant), measure, training=training)
         found = peak(model, batch_size=measure.batch_size, training=training, example=example)
         values[name] = dataclasses.asdict(found)
         if not training:
             values["traffic"] = _traffic(model, measure.batch_size, example)
     peaks = {name: values[name]["bytes"] for name in ("inference", "training")}
-    values |= measured(_model(variant), measure, device=trial.device, modelled=peaks)
+    values |= measured(model_of(variant), measure, device=trial.device, modelled=peaks)
     return [Measured(variant.name, values)]
 
 
 def _traffic(model: Any, batch_size: int, example: Any) -> dict[str, Any]:
-    """Bytes that a forward pass moves, or why they cannot be counted."""
+    """The bytes that a forward pass moves, or the reason why they cannot be counted."""
     from vitbench.measure.roofline.memory_traffic import traffic
 
     try:
@@ -96,93 +100,19 @@ def ceiling(trial: Trial, _on: On) -> list[Measured]:
     return [Measured(variant.name, *ceilings(**settings).record())]
 
 
-def accuracy(trial: Trial, _on: On) -> list[Measured]:
-    found = _trained(trial, _dataset(trial))
-    return [Measured(trial.variants[0].name, dict(found.values), dict(found.samples), dict(found.arrays))]
-
-
-OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "steps", "resumed", "started_over")
-"""What is kept of a tuning's try."""
-
-
-def tuning(trial: Trial, _on: On) -> list[Measured]:
-    """A try: trained as ever, judged by the validation split; it never holds the test split. Diverging is a result."""
-    from vitbench.train import Diverged
-
-    dataset = _dataset(trial)
-    blind = dataclasses.replace(dataset, test=dataset.val)
-    values: dict[str, Any]
-    try:
-        found = _trained(trial, blind)
-        values = {"diverged": False, **{key: found.values[key] for key in OF_A_TRY if key in found.values}}
-    except Diverged as error:
-        values = {"diverged": True, "val_accuracy": None, "said": str(error)}
-    return [Measured(trial.variants[0].name, values)]
-
-
-def _dataset(trial: Trial) -> Dataset:
-    """The data set at the variant's resolution, its training split cut as it asks, by the trial's seed."""
-    from vitbench.data import load
-
-    (variant,) = trial.variants
-    if trial.data is None or trial.seed is None:
-        raise ValueError(f"{trial.kind} trials take data and a seed")
-    wanted = {key: getattr(variant.data, key) for key in ("fraction", "per_class", "scale")}
-    cut: dict[str, Any] = {key: value for key, value in wanted.items() if value != getattr(DataConfig, key)}
-    return load(trial.data[0], **cut, **({"seed": trial.seed} if cut else {}))
-
-
-def _trained(trial: Trial, dataset: Dataset) -> Accuracy:
-    import torch
-
-    from vitbench.measure.accuracy import measure
-
-    if trial.device == "cpu":
-        torch.set_num_threads(1)
-    (variant,) = trial.variants
-    train = variant.train
-    if variant.data.same_steps:  # repeated within an epoch: more epochs would mean as many more validations
-        own = len(dataset.train)
-        dataset = dataset.with_train(torch.arange(own).repeat(max(1, trial.images // own)))
-        batch = train.batch_size * train.accumulate
-        per_epoch, whole = (max(1, images // batch) for images in (len(dataset.train), trial.images))
-        train = dataclasses.replace(train, epochs=math.ceil(train.epochs * whole / per_epoch))
-    if (start := trial.weights.get("init_from")) is not None:
-        train = dataclasses.replace(train, init_from=str(start))
-    teacher = trial.needs.get("teacher")
-    given = {
-        "save_weights_to": trial.save_to,
-        "teacher_weights": trial.weights.get("teacher"),
-        "teacher_config": None if teacher is None else teacher.variants[0].model,
-        "checkpoint": _checkpoint(trial),
-    }
-    files: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return measure(_model(variant), train, dataset, seed=trial.seed or 0, device=trial.device, **files)
-
-
-def _checkpoint(trial: Trial) -> TrainingCheckpoint | None:
-    from vitbench.train.checkpoint import EVERY_S, TrainingCheckpoint
-
-    if trial.checkpoint is None:
-        return None
-    every_s = EVERY_S if trial.checkpoint_every_s is None else trial.checkpoint_every_s
-    return TrainingCheckpoint(trial.checkpoint, trial.only_id, every_s)
-
-
 def latency(trial: Trial, on: On) -> list[Measured]:
-    return _session(trial, on)
+    return _session(trial, on, "forward")
 
 
 def train_step(trial: Trial, on: On) -> list[Measured]:
-    return _session(trial, on)
+    return _session(trial, on, "train_step")
 
 
-def _session(trial: Trial, on: On) -> list[Measured]:
+def _session(trial: Trial, on: On, mode: Mode) -> list[Measured]:
     from vitbench.measure.timing import host_load
     from vitbench.measure.timing.session import run_session
     from vitbench.stats import interim_looks
 
-    mode: Mode = "train_step" if trial.kind == "train_step" else "forward"
     subjects, baseline = _subjects(trial, on, mode), trial.variants[0]
     settings = baseline.measure
     session = run_session(
@@ -221,7 +151,7 @@ def _session(trial: Trial, on: On) -> list[Measured]:
 
 
 def _raw(samples: Samples) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Values and samples of a record."""
+    """The values and samples of a timing's record."""
     values = {"cold_ms": samples.cold_ms, "batch_size": samples.batch_size, "loops": samples.loops}
     return values, {
         "wall": {"unit": "s", "values": samples.wall},
@@ -251,7 +181,7 @@ def throughput(trial: Trial, on: On) -> list[Measured]:
 
 
 def probe(trial: Trial, on: On) -> None:
-    """One call of the only variant in every manner in which it will be timed; turns to "forward", then "train_step"."""
+    """Calls the only variant once in each mode in which it will be timed; tells ``on`` the mode before each call."""
     import torch
 
     from vitbench.measure.timing.subject import check, place
@@ -264,14 +194,15 @@ def probe(trial: Trial, on: On) -> None:
             check(name, place(name, subject, mode, 0))
 
 
-def _model(variant: Variant) -> ModelConfig:
+def model_of(variant: Variant) -> ModelConfig:
+    """The config of a variant that can be built."""
     if variant.model is None:
         raise ValueError(f"{variant.name} has no model: {variant.reason}")
     return variant.model
 
 
 def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
-    """Model and fixed input of every variant; what is being called stands on the board at any moment."""
+    """The model and fixed input of every variant; ``on`` is told the variant before each is built or called."""
     import torch
 
     from vitbench.measure.prepare import prepared
@@ -281,17 +212,17 @@ def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
     for variant in trial.variants:
         on(variant.name)
         training = mode == "train_step"
-        model, images = prepared(_model(variant), variant.measure, device=trial.device, training=training)
-        subjects[variant.name] = _watched(model, images, trial.device, variant, on)
+        model, images = prepared(model_of(variant), variant.measure, device=trial.device, training=training)
+        subjects[variant.name] = _announced(model, images, trial.device, variant, on)
     return subjects
 
 
-def _watched(model: nn.Module, images: Any, device: str, variant: Variant, on: On) -> Subject:
-    """A subject that says whose turn it is: before the first call of each placement, and before each timed one."""
+def _announced(model: nn.Module, images: Any, device: str, variant: Variant, on: On) -> Subject:
+    """A subject that tells ``on`` the variant before each placement's first call and before each timed call."""
     from vitbench.measure.timing.subject import Subject
 
-    class Watched(Subject):
+    class Announced(Subject):
         def announce(self) -> None:
             on(variant.name)
 
-    return Watched(model, images, device, variant.measure.compile)
+    return Announced(model, images, device, variant.measure.compile)

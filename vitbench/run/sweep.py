@@ -8,11 +8,13 @@ trials that others need run first. Last come the tuning's tries and the accuraci
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from vitbench.declare.quantities import Quantity, registered
 from vitbench.declare.variant import ROLES
 from vitbench.records.identity import now
 from vitbench.records.record import Record, Status
@@ -20,11 +22,11 @@ from vitbench.records.tuning_outcome import chosen, finished
 from vitbench.run.executors.gpus import modelled_bytes, peaks_of
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.protocol import Executor
-from vitbench.run.job_requests import MODELLED, job_of
+from vitbench.run.job_requests import job_of
 from vitbench.run.planning.lazy_trials import Blocks
 from vitbench.run.planning.plan import Plan, weights_of
 from vitbench.run.planning.reuse import RecordIndex, TrialSplit
-from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.run.planning.trials import Trials
 from vitbench.run.progress.estimate import Estimate, macs_of
 from vitbench.run.progress.observer import Observer, Progress
@@ -85,21 +87,31 @@ class Sweep:
         Raises:
             Interrupted: the running trials are to end; finished trials are on the disk.
         """
-        trials, guess = self.plan.trials, self._estimate.guess
         try:
-            self._run_phase("costs", trials.of(*MODELLED), lambda: self.executor.cores)
-            self._remaining.update_estimates()
-            self._run_phase("ceilings", trials.of("ceiling"), lambda: 1)
-            self._run_sessions(trials.of(*SESSIONS))
-            self._run_phase("accuracy", in_order(trials.of("accuracy", recipe="same"), guess), self.side_by_side)
-            if self.plan.tuning is not None:
-                tries = list(trials.of("tuning"))
-                tries.sort(key=lambda t: (t.number, -guess(t)))  # every model gets its first try before any second one
-                self._run_phase("tuning", tries, self.side_by_side)
-                self._run_phase("tuned accuracy", in_order(self._tuned(), guess), self.side_by_side)
+            for (name, *_), own in itertools.groupby(registered(), lambda q: (q.phase or q.kind, q.per, q.exclusive)):
+                self._measure(name, list(own))
         finally:
             self.executor.cancel()
             self._checkpoints.close()
+
+    def _measure(self, name: str, quantities: list[Quantity]) -> None:
+        """Measures the quantities of one phase."""
+        trials = self.plan.trials.of(*(quantity.kind for quantity in quantities), recipe="same")
+        per, exclusive, guess = quantities[0].per, quantities[0].exclusive, self._estimate.guess
+        match per:
+            case "session":
+                self._run_sessions(name, trials)
+            case "seed":
+                self._run_phase(name, in_order(trials, guess), self.side_by_side)
+            case "try":
+                if self.plan.tuning is not None:
+                    tries = sorted(trials, key=lambda t: (t.number, -guess(t)))  # first tries of all, then second ones
+                    self._run_phase(name, tries, self.side_by_side)
+                    self._run_phase("tuned accuracy", in_order(self._tuned(), guess), self.side_by_side)
+            case "variant" | "machine":
+                self._run_phase(name, trials, lambda: 1 if exclusive else self.executor.cores)
+                if not exclusive:  # they may have counted MACs, which the estimates are computed from
+                    self._remaining.update_estimates()
 
     def _tuned(self) -> Blocks:
         """The accuracy trials under the recipes that won, without the recorded ones."""
@@ -177,7 +189,7 @@ class Sweep:
             checkpoint_every_s=self._checkpoints.every_s,
         )
 
-    def _run_sessions(self, trials: Blocks) -> None:
+    def _run_sessions(self, name: str, trials: Blocks) -> None:
         phase_start = time.monotonic()
         timing = TimingSessions(
             executor=self.executor,
@@ -196,7 +208,7 @@ class Sweep:
             self._note_start(trial)
             records = timing.run(trial)
             self._note_end(trial, records, time.monotonic() - start)
-        self.seconds["timing"] = time.monotonic() - phase_start
+        self.seconds[name] = time.monotonic() - phase_start
 
     def _wait(self) -> list[tuple[int, Result]]:
         """The next jobs to end, or none if something else happened; a request to end is noticed here."""

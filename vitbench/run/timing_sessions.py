@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vitbench.declare.quantities import kinds
 from vitbench.declare.variant import Variant
 from vitbench.records.identity import now
 from vitbench.records.record import Record
 from vitbench.run.executors.job import Job, Result
 from vitbench.run.executors.protocol import Executor
-from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.job_requests import PROBE
+from vitbench.run.planning.trial import Trial
 from vitbench.run.progress.observer import Observer
 from vitbench.run.store.recorder import Recorder
 
@@ -54,13 +56,13 @@ class TimingSessions:
             while waiting and len(running) < self.probes_at_once and not self.over():
                 variant = waiting.pop()
                 trial = dataclasses.replace(session, variants=(variant,), also=())
-                running[self.executor.submit(self.job_of(trial, "probe"))] = variant
+                running[self.executor.submit(self.job_of(trial, PROBE))] = variant
             if not running:
                 return
             for key, result in self.wait():
                 variant = running.pop(key)
                 if result.status != "ok":
-                    for kind in ("train_step",) if result.on == "train_step" else SESSIONS:
+                    for kind in ("train_step",) if result.on == "train_step" else kinds("session"):
                         self._excluded[kind][variant.name] = result
 
     def run(self, trial: Trial) -> list[Record]:

@@ -1,7 +1,7 @@
-"""Which of a study's records may be subtracted, by the rule of ``likeness``, and why others may not.
+"""Which records of a study may be compared, by the rule of ``records.comparability``, and why others may not.
 
-What the ablation declares as an axis is exempt: of one plan's records the settings are the plan's or the axes', which
-``belonging`` sees to; they are compared here only where records of two plans stand side by side.
+Within one plan, settings are not compared: they are the plan's or an axis', which ``select_records`` checks. They are
+compared where records of two plans are shown side by side.
 """
 
 from __future__ import annotations
@@ -9,39 +9,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vitbench.records.comparability import sentence, unlike
+from vitbench.declare.quantities import BUILT_IN, base_kind
+from vitbench.records.comparability import describe, mismatches
 from vitbench.records.record import Record
 
 if TYPE_CHECKING:
     from vitbench.tables.study import Study
 
-TIMED = ("latency", "train_step", "throughput")
-BEHIND = {
-    **dict.fromkeys(("params", "macs", "flops", "activations"), "cost"),
-    **dict.fromkeys(("peak_memory_inference_mib", "peak_memory_training_mib"), "memory"),
-    "latency_ms": "latency",
-    "train_step_ms": "train_step",
-    "throughput_img_s": "throughput",
-}
+BEHIND = {column.name: quantity.kind for quantity in BUILT_IN.values() for column in quantity.columns}
 """Column of the table → kind of the record that it is read from."""
 
 
 def why_unlike(study: Study, first: Record, second: Record, *, seconds: bool = False) -> str:
-    """Why two records of a study are not compared, fit to stand behind "not compared"; empty where they are alike."""
+    """Why two records of a study are not compared, to follow "not compared"; empty where nothing differs."""
     ours, theirs = study.planned(first.variant), study.planned(second.variant)
     apart = (ours and ours.origin) != (theirs and theirs.origin)
-    return sentence(unlike(first, second, study.environments, settings=apart, seconds=seconds))
+    quantity = study.quantities[base_kind(first.kind)]
+    return describe(mismatches(quantity, first, second, study.environments, settings=apart, seconds=seconds))
 
 
 def why_not_subtracted(study: Study, column: str, first: str, second: str) -> str:
-    """Why two variants' cells of a column are not compared; empty where they are alike, or one of them is not there."""
+    """Why two variants' cells of a column are not compared; empty where nothing differs, or one of them is missing."""
     ours, theirs = (behind(study, BEHIND[column], name) for name in (first, second))
     return why_unlike(study, ours, theirs) if ours and theirs else ""
 
 
 def behind(study: Study, kind: str, variant: str) -> Record | None:
-    """The record that a variant's cell is read from: of a timing the one of its best session."""
-    if kind in TIMED:
+    """The record that a variant's cell is read from: of a joint timing, the one of its best session."""
+    if study.quantities[kind].per == "session":
         return next((session[variant] for session in study.sessions(kind) if variant in session), None)
     return next(reversed(study.of(kind, variant)), None)
 

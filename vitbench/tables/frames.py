@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,18 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.records.record import Record
-from vitbench.tables import roofline
-from vitbench.tables.columns import MEASURED_MEMORY, columns_for
+from vitbench.tables.columns import columns_for
+from vitbench.tables.comparable import behind
 from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
-from vitbench.tables.study import JOINT, Planned, Study, read_study
-from vitbench.tables.timing_units import absolute, blocks, noise_grade, phases
+from vitbench.tables.estimates import bounds, estimated, indexed
+from vitbench.tables.study import Planned, Study, read_study
+from vitbench.tables.timing_units import absolute, blocks, noise_grade
 from vitbench.tables.training_outcomes import trained
-from vitbench.tables.tuned import tuned_accuracies
 from vitbench.utils.format import absent
+from vitbench.utils.lazy import resolve
 
-MIB = 2**20
 MILLISECONDS = 1000.0
 BASELINE = "baseline"
-WINDOWS_FOR_INTERVAL = 3
-NOT_ITS_OWN = ("_control", "ceiling")
-"""Ends of kinds that say nothing of the variant that they stand under."""
 
 
 def load(*directories: str | Path) -> pd.DataFrame:
@@ -48,8 +45,10 @@ def table(study: Study, compared: pd.DataFrame | None = None) -> pd.DataFrame:
     frames = sources(study, comparisons(study) if compared is None else compared)
     names = [v.name for v in study.variants]
     columns = {}
-    for column in columns_for(study.plan.get("axes") or {}, tuned=bool(study.chosen)):
-        frame, _, field = column.source.partition(".")
+    for column in columns_for(
+        study.plan.get("axes") or {}, quantities=study.quantities.values(), tuned=bool(study.chosen)
+    ):
+        frame, field = column.source
         values = frames[frame]
         cells = list(values[field].reindex(names)) if field in values else [None] * len(names)
         cells = [None if absent(cell) else cell for cell in cells]
@@ -65,49 +64,12 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Frames indexed by variant, by the name that a column's ``source`` begins with."""
-    runnable = [v for v in study.variants if v.reason is None]
-    frames: dict[str, list[dict[Any, Any]]] = {
-        "plan": [_plan_row(study, v) for v in study.variants],
-        "axes": [{"name": v.name, **{axis: _cell(value) for axis, value in v.axes.items()}} for v in study.variants],
-        "cost": [{"name": r.variant, **r.values} for r in study.of("cost")],
-        "memory": [
-            {
-                "name": r.variant,
-                **{mode: r.values[mode]["bytes"] / MIB for mode in ("inference", "training") if mode in r.values},
-                **{
-                    f"{way}_{mode}": size / MIB
-                    for way in MEASURED_MEMORY
-                    for mode in ("inference", "training")
-                    if (size := (r.values.get(way) or {}).get(mode)) is not None
-                },
-            }
-            for r in study.of("memory")
-        ],
-        "latency": timings(study, "latency_ms").rename(columns={"variant": "name"}).to_dict("records"),
-        "train_step": timings(study, "train_step_ms").rename(columns={"variant": "name"}).to_dict("records"),
-        "phases": _phases(study),
-        "throughput": [
-            {"name": r.variant, **_rate(r), "energy": _joules(r)} for r in _best_sessions(study, "throughput")
-        ],
-        "accuracy": [
-            {"name": v.name, **_bounds(stats.mean_interval(list(seeds.values())), low=0.0, high=1.0)}
-            for v in runnable
-            if (seeds := seed_accuracies(study, v.name))
-        ],
-        "tuned": [
-            {"name": name, "lr": chosen.lr, "weight_decay": chosen.weight_decay, "seconds": chosen.seconds}
-            | (_bounds(stats.mean_interval(list(seeds.values())), low=0.0, high=1.0) if seeds else {})
-            for name, chosen in study.chosen.items()
-            for seeds in [tuned_accuracies(study, name)]
-        ],
-    }
-    found = {name: _indexed(rows) for name, rows in frames.items()}
-    placed = roofline.points(study, timings(study))
-    found["roofline"] = placed.rename(columns={"variant": "name"}).set_index("name")
-    for source, metric in (("latency_ratio", "latency_ms"), ("accuracy_delta", "accuracy")):
-        own = compared[compared["metric"] == metric].rename(columns={"variant": "name"})
-        found[source] = pd.concat([_indexed([{"name": study.baseline, "verdict": BASELINE}]), own.set_index("name")])
+    """The frames that a column's ``source`` names, each indexed by variant."""
+    axes = [{"name": v.name, **{axis: _cell(value) for axis, value in v.axes.items()}} for v in study.variants]
+    found = {"plan": indexed([_plan_row(study, v) for v in study.variants]), "axes": indexed(axes)}
+    for quantity in study.quantities.values():
+        frames = resolve(quantity.estimate)(study, compared) if ":" in quantity.estimate else estimated(study, quantity)
+        found |= {f"{quantity.kind} {path}": frame for path, frame in frames.items()}
     return found
 
 
@@ -190,10 +152,18 @@ def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
     Those of a session of noise grade D are withheld.
     """
     rows = [
-        {"variant": record.variant, **_bounds(absolute(record, np.quantile(blocks(record), 0.5, axis=1)), MILLISECONDS)}
-        for record in _not_withheld(study, TIMED[metric])
+        {"variant": record.variant, **bounds(_median(record), _milliseconds)}
+        for record in not_withheld(study, TIMED[metric])
     ]
     return pd.DataFrame(rows, columns=["variant", "value", "low", "high", "n"])
+
+
+def _median(record: Record) -> stats.Interval:
+    return absolute(record, np.quantile(blocks(record), 0.5, axis=1))
+
+
+def _milliseconds(seconds: float) -> float:
+    return seconds * MILLISECONDS
 
 
 def grade_of(study: Study, record: Record) -> stats.Grade:
@@ -202,55 +172,19 @@ def grade_of(study: Study, record: Record) -> stats.Grade:
     return noise_grade(study.control(record.kind, record.session), session, study.settings.get("device", "cpu"))
 
 
-# --- rows ----------------------------------------------------------------------------------------------------------
-
-
-def _best_sessions(study: Study, kind: str) -> Iterator[Record]:
-    """Each variant's record of the best session that it was in: the latest that covers all, else the latest."""
-    sessions = list(study.sessions(kind))
-    for v in study.variants:
-        session = next((s for s in sessions if v.name in s), None)
-        if session is not None:
-            yield session[v.name]
-
-
-def _not_withheld(study: Study, kind: str) -> Iterator[Record]:
-    """Those of ``_best_sessions`` whose session is not of noise grade D."""
+def not_withheld(study: Study, kind: str) -> Iterator[Record]:
+    """Each variant's record of the best session that it was in, unless that session is of noise grade D."""
     grades: dict[str | None, stats.Grade] = {}
-    for record in _best_sessions(study, kind):
+    for record in (behind(study, kind, v.name) for v in study.variants):
+        if record is None:
+            continue
         if record.session not in grades:
             grades[record.session] = grade_of(study, record)
         if grades[record.session] != "D":
             yield record
 
 
-def _phases(study: Study) -> list[dict[Any, Any]]:
-    """Forward, backward and optimiser of each training step, in ms; they add up to the whole."""
-    return [
-        {"name": record.variant}
-        | {name: absolute(record, seconds).value * MILLISECONDS for name, seconds in phases(record).items()}
-        for record in _not_withheld(study, "train_step")
-    ]
-
-
-def _rate(record: Record) -> dict[str, float]:
-    """Images per second, with the t interval of their logarithm; windows of earlier versions were too few for one."""
-    rates = np.asarray(record.samples["rate"]["values"], dtype=np.float64)
-    if len(rates) < WINDOWS_FOR_INTERVAL:
-        return {"value": stats.mean_interval(rates).value}
-    interval = absolute(record, np.log(rates))
-    return {"value": math.exp(interval.value), "low": math.exp(interval.low), "high": math.exp(interval.high)}
-
-
-def _joules(record: Record) -> float | None:
-    """Joules an image, mean over the windows of a throughput; None where they were not measured."""
-    windows = record.samples.get("energy", {}).get("values")
-    return stats.mean_interval(windows).value if windows else None
-
-
-def _indexed(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
-    frame = pd.DataFrame(list(rows))
-    return frame.set_index("name") if len(frame) else pd.DataFrame(index=pd.Index([], name="name"))
+# --- rows ----------------------------------------------------------------------------------------------------------
 
 
 def _axis(cells: list[Any]) -> pd.Series[Any]:
@@ -261,18 +195,6 @@ def _axis(cells: list[Any]) -> pd.Series[Any]:
 
 def _cell(value: Any) -> Any:
     return "x".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-
-
-def _bounds(
-    interval: stats.Interval, scale: float = 1.0, *, low: float = -math.inf, high: float = math.inf
-) -> dict[str, float]:
-    """An interval's cells, in another unit; cut off where the quantity ends, as a fraction does at 0 and 1."""
-    return {
-        "value": interval.value * scale,
-        "low": float(np.maximum(interval.low * scale, low)),
-        "high": float(np.minimum(interval.high * scale, high)),
-        "n": interval.n,
-    }
 
 
 def _plan_row(study: Study, v: Planned) -> dict[str, Any]:
@@ -292,16 +214,19 @@ def _status(study: Study, v: Planned) -> tuple[str | None, str | None]:
     """The worst of a variant's records, and all reasons; nothing where nothing was tried."""
     if v.reason is not None:
         return "skipped", v.reason
-    own = [r for r in study.about(v.name) if not r.kind.endswith(NOT_ITS_OWN)]
-    bad = [r for r in own if not r.ok and not _superseded(r, own)]
+    about = (quantity.kind for quantity in study.quantities.values() if quantity.per != "machine")
+    kinds = {"skip", *about}
+    own = [r for r in study.about(v.name) if r.kind in kinds]
+    bad = [r for r in own if not r.ok and not _superseded(study, r, own)]
     if bad:
         return bad[0].status, _reasons(bad)
     return ("ok", None) if own else (None, "not run yet")
 
 
-def _superseded(record: Record, own: Iterable[Record]) -> bool:
-    """Whether a joint measurement that failed was made good in a later session."""
-    return record.kind in JOINT and any(r.ok and r.kind == record.kind for r in own)
+def _superseded(study: Study, record: Record, own: Iterable[Record]) -> bool:
+    """Whether a joint measurement that failed succeeded in a later session."""
+    joint = record.kind in study.quantities and study.quantities[record.kind].per == "session"
+    return joint and any(r.ok and r.kind == record.kind for r in own)
 
 
 def _reasons(bad: Iterable[Record]) -> str:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vitbench.declare.quantities import Quantity, read_quantities
 from vitbench.records import reader
-from vitbench.records.comparability import Difference, differences, sentence, unlike
+from vitbench.records.comparability import Mismatch, describe, differences, mismatches
 from vitbench.records.reader import Notice
 from vitbench.records.record import Record
 from vitbench.tables.select_records import thing
 from vitbench.utils.errors import UserError
-
-KINDS = ("accuracy", "latency", "train_step", "throughput", "memory", "cost")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,21 +78,21 @@ def set_apart(first: Part, other: Part, *, mixed: bool) -> str:
             f"{first.folder} is of {first.plan.ablation!r} and {other.folder} of {other.plan.ablation!r}: "
             "only one ablation's folders merge"
         )
-    found = [Difference(*difference) for difference in differences(first.plan.settings, other.plan.settings)]
+    found = [Mismatch(*difference) for difference in differences(first.plan.settings, other.plan.settings)]
     if found and not mixed:
-        path, mine, theirs = found[0].what, found[0].ours, found[0].theirs
+        path, mine, theirs = found[0].name, found[0].ours, found[0].theirs
         raise UserError(
             f"{first.folder} and {other.folder} cannot be merged: {path} is {mine!r} in the one and {theirs!r} in the "
             "other; report them apart, run one again under the other's settings, or add --allow-mixed to see them side "
             "by side, with nothing subtracted across them"
         )
-    return sentence([*(Difference(d.what, d.theirs, d.ours) for d in found), *_unlike(first, other)])
+    return describe([*(Mismatch(m.name, m.theirs, m.ours) for m in found), *_mismatches(first, other)])
 
 
 def shadowed(first: Part, other: Part, why: str) -> str:
     """That a folder's numbers are unlike the first's, and how many of them the first one's hide."""
     known = {thing(r) for r in first.records}
-    hidden = sum(thing(r) in known for r in other.records if r.kind in KINDS)
+    hidden = sum(thing(r) in known for r in other.records if r.kind in _compared(first))
     left_out = f"; {hidden} of its measurements the first has too, and the first's stand" * bool(hidden)
     hint = " (--allow-mixed shows both side by side)"
     return f"The folders merged here are not alike: {why}{left_out}{hint}. Only what is alike is compared."
@@ -132,23 +131,29 @@ def marked(part: Part, label: str) -> Part:
     return replace(part, records=own, plan=plan, label=label)
 
 
-def _unlike(first: Part, other: Part) -> list[Difference]:
-    """What differs between a folder's records and all of the first one's of that kind, the settings aside."""
+def _compared(part: Part) -> dict[str, Quantity]:
+    """Kind → quantity of what is compared between variants: not what is measured of the machine."""
+    quantities = sorted(read_quantities(part.plan.values).values(), key=lambda quantity: -quantity.order)
+    return {quantity.kind: quantity for quantity in quantities if quantity.per not in {"machine", "try"}}
+
+
+def _mismatches(first: Part, other: Part) -> list[Mismatch]:
+    """What differs between a folder's records and all of the first one's of that kind, apart from settings."""
     environments = {**first.environments, **other.environments}
-    found: dict[str, Difference] = {}
-    for kind in KINDS:
+    found: dict[str, Mismatch] = {}
+    for kind, quantity in _compared(first).items():
         ours, theirs = (_one_of_each(kind, part) for part in (first, other))
         for one in theirs:
-            apart = [unlike(one, two, environments, settings=False) for two in ours]
+            apart = [mismatches(quantity, one, two, environments, settings=False) for two in ours]
             if all(apart):
-                found |= {d.what: d for differing in apart[:1] for d in differing if d.what not in found}
+                found |= {m.name: m for differing in apart[:1] for m in differing if m.name not in found}
     return list(found.values())
 
 
 def _one_of_each(kind: str, part: Part) -> list[Record]:
-    """A record of every environment and version of the rooms under which a kind was measured."""
+    """A record of every environment and version of the components under which a kind was measured."""
     seen: dict[str, Record] = {}
     for record in part.records:
         if record.kind == kind and record.ok:
-            seen.setdefault(f"{record.environment} {sorted((record.code.get('rooms') or {}).items())}", record)
+            seen.setdefault(f"{record.environment} {sorted((record.code.get('components') or {}).items())}", record)
     return list(seen.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vitbench.declare.quantities import base_kind, read_quantities
 from vitbench.declare.serialize import completed, essence
 from vitbench.records.comparability import differences
 from vitbench.records.record import Record
@@ -13,10 +14,9 @@ from vitbench.records.tuning_outcome import Chosen
 if TYPE_CHECKING:
     from vitbench.tables.study import Planned
 
-TRAINED_OR_COUNTED = ("accuracy", "tuning", "cost")  # kinds that the measuring settings say nothing about
 TUNED_FIELDS = ("train.lr", "train.weight_decay")
 
-ROOMS = ("data", "train", "measure", "device")
+SETTINGS = ("data", "train", "measure", "device")
 
 MISSING = object()
 
@@ -31,15 +31,19 @@ def belonging(
     object (``records.ALIKE``), and is looked at once.
     """
     planned = {v.name: v for v in reversed(variants)}
-    trained = {room: plan.settings[room] for room in ROOMS if room in plan.settings}
+    quantities = read_quantities(plan.values)
+    known = {*quantities, "skip"}
+    under = {kind for kind, quantity in quantities.items() if quantity.measured_under}
+    trained = {name: plan.settings[name] for name in SETTINGS if name in plan.settings}
     measured = {**trained, **(plan.settings.get("measure") or {})}
-    asked = {True: completed(trained), False: completed(measured)}
+    asked = {False: completed(trained), True: completed(measured)}
     apart: dict[tuple[bool, int], list[tuple[str, Any]]] = {}
     same: dict[tuple[str, int], bool] = {}
     found = []
     for record in records:
         variant = planned.get(record.variant)
-        if record.kind == "plan" or variant is None:
+        kind = base_kind(record.kind)
+        if kind not in known or variant is None:
             continue
         if record.config is not None:
             pair = record.variant, id(record.config)
@@ -47,7 +51,7 @@ def belonging(
                 same[pair] = _same_config(record.config, variant.config)
             if not same[pair]:
                 continue
-        key = record.kind in TRAINED_OR_COUNTED, id(record.settings)
+        key = kind in under, id(record.settings)
         if key not in apart:
             theirs = completed(record.settings)
             apart[key] = [(path, value) for path, _, value in differences(asked[key[0]], theirs)]

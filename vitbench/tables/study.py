@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitbench.declare.quantities import CONTROL, Quantity, read_quantities
 from vitbench.records import reader
 from vitbench.records.reader import Notice
 from vitbench.records.record import Record
@@ -21,9 +22,6 @@ from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
-
-JOINT = ("latency", "train_step", "throughput")
-"""Kinds measured together; who could not take part has a failed record outside the session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +74,11 @@ class Study:
     chosen: Mapping[str, Chosen]
     _homes: Mapping[str, Path] = field(repr=False)
     remarks: Sequence[str] = ()
+
+    @cached_property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """Kind → what was measured, in the order of measuring; the plan holds those that vitbench does not have."""
+        return read_quantities(self.plan)
 
     @property
     def baseline(self) -> str:
@@ -151,7 +154,7 @@ class Study:
 
     def control(self, kind: str, session: str | None) -> Record | None:
         """The baseline's clone of a joint timing of that kind."""
-        return next((r for r in self.of(f"{kind}_control") if r.session == session), None)
+        return next((r for r in self.of(f"{kind}{CONTROL}") if r.session == session), None)
 
     def arrays(self, record: Record) -> dict[str, np.ndarray]:
         """The arrays of a record's artifacts; those whose files are gone are left out, with a warning."""

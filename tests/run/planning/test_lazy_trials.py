@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.run import large_grid
 from tests.run.planning.test_plan import records_of
-from vitbench.declare import discovery
+from vitbench.declare import discovery, quantities
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.tuning import Tuning
@@ -20,7 +20,7 @@ from vitbench.records.reader import read
 from vitbench.records.tuning_outcome import FIRST_SEED, points
 from vitbench.run import execute
 from vitbench.run.planning.plan import make_plan
-from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.run.planning.trials import SESSION_SIZE, Preflight
 
 DATA = {"name": "digits", "version": "1", "img_size": 8, "in_chans": 1, "num_classes": 10, "num_train": 1077}
@@ -56,7 +56,7 @@ def naive(ablation, preflight, seeds):
         return [t for t in trials if t.only_id not in known and not known.add(t.only_id)]
 
     found = in_order(Trial(kind=k, variants=(v,), **common) for k in ("cost", "memory", "ceiling") for v in able)
-    for kind in SESSIONS:
+    for kind in quantities.kinds("session"):
         alone = in_order(Trial(kind=kind, variants=(v,), **common) for v in able)
         (first, *others), size = [t.variants[0] for t in alone], SESSION_SIZE - 1
         chunks = [others[i : i + size] for i in range(0, len(others), size)] or [[]]
@@ -159,7 +159,7 @@ def wide(count, **changes):
 @pytest.mark.parametrize("count", [1, 31, 32, 33, 63, 64, 100])
 def test_a_session_has_the_baseline_and_at_most_32_variants(count):
     plan = planned(wide(count))
-    for kind in SESSIONS:
+    for kind in quantities.kinds("session"):
         sessions = [[v.name for v in t.variants] for t in plan.trials.of(kind)]
         assert {names[0] for names in sessions} == {"depth=2"}
         assert [name for names in sessions for name in names[1:]] == [f"depth={i}" for i in range(3, 2 + count)]

@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from vitbench.declare.ablation import Ablation
+from vitbench.declare.quantities import find_quantity, kinds
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.run.planning.lazy_trials import Blocks, block_of
-from vitbench.run.planning.trial import KINDS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.run.progress.estimate import Estimate
 
 TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
@@ -20,7 +21,7 @@ def trials(kind, count=1):
     return [Trial(kind=kind, variants=variants, device="cpu", seed=seed) for seed in range(count)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds())
 def test_what_was_observed_is_expected_again(kind):
     estimate = Estimate(1077, jobs=1)
     (first, *rest) = trials(kind, 5)
@@ -34,10 +35,10 @@ def test_what_was_observed_is_expected_again(kind):
 
 def test_jobs_share_what_goes_side_by_side():
     estimates = [Estimate(1077, jobs) for jobs in (1, 2)]
-    for kind in KINDS:
+    for kind in kinds():
         waiting = Blocks([block_of(trials(kind, 4))])
         one, two = (estimate.remaining(estimate.guesses(waiting)) for estimate in estimates)
-        assert one == pytest.approx(two if trials(kind)[0].alone else 2 * two)
+        assert one == pytest.approx(two if find_quantity(kind).exclusive else 2 * two)
 
 
 def test_a_try_is_expected_to_take_as_long_as_a_training():

@@ -211,7 +211,7 @@ def foreign(folder):
 def newer(folder):
     path = folder / RECORDS
     first, rest = path.read_text().split("\n", 1)
-    path.write_text(first.replace('"schema":1', f'"schema":{SCHEMA + 1}') + "\n" + rest)
+    path.write_text(first.replace(f'"schema":{SCHEMA}', f'"schema":{SCHEMA + 1}') + "\n" + rest)
 
 
 def binary(folder):
@@ -231,7 +231,7 @@ def no_environment(folder):
     ("damage", "words"),
     [
         (foreign, "line 1 of .* is not a vitbench record"),
-        (newer, "line 1 of .* by a newer vitbench .schema 2"),
+        (newer, "line 1 of .* by a newer vitbench .schema 3"),
         (binary, "line 1 of .* is not a vitbench record"),
         (a_folder, "Is a directory"),
         (no_environment, "line 1 describes no environment"),

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 from vitbench.records.record import Record
 from vitbench.run.executors.protocol import Executor
 from vitbench.run.executors.wrapper import ExecutorWrapper
-from vitbench.run.planning.trial import TRAINED, Trial
+from vitbench.run.planning.trial import Trial
 
 SAFETY = 1.25
 """Factor on the modelled memory, for workspaces and the allocator's rounding (``docs/memory.md``: up to 17 %)."""
@@ -63,7 +63,7 @@ def modelled_bytes(trial: Trial, peaks: Peaks) -> int:
         trial: the trial, with the teacher that it calls.
         peaks: the result of ``peaks_of``.
     """
-    if trial.kind not in TRAINED:
+    if not trial.trained:
         return 0
     (variant,) = trial.variants
     models = [(variant.name, "training")]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitbench.run.planning.trial import SESSIONS, Kind, Recipe, Trial
+from vitbench.declare.quantities import find_quantity
+from vitbench.run.planning.trial import Kind, Recipe, Trial
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +45,7 @@ class Block:
     @property
     def alone(self) -> bool:
         """Whether the trials are timing sessions."""
-        return self.kind in SESSIONS
+        return find_quantity(self.kind).per == "session"
 
     @property
     def label(self) -> str:

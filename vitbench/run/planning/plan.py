@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitbench.declare import quantities
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.data import DataConfig
 from vitbench.declare.serialize import as_dict, completed, defaults
@@ -17,7 +18,7 @@ from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import chosen
 from vitbench.run.planning.lazy_trials import Blocks, block_of
 from vitbench.run.planning.reuse import RecordIndex, TrialSplit
-from vitbench.run.planning.trial import CONTROLLED, KINDS, TRAINED, Kind, Trial
+from vitbench.run.planning.trial import Kind, Trial
 from vitbench.run.planning.trials import Preflight, Trials
 from vitbench.utils.errors import UserError
 from vitbench.utils.garbage_collection import without_collector
@@ -41,6 +42,7 @@ class Plan:
     copies: tuple[Record, ...] = ()  # records to write for variants that share a recorded measurement
     reuse_notes: tuple[str, ...] = ()  # what comes from other results folders, in sentences
     tuning: Mapping[str, Any] | None = None  # which tries count for which variant, as in the plan record
+    kinds: Sequence[Kind] = ()  # what is measured
     total: Mapping[str, int] = field(default_factory=dict)  # trials of a whole run by kind, recorded or not
     macs: Mapping[str, int] = field(default_factory=dict)  # per image by variant, as far as a dry run counted them
     seconds: float | None = None  # estimated wall-clock time
@@ -81,17 +83,19 @@ def make_plan(
     seeds: int,
     records: Sequence[Record] = (),
     timeout_s: float | None = None,
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] | None = None,
     directory: Path | None = None,
 ) -> Plan:
     """The plan for these kinds of trials, given the records of the folder ``directory``.
 
-    A trial that timed out earlier runs again if ``timeout_s`` now allows it more time.
+    A trial that timed out earlier runs again if ``timeout_s`` now allows it more time. Without ``kinds``, every
+    registered quantity is measured.
 
     Raises:
         UserError: the baseline does not fit the data.
     """
     check_data(ablation, preflight.data)
+    kinds = quantities.kinds() if kinds is None else kinds
     all_trials = Trials(ablation, preflight, seeds)
     tuning = all_trials.tuning() if {"accuracy", "tuning"} <= set(kinds) else None
     index = RecordIndex(records, timeout_s) if records else None
@@ -125,6 +129,7 @@ def make_plan(
         failures=tuple(split.failures.values()),
         copies=tuple(split.copies),
         tuning=tuning,
+        kinds=kinds,
         total=Blocks(whole).counts,
     )
 
@@ -132,7 +137,7 @@ def make_plan(
 def _needed(trials: Blocks) -> list[Trial]:
     """The trials whose models these trials need, each once and after the trials that it needs itself."""
     found = dict[Trial, None]()
-    for needed in (needed for trial in trials.of(*TRAINED) for needed in trial.needs.values()):
+    for needed in (needed for trial in trials.of(*quantities.kinds("seed", "try")) for needed in trial.needs.values()):
         found.pop(needed, None)
         found[needed] = None
     return list(found)
@@ -192,4 +197,4 @@ def _filled(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def session_size(trial: Trial) -> int:
     """The number of records that a timing session gives."""
-    return sum(1 for variant in trial.variants for _ in trial.rows(variant)) + (trial.kind in CONTROLLED)
+    return sum(1 for variant in trial.variants for _ in trial.rows(variant)) + trial.quantity.control

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from vitbench.declare.quantities import base_kind
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.variant import Variant
 from vitbench.records.record import Record
@@ -29,7 +30,7 @@ class RecordIndex:
             if _is_final(record, timeout_s):
                 self._by_id[record.id].append(record)
             if record.session is not None:
-                self._sessions.add((record.kind.removesuffix("_control"), record.session))
+                self._sessions.add((base_kind(record.kind), record.session))
 
     def find(self, record_id: str) -> list[Record]:
         """The successful records with this id; if there are none, the failed ones."""

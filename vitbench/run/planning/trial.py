@@ -1,4 +1,4 @@
-"""A trial: what one job measures, and the ids of the records that it will give. No torch."""
+"""``Trial``: what one job measures, and the ids of the records that it will write. No torch."""
 
 from __future__ import annotations
 
@@ -9,72 +9,39 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from vitbench.declare.families import source_of
+from vitbench.declare.quantities import CONTROL, Quantity, find_quantity
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.variant import ROLES, Variant
 from vitbench.records.identity import digest, identity
 
-Kind: TypeAlias = Literal["cost", "memory", "ceiling", "latency", "train_step", "throughput", "accuracy", "tuning"]
+Kind: TypeAlias = str
+"""The kind of a registered quantity (``vitbench.declare.quantities``)."""
+
 Recipe: TypeAlias = Literal["same", "tuned"]
-
-ROOMS: dict[Kind, tuple[str, ...]] = {
-    "cost": ("models", "measure"),
-    "memory": ("models", "measure"),
-    "ceiling": ("measure",),
-    "latency": ("models", "measure"),
-    "train_step": ("models", "measure"),
-    "throughput": ("models", "measure"),
-    "accuracy": ("models", "data", "train"),
-    "tuning": ("models", "data", "train"),
-}
-"""Whose version numbers a kind's ids cover: a better recipe leaves the latencies standing."""
-
-SESSIONS: tuple[Kind, ...] = ("latency", "train_step", "throughput")
-"""Kinds that time all variants together, with the machine to themselves."""
-
-TRAINED: tuple[Kind, ...] = ("accuracy", "tuning")
-"""Kinds that train a model: data, recipe and seed determine them."""
-
-KINDS: tuple[Kind, ...] = ("cost", "memory", "ceiling", *SESSIONS, *TRAINED)
-"""In the order in which they are run; accuracies under tuned recipes come last."""
-
-CONTROLLED: tuple[Kind, ...] = ("latency", "train_step")
-"""Sessions in which a clone of the baseline takes part; its record is of the kind ``…_control``."""
-
-WINDOW_S, WINDOWS = 2.0, 4
-"""Throughput: seconds of back-to-back calls in a window, and windows a variant."""
-
-CEILING_WINDOWS = 6
-"""Windows of each of a machine's ceilings, or fewer: as many as a session has blocks."""
-
-MEMORY_UNDER = ("batch_size", "dtype", "threads", "channels_last", "checkpoint_activations", "resident")
-"""Measurement settings on which memory depends."""
-
-CALLED_UNDER = ("batch_size", "dtype", "threads", "compile", "channels_last")
-"""Measurement settings on which a forward call depends."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """One job's worth of measuring.
+    """What one job measures.
 
     Attributes:
-        kind: what is measured.
-        variants: one; all that differ in what is measured, the baseline first, in a session.
-        also: variants of which the same measurement is true, each behind the name of the one that is measured.
+        kind: the kind of the measured quantity.
+        variants: the measured variant; in a session, all variants that differ in this quantity, the baseline first.
+        also: (name of a measured variant, another variant that has the same measurement).
         device: ``cpu`` or ``cuda``.
-        data: the data set's name and version; of what is trained only.
-        images: of its whole training split.
-        seed: of what is trained only.
-        recipe: whether an accuracy is under the recipe that all share, or under the variant's tuned one.
-        number: of a tuning's try; 0 is the recipe's own values.
-        needs: the trials whose models this one needs, each behind its role: ``teacher``, ``init_from``.
-        sources: of external models and checkpoints, each with its digest: whoever edits one gets new numbers.
-        save_to: where the trained model goes; set when the trial is run, as are ``weights``, the files of what it
-            needs, each behind its role.
-        checkpoint: where its training leaves its state, and finds it; set likewise.
-        checkpoint_every_s: how often; None: as ``train.checkpoint`` says.
-        process: the number of this one, where several time a session one after another.
-        cycles: of a block, as the first process took them; None: what fits the budget.
+        data: name and version of the data set, for trainings.
+        images: the number of images in its whole training split.
+        seed: of a training.
+        recipe: the recipe that all variants share, or the variant's tuned one.
+        number: of a tuning try; try 0 has the recipe's own values.
+        needs: role (``teacher``, ``init_from``) → the trial whose model this one needs.
+        sources: (external model or checkpoint, digest of its file), so that an edited file gets new ids.
+        save_to: the file for the trained model; set when the trial is run.
+        weights: role → the file of the model that this trial needs; set when the trial is run.
+        checkpoint: the file in which a training saves and finds its state; set when the trial is run.
+        checkpoint_every_s: seconds between two checkpoints; None for the default of ``train.checkpoint``.
+        process: the number of this process, where several time a session one after another.
+        cycles: cycles of a block, taken from the first process; None for as many as fit the budget.
     """
 
     kind: Kind
@@ -95,10 +62,20 @@ class Trial:
     process: int = 0
     cycles: int | None = None
 
+    @functools.cached_property
+    def quantity(self) -> Quantity:
+        """What is measured. Pickled with the trial, since a worker may not have registered it."""
+        return find_quantity(self.kind)
+
     @property
     def alone(self) -> bool:
-        """Whether it needs the machine to itself."""
-        return self.kind in SESSIONS
+        """Whether all variants are measured together, with the machine to themselves."""
+        return self.quantity.per == "session"
+
+    @property
+    def trained(self) -> bool:
+        """Whether it trains a model."""
+        return self.quantity.trained
 
     @property
     def label(self) -> str:
@@ -106,8 +83,8 @@ class Trial:
         what = self.kind.replace("_", " ")
         if self.alone:
             return f"{what} of {len(self.variants)} variant{'s' * (len(self.variants) != 1)}"
-        if self.kind == "ceiling":
-            return f"ceilings of {self.variants[0].measure.dtype}"
+        if self.quantity.per == "machine":
+            return f"{what}s of {self.variants[0].measure.dtype}"
         parts = [what, self.variants[0].name]
         parts += ["tuned"] if self.recipe == "tuned" else []
         parts += [f"try {self.number}"] if self.number is not None else []
@@ -115,46 +92,30 @@ class Trial:
 
     @functools.cached_property
     def session(self) -> str | None:
-        """The id of a joint timing: a hash of the set of variants and the settings."""
+        """The id of a joint measurement: a hash of the set of variants and the settings."""
         if not self.alone:
             return None
         return session_id(self.kind, self._alone_id(self.variants[0]), [self._alone_id(v) for v in self.variants])
 
     def rows(self, variant: Variant) -> Iterator[Variant]:
-        """The variants that a measurement of this one speaks for: itself first."""
+        """The variants that have the same measurement as this one, which comes first."""
         yield variant
         yield from (other for name, other in self.also if name == variant.name)
 
     def settings(self, variant: Variant) -> dict[str, Any]:
-        """The settings that determine this kind's numbers, beside model, data and recipe."""
-        if self.kind == "ceiling":  # the machine's, whatever the model
-            measure, windows = variant.measure, min(CEILING_WINDOWS, variant.measure.blocks)
-            own = {"dtype": measure.dtype, "threads": measure.threads, "windows": windows}
-            return {"device": self.device, **own}
-        source = None if variant.model is None else source_of(variant.model)
+        """The settings that are part of the id, besides model, data and recipe."""
+        settings = self.quantity.settings_of(variant.measure, self.device)
+        source = None if variant.model is None or self.quantity.per == "machine" else source_of(variant.model)
         content = dict(self.sources).get(source or "")
-        return self._settings(variant) | ({} if content is None else {"source": content})
-
-    def _settings(self, variant: Variant) -> dict[str, Any]:
-        measure = {key: value for key, value in as_dict(variant.measure).items() if key != "type"}
-        if self.kind == "cost":
-            return {}
-        if self.kind == "memory":
-            return {"device": self.device} | {key: measure[key] for key in MEMORY_UNDER}
-        if self.kind in TRAINED:
-            return {"device": self.device, "threads": 1}
-        if self.kind == "throughput":
-            shared = {key: measure[key] for key in (*CALLED_UNDER, "processes")}
-            return {"device": self.device, **shared, "window_s": WINDOW_S, "windows": WINDOWS}
-        return {"device": self.device, **{key: value for key, value in measure.items() if key != "resident"}}
+        return settings | ({} if content is None else {"source": content})
 
     def about(self, variant: Variant) -> dict[str, Any]:
-        """The settings as a record notes them: with data and recipe where something is trained."""
+        """The settings that a record stores: those of the id, and data and recipe of a training."""
         settings = self.settings(variant)
-        if self.kind not in TRAINED:
+        if not self.trained:
             return settings
         settings |= {"data": self._data(variant), "train": as_dict(variant.train)}
-        if self.kind == "accuracy":
+        if self.number is None:
             settings["recipe"] = self.recipe
         else:
             tried = {"lr": variant.train.lr, "weight_decay": variant.train.weight_decay}
@@ -162,35 +123,38 @@ class Trial:
         return settings | {role: needed.only_id for role, needed in self.needs.items()}
 
     def id(self, variant: Variant, *, control: bool = False) -> str:
-        """The id of a record of the variant: of the session's if there is one."""
-        kind = f"{self.kind}_control" if control else self.kind
+        """The id of the variant's record; in a session it covers the session too."""
+        kind = f"{self.kind}{CONTROL}" if control else self.kind
         return self._identity(kind, variant, self.session)
 
     @property
     def only_id(self) -> str:
-        """The id of the record of a trial that has one variant."""
+        """The id of the record of a trial with one variant."""
         (variant,) = self.variants
         return self.id(variant)
 
     def failure_id(self, variant: Variant) -> str:
-        """The id of the record that says why the variant could not be measured: of no session, since it was in none."""
+        """The id of the record that says why the variant could not be measured; it belongs to no session."""
         return self._alone_id(variant)
 
     def _alone_id(self, variant: Variant) -> str:
         return self._identity(self.kind, variant, None)
 
     def _identity(self, kind: str, variant: Variant, session: str | None) -> str:
-        trained = self.kind in TRAINED
         return identity(
             kind,
-            None if variant.model is None or self.kind == "ceiling" else as_dict(variant.model),
-            rooms=ROOMS[self.kind],
-            data=self._data(variant) if trained and self.data else None,
-            train=self._train(variant) if trained else None,
+            self._config(variant),
+            components=self.quantity.components,
+            data=self._data(variant) if self.trained and self.data else None,
+            train=self._train(variant) if self.trained else None,
             seed=self.seed,
             settings=self.settings(variant),
             session=session,
         )
+
+    def _config(self, variant: Variant) -> dict[str, Any] | None:
+        """The model's config, if the quantity depends on the model."""
+        return None if variant.model is None or self.quantity.per == "machine" else as_dict(variant.model)
 
     def _data(self, variant: Variant) -> dict[str, Any]:
         name, version = self.data or ("", "")
@@ -198,7 +162,7 @@ class Trial:
         return {"name": name, "version": version, **share}
 
     def _train(self, variant: Variant) -> dict[str, Any]:
-        """The recipe, with what files hold, and the trials that it needs, in the place of their names."""
+        """The recipe, in which the contents of files and the ids of needed trials replace their names."""
         contents = {name: f"file {content}" for name, content in self.sources}
         train = as_dict(variant.train)
         named = {role: contents.get(train[role], train[role]) for role in ROLES}
@@ -206,5 +170,5 @@ class Trial:
 
 
 def session_id(kind: str, baseline: str, members: list[str]) -> str:
-    """The id of a joint timing, from the ids that its members have outside it."""
+    """The id of a joint measurement, from the ids that its members have outside the session."""
     return digest({"kind": kind, "baseline": baseline, "members": sorted(set(members))})

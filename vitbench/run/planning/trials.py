@@ -1,4 +1,4 @@
-"""An ablation's trials, in the order in which they are run; what is measured once stands for all of whom it is true."""
+"""The trials of an ablation, in the order in which they are run. Variants with the same measurement share one trial."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import Any, TypeAlias
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.families import family_of, source_of
 from vitbench.declare.model import ModelConfig
+from vitbench.declare.quantities import registered
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.variant import Variant, family
 from vitbench.records.identity import digest
 from vitbench.records.tuning_outcome import FIRST_SEED, Chosen, points
 from vitbench.run.planning.lazy_trials import Block
-from vitbench.run.planning.trial import SESSIONS, Kind, Recipe, Trial
+from vitbench.run.planning.trial import Kind, Recipe, Trial
 
 Group: TypeAlias = tuple[Variant, ...]
-"""Variants of which one measurement is true: the first is measured."""
+"""Variants that share one measurement; the first is measured."""
 
 SESSION_SIZE = 32
-"""Things that are timed in one session, the baseline in each: a process holds all of their models at once."""
+"""Models that are timed in one session, including the baseline; one process holds all of them in memory."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,15 @@ class Preflight:
     device: str
     data: dict[str, Any]  # the DataSpec
     torch: dict[str, Any]
-    sources: dict[str, str] = dataclasses.field(
-        default_factory=dict
-    )  # external model or checkpoint → digest of the file it stands in
+    sources: dict[str, str] = dataclasses.field(default_factory=dict)  # external model or checkpoint → file's digest
     gpu_bytes: Sequence[int] = ()  # memory of each GPU
 
 
 class Trials:
-    """The trials of an ablation on surveyed data, under so many seeds; blocks of them, in which each is made late."""
+    """The trials of an ablation, in blocks whose trials are made when they are needed."""
 
     def __init__(self, ablation: Ablation, preflight: Preflight, seeds: int) -> None:
-        """Expands the ablation; nothing is measured."""
+        """Expands the ablation into variants; measures nothing."""
         self.ablation, self.preflight, self.seeds = ablation, preflight, seeds
         self.variants = tuple(ablation.variants())
         self.able = tuple(v for v in self.variants if v.model is not None)
@@ -55,46 +54,53 @@ class Trials:
         self._models = {id(v.model): known.setdefault(_content(v.model), len(known)) for v in self.able}
 
     def measured(self, kinds: Collection[Kind]) -> Iterator[Block]:
-        """Costs, memory, ceilings, timing sessions, and accuracies under the recipe that all share, seed by seed."""
-        alone: tuple[Kind, ...] = ("cost", "memory", "ceiling")
-        for kind in (kind for kind in alone if kind in kinds):
-            yield Block(kind, "same", None, functools.partial(self._alone, kind=kind), self._measured_groups(kind))
-        for kind in (kind for kind in SESSIONS if kind in kinds):
-            sessions = list(_sessions(self._measured_groups(kind)))
-            yield Block(kind, "same", None, functools.partial(self._joint, kind=kind), sessions)
-        if "accuracy" in kinds:
-            yield from self._accuracies("same", self.able)
+        """All but the tuning and what follows it, in the order of measuring; trainings seed by seed."""
+        for quantity in registered():
+            kind = quantity.kind
+            if kind not in kinds:
+                continue
+            if quantity.per in {"variant", "machine"}:
+                make = functools.partial(self._alone, kind=kind)
+                yield Block(kind, "same", None, make, self._measured_groups(kind))
+            elif quantity.per == "session":
+                sessions = list(_sessions(self._measured_groups(kind)))
+                yield Block(kind, "same", None, functools.partial(self._joint, kind=kind), sessions)
+            elif quantity.per == "seed":
+                yield from self._seeds(kind, "same", self.able)
 
     def tuned(self, winners: Mapping[str, Chosen]) -> Iterator[Block]:
-        """Accuracies of the variants that have a winner, under it."""
-        return self._accuracies("tuned", [with_winner(v, winners[v.name]) for v in self.able if v.name in winners])
+        """Accuracies of the variants that have a winning try, trained with its values."""
+        return self._seeds(
+            "accuracy", "tuned", [with_winner(v, winners[v.name]) for v in self.able if v.name in winners]
+        )
 
     def to_tune(self, names: Collection[str]) -> Iterator[Block]:
-        """Accuracies that will be run once these variants have a winner; until then they show another recipe."""
-        return self._accuracies("tuned", [v for v in self.able if v.name in names])
+        """Accuracies that will run once these variants have a winning try; until then they show the shared recipe."""
+        return self._seeds("accuracy", "tuned", [v for v in self.able if v.name in names])
 
-    def _accuracies(self, recipe: Recipe, variants: Sequence[Variant]) -> Iterator[Block]:
+    def _seeds(self, kind: Kind, recipe: Recipe, variants: Sequence[Variant]) -> Iterator[Block]:
         groups = _grouped(variants, map(self._trained_key, variants))
         for seed in range(self.seeds):
-            make = functools.partial(self._trained, kind="accuracy", seed=seed, needed_seed=seed, recipe=recipe)
-            yield Block("accuracy", recipe, seed, make, groups)
+            make = functools.partial(self._trained, kind=kind, seed=seed, needed_seed=seed, recipe=recipe)
+            yield Block(kind, recipe, seed, make, groups)
 
     def _measured_groups(self, kind: Kind) -> list[Group]:
-        """The variants, those together whose records of this kind have one id.
+        """The variants, grouped by the id that their records of this kind will have.
 
-        Ids themselves would take fifty times as long. Two kinds that depend on the same settings have the same groups.
+        Computing the ids would take fifty times as long. Kinds that depend on the same settings share their groups.
         """
         trial = Trial(kind=kind, variants=(), **self._common)
         settings = tuple(digest(trial.settings(first)) for first in self._settings.values())
-        depends = (kind == "ceiling", *map(settings.index, settings))
+        on_model = trial.quantity.per != "machine"
+        depends = (on_model, *map(settings.index, settings))
         if depends not in self._groups:
             number = dict(zip(self._settings, settings, strict=True))
-            keys = ((None if kind == "ceiling" else self._models[id(v.model)], number[_under(v)]) for v in self.able)
+            keys = ((self._models[id(v.model)] if on_model else None, number[_under(v)]) for v in self.able)
             self._groups[depends] = _grouped(self.able, keys)
         return self._groups[depends]
 
     def _trained_key(self, variant: Variant) -> Hashable:
-        if variant.borrows:  # an id says what it is that they borrow
+        if variant.borrows:  # only an id covers the contents of what they borrow
             return self._trained((variant,), kind="accuracy", seed=0, needed_seed=0).only_id
         return self._models[id(variant.model)], variant.data, variant.train
 
@@ -119,7 +125,7 @@ class Trials:
         )
 
     def needs(self, variant: Variant, seed: int) -> dict[str, Trial]:
-        """The accuracy trials whose models the variant needs, each behind its role."""
+        """Role → the accuracy trial whose model the variant needs."""
         return {role: self._of(name, seed) for role, name in variant.needs.items()}
 
     def _of(self, name: str, seed: int) -> Trial:
@@ -129,14 +135,14 @@ class Trials:
         return self._needed[name, seed]
 
     def tries(self) -> list[Trial]:
-        """The tuning's tries, each number for everyone before the next."""
+        """The tries of the tuning: try 0 of every variant, then try 1, and so on."""
         tuning = self.ablation.tuning
         if tuning is None:
             return []
         return merged(t for n in range(tuning.tries) for v in self._tried.values() for t in self._tries_of(v, n))
 
     def _tries_of(self, variant: Variant, number: int) -> list[Trial]:
-        """A variant's try, under every seed of the tuning."""
+        """One try of a variant, under every seed of the tuning."""
         tuning = self.ablation.tuning
         if tuning is None:
             raise ValueError("an ablation without tuning has no tries")
@@ -148,7 +154,7 @@ class Trials:
         ]
 
     def tuning(self) -> dict[str, Any] | None:
-        """What the plan record says of the tuning: whose tries count for whom, and the ids of their records."""
+        """The tuning as the plan record stores it: whose tries each variant uses, and the ids of their records."""
         tuning = self.ablation.tuning
         if tuning is None:
             return None
@@ -164,13 +170,13 @@ class Trials:
         return {**settings, "of": {v.name: self._tried[self._unit(v)].name for v in self.able}, "tried": tried}
 
     def _unit(self, variant: Variant) -> str:
-        """What gets tries of its own: the variant's family, or the variant."""
+        """The name of what is tuned: the variant's family, or the variant."""
         tuning, model = self.ablation.tuning, variant.model
         return family(model) if tuning is not None and tuning.per == "family" and model is not None else variant.name
 
     @functools.cached_property
     def _tried(self) -> dict[str, Variant]:
-        """Whose tries they are: of every unit the first variant."""
+        """Family or variant → the variant that is tuned for it: its first one."""
         found: dict[str, Variant] = {}
         for variant in self.able:
             found.setdefault(self._unit(variant), variant)
@@ -178,12 +184,12 @@ class Trials:
 
 
 def _under(variant: Variant) -> Hashable:
-    """What determines the settings of all kinds but trainings."""
+    """A key of everything that the settings of a quantity are computed from."""
     return variant.measure, None if variant.model is None else source_of(variant.model)
 
 
 def _grouped(variants: Iterable[Variant], keys: Iterable[Hashable]) -> list[Group]:
-    """Those together whose keys are equal, in order."""
+    """The variants grouped by equal keys, in order."""
     found: dict[Hashable, list[Variant]] = {}
     for variant, key in zip(variants, keys, strict=True):
         found.setdefault(key, []).append(variant)
@@ -191,18 +197,18 @@ def _grouped(variants: Iterable[Variant], keys: Iterable[Hashable]) -> list[Grou
 
 
 def _content(model: ModelConfig | None) -> Hashable:
-    """What is equal exactly if the models' parts of an id are; of an external model ``True`` is not ``1``."""
+    """A key that is equal exactly if the ids are; in an external model's options ``True`` is not ``1``."""
     return digest(as_dict(model)) if model is not None and family_of(model).compare_as_json else model
 
 
 def with_winner(variant: Variant, won: Chosen) -> Variant:
-    """The variant under its tuned recipe."""
+    """The variant with its tuned recipe."""
     train = dataclasses.replace(variant.train, lr=won.lr, weight_decay=won.weight_decay)
     return dataclasses.replace(variant, train=train)
 
 
 def merged(trials: Iterable[Trial]) -> list[Trial]:
-    """One trial for each thing to be measured; the other variants of which it is true stand under ``also``."""
+    """One trial for each id; the other variants that share it are listed in ``also``."""
     found: dict[str, list[Trial]] = {}
     for trial in trials:
         found.setdefault(trial.only_id, []).append(trial)
@@ -213,14 +219,14 @@ def merged(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def _also(group: Sequence[Variant]) -> tuple[tuple[str, Variant], ...]:
-    """All but the first, each behind its name."""
+    """(name of the first variant, other variant) for each of the others."""
     return tuple((group[0].name, other) for other in group[1:])
 
 
 def _sessions(groups: Sequence[Group]) -> Iterator[Sequence[Group]]:
-    """Groups that are timed together: so many that a process can hold them, the baseline's in each.
+    """The groups of each session: as many as one process can hold, including the baseline's.
 
-    In order: what is added at the end leaves whole sessions as they are.
+    They stay in order, so that a variant added at the end leaves all full sessions as they are.
     """
     first, others = groups[:1], groups[1:]
     for start in range(0, max(len(others), 1), SESSION_SIZE - 1):

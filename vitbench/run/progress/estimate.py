@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vitbench.declare.measure import MeasureConfig
+from vitbench.declare.quantities import find_quantity
 from vitbench.records.record import Record
 from vitbench.run.planning.lazy_trials import Blocks
-from vitbench.run.planning.trial import SESSIONS, TRAINED, Kind, Trial
+from vitbench.run.planning.trial import Kind, Trial
 
 STEP_S, FLOP_PER_S = 4e-3, 3e10
 """First guesses: seconds of a training step beyond its arithmetic, and the arithmetic rate of one core."""
 
-SECONDS: Mapping[Kind, float] = {"cost": 0.3, "memory": 1.0, "ceiling": 4.0}
-THROUGHPUT_S = 9.0
 UNKNOWN_MACS = 10_000_000
 
 
@@ -53,25 +52,26 @@ class Estimate:
 
     def guess(self, trial: Trial) -> float:
         """Seconds from MACs alone."""
-        if trial.kind in SECONDS:
-            return SECONDS[trial.kind]
-        if trial.kind == "throughput":
-            return THROUGHPUT_S * len(trial.variants)
-        if trial.kind in TRAINED:
-            variant = trial.variants[0]
-            train, model = variant.train, variant.model
-            images = variant.images(self.num_train, 1 if model is None else model.num_classes)
-            seen = self.num_train if variant.data.same_steps else images
-            steps = train.epochs * max(1, seen // train.batch_size)
-            flops = 6 * self._macs(variant.name)
-            flops += 2 * self._macs(trial.needs["teacher"].variants[0].name) if "teacher" in trial.needs else 0
-            return steps * (STEP_S + flops * train.batch_size / FLOP_PER_S)
-        step = trial.kind == "train_step"
-        return sum(
-            _calls(v.measure)
-            * ((3 if step else 1) * (STEP_S / 4 + 2 * self._macs(v.name) * v.measure.batch_size / FLOP_PER_S))
-            for v in (trial.variants[0], *trial.variants)  # the A/A control is timed too
-        )
+        takes = trial.quantity.takes
+        if takes == "training":
+            return self._training(trial)
+        if isinstance(takes, str):
+            passes = {"forward": 1, "train_step": 3}[takes]
+            return sum(
+                _calls(v.measure) * (passes * (STEP_S / 4 + 2 * self._macs(v.name) * v.measure.batch_size / FLOP_PER_S))
+                for v in (trial.variants[0], *trial.variants)  # the A/A control is timed too
+            )
+        return takes * len(trial.variants)
+
+    def _training(self, trial: Trial) -> float:
+        variant = trial.variants[0]
+        train, model = variant.train, variant.model
+        images = variant.images(self.num_train, 1 if model is None else model.num_classes)
+        seen = self.num_train if variant.data.same_steps else images
+        steps = train.epochs * max(1, seen // train.batch_size)
+        flops = 6 * self._macs(variant.name)
+        flops += 2 * self._macs(trial.needs["teacher"].variants[0].name) if "teacher" in trial.needs else 0
+        return steps * (STEP_S + flops * train.batch_size / FLOP_PER_S)
 
     def observe(self, trial: Trial, seconds: float) -> None:
         """Adds the duration of a trial that has ended."""
@@ -93,7 +93,9 @@ class Estimate:
         for part in trials.parts:
             alike = part.kind, id(part.items)  # blocks that differ only in the seed take equally long
             if alike not in known:
-                known[alike] = len(part) * SECONDS[part.kind] if part.kind in SECONDS else sum(map(self.guess, part))
+                quantity = find_quantity(part.kind)
+                constant = quantity.per != "session" and not isinstance(quantity.takes, str)
+                known[alike] = len(part) * self.guess(part[0]) if constant else sum(map(self.guess, part))
             found[part.kind] += known[alike]
         return found
 
@@ -106,14 +108,14 @@ class Estimate:
         """
         kinds = [(kind, seconds * self._correction(kind)) for kind, seconds in waiting.items()]
         kinds += [(trial.kind, max(0.0, self.seconds(trial) - spent)) for trial, spent in (running or {}).items()]
-        alone = sum(seconds for kind, seconds in kinds if kind in SESSIONS)
-        side_by_side = sum(seconds for kind, seconds in kinds if kind not in SESSIONS)
+        alone = sum(seconds for kind, seconds in kinds if find_quantity(kind).exclusive)
+        side_by_side = sum(seconds for kind, seconds in kinds if not find_quantity(kind).exclusive)
         return alone + side_by_side / self.jobs
 
 
 def _like(kind: Kind) -> Kind:
     """The kind whose observed durations apply: a tuning trial takes as long as any training."""
-    return "accuracy" if kind in TRAINED else kind
+    return "accuracy" if find_quantity(kind).takes == "training" else kind
 
 
 def _calls(measure: MeasureConfig) -> int:

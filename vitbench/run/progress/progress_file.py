@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from vitbench.declare.quantities import kinds
 from vitbench.records.identity import now
 from vitbench.records.record import Record
-from vitbench.run.planning.trial import SESSIONS, Trial
+from vitbench.run.planning.trial import Trial
 from vitbench.run.progress.observer import Observer, Progress
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class ProgressFile(Observer):
             ids = {trial.only_id for part in reused.parts if part.label == kind for trial in part}
             failed = [record for record in failures if record.id in ids]
         self._failures |= {(kind, record.id): _described(record) | {"kind": kind} for record in failed}
-        done = reused.counts.get(kind, 0) - (0 if kind in SESSIONS else len(failed))
+        done = reused.counts.get(kind, 0) - (0 if kind in kinds("session") else len(failed))
         self._kinds[kind] = {"planned": total, "done": done, "running": 0, "left": left.counts.get(kind, 0)}
 
     def started(self, trial: Trial) -> None:
@@ -129,7 +130,7 @@ class ProgressFile(Observer):
     def progress(self, progress: Progress) -> None:
         with self._lock:
             self._seconds = {"remaining_s": progress.remaining_s, "waiting_s": progress.waiting_s}
-            timed = any(trial.alone or trial.kind == "ceiling" for trial in progress.running)
+            timed = any(trial.quantity.exclusive for trial in progress.running)
             wait_s = self._next_write - time.monotonic()
             if timed or wait_s <= 0:
                 self._write()

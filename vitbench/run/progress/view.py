@@ -137,9 +137,6 @@ def opening(plan: Plan) -> str:
     return f"{plan.name}: {', '.join(parts)}"
 
 
-MEASURING = ("costs", "ceilings", "timing", "accuracy", "tuning", "tuned accuracy")
-
-
 def spent(outcome: Outcome, *, reporting_s: float) -> str:
     """The number of trials by outcome, and the time by activity."""
     seconds = {**outcome.seconds, "report": reporting_s}
@@ -148,7 +145,8 @@ def spent(outcome: Outcome, *, reporting_s: float) -> str:
     done = [f"{outcome.done} trials measured", *(f"{number} {name}" for name, number in counts.items() if number)]
     parts = [f"{name} {duration(took)}" for name, took in seconds.items() if took >= 0.5]
     if outcome.done:
-        rest = 1 - sum(seconds.get(name, 0.0) for name in MEASURING) / total
+        around = {name for name in seconds if name.startswith("around ")} | {"start-up", "report"}
+        rest = 1 - sum(took for name, took in seconds.items() if name not in around) / total
         parts.append(f"{rest:.0%} neither training nor measuring")
     resume = "; run the same command to resume" * bool(outcome.left)
     return f"{', '.join(done)} in {duration(total)} ({', '.join(parts)}){resume}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vitbench.records.record import Record
-from vitbench.run.planning.trial import TRAINED, Trial
+from vitbench.run.planning.trial import Trial
 
 CHECKPOINTS = "checkpoints"
 """The folder, beside the records; it exists while trials run, and while a checkpoint is in it."""
@@ -40,7 +40,7 @@ class Checkpoints:
 
     def file(self, trial: Trial) -> Path | None:
         """The checkpoint of the trial; None if it trains nothing, or the folder cannot be made."""
-        if trial.kind not in TRAINED:
+        if not trial.trained:
             return None
         try:
             self.folder.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ class Checkpoints:
 
     def ended(self, trial: Trial, records: Iterable[Record]) -> None:
         """Removes the checkpoint of a recorded trial; one that timed out keeps it, to resume with more time."""
-        if trial.kind in TRAINED:
+        if trial.trained:
             final = all(record.status != "timeout" for record in records)
             _remove(file for file in self.folder.glob(f"{trial.only_id}.*") if final or file.suffix == PART)
 

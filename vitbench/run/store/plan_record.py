@@ -8,6 +8,7 @@ from typing import Any
 
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.claim import Claim
+from vitbench.declare.quantities import written_quantities
 from vitbench.declare.serialize import as_dict
 from vitbench.declare.variant import Variant, family
 from vitbench.records.identity import digest
@@ -38,6 +39,7 @@ def plan_record(
         "margins": {"latency": ablation.latency_margin, "accuracy": ablation.accuracy_margin},
         "device": plan.preflight.device,
         "tuning": plan.tuning,
+        **({"quantities": own} if (own := written_quantities(plan.kinds)) else {}),
         **({} if ablation.sample is None else {"sample": ablation.sample, "sample_seed": ablation.sample_seed}),
     }
     return Record(

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vitbench.declare.families import family_of
+from vitbench.declare.quantities import registered
 from vitbench.declare.serialize import as_dict, from_dict
-from vitbench.records.comparability import sentence, unlike
+from vitbench.records.comparability import describe, mismatches
 from vitbench.records.identity import SCHEMA, digest
 from vitbench.records.reader import ARTIFACTS, RECORDS, file_digest, read_environments
 from vitbench.records.record import DamagedError, Environment, Record
@@ -37,7 +38,7 @@ NOUNS: Mapping[Kind, tuple[str, str]] = {
     "accuracy": ("training", "trainings"),
     "tuning": ("tuning try", "tuning tries"),
 }
-"""Kinds that are reused, as the notes name them: singular and plural."""
+"""How the notes name what is reused: singular and plural. Other quantities are "measurements"."""
 
 HEAD = re.compile(rb'\{"schema":(\d+),"id":"((?:[^"\\]|\\.)*)","ablation":"(?:[^"\\]|\\.)*","kind":"(\w+)",')
 """The beginning of a record's line."""
@@ -88,7 +89,7 @@ class ResultCache:
         models = {model for folder in self._folders for model in folder.models}
         measured = {v.name for v in plan.variants if v.model is not None and _model_key(v.model) in models}
         tuned = measured & finished({"tuning": plan.tuning}, records)  # their recipes are known
-        for trial in plan.trials.of(*NOUNS) if measured else ():
+        for trial in plan.trials.of(*_reusable_kinds()) if measured else ():
             if trial.variants[0].name not in (tuned if trial.recipe == "tuned" else measured):
                 continue
             if trial.only_id not in self._seen and (found := self._find(trial)):
@@ -165,8 +166,9 @@ class ResultCache:
             raise _NotReusableError(f"the description of its environment {record.environment} is missing or changed")
         own = self._environment
         here = dataclasses.replace(record, environment=own.hash)
-        if found := unlike(record, here, {**folder.environments, own.hash: own.body}, settings=False):
-            raise _NotReusableError(sentence(found))
+        environments = {**folder.environments, own.hash: own.body}
+        if found := mismatches(trial.quantity, record, here, environments, settings=False):
+            raise _NotReusableError(describe(found))
         for name in record.artifacts:
             file = folder.path / ARTIFACTS / name
             if not file.is_file() or file_digest(file) != record.digests.get(name):
@@ -217,7 +219,7 @@ def _index(path: Path) -> tuple[dict[str, int], frozenset[Hashable], bool]:
     offsets: dict[str, int] = {}
     configs: set[bytes] = set()
     offset = 0
-    kinds = {kind.encode() for kind in NOUNS}
+    kinds = {kind.encode() for kind in _reusable_kinds()}
     torn = False
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -248,4 +250,8 @@ def _model_key(model: Any) -> Hashable:
 
 
 def _amount(number: int, kind: Kind) -> str:
-    return f"{number} {NOUNS[kind][number != 1]}"
+    return f"{number} {NOUNS.get(kind, (f'{kind} measurement', f'{kind} measurements'))[number != 1]}"
+
+
+def _reusable_kinds() -> list[Kind]:
+    return [quantity.kind for quantity in registered() if quantity.reusable]

@@ -31,6 +31,7 @@ from vitbench.run.environment import KEEP_MEMORY
 PRELOAD = (
     "vitbench.run.executors.job",
     "vitbench.run.jobs",
+    "vitbench.run.training_jobs",
     "torch",
     "torch._dynamo",  # optimizers and fake tensors import it on first use: a second and a half each time
     "fvcore.nn",
