@@ -219,7 +219,7 @@ def show_list() -> int:
 
 def show_plan(made: Plan) -> int:
     """Prints what would be run, and how long it takes."""
-    from vitbench.run.planning.preview import show
+    from vitbench.run.progress.preview import show
 
     show(made, display.console())
     return 0

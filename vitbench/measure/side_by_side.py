@@ -25,7 +25,7 @@ from vitbench.measure.timing.session import run_session
 from vitbench.measure.timing.subject import Subject, SubjectError, check, first_line, place
 from vitbench.measure.timing.throughput import measure as throughput
 from vitbench.stats import mean_interval
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, is_out_of_memory
 from vitbench.utils.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ WINDOW_S, WINDOWS = 2.0, 2
 """Seconds of back-to-back calls in a throughput window, and number of windows per model."""
 
 MINIMUM_BLOCKS = 6
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc")
 
 Progress = Callable[[str], None]
 Row = dict[str, Any]
@@ -152,14 +151,10 @@ def _attempt(row: Row, quantity: str, measure: Callable[[], Row]) -> Row | None:
 
 def _fail(row: Row, quantity: str, error: Exception) -> None:
     """Sets the status and appends the reason of a failure."""
-    root: BaseException = error
-    while root.__cause__ is not None:
-        root = root.__cause__
-    oom = isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY)
     message = error.reason if isinstance(error, SubjectError) else first_line(error)
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     reason = f"{quantity}: {kind}{message}"
-    row["status"] = "oom" if oom or row["status"] == "oom" else "failed"
+    row["status"] = "oom" if is_out_of_memory(error) or row["status"] == "oom" else "failed"
     earlier = row.get("reason")
     row["reason"] = reason if earlier is None else earlier if message in earlier else f"{earlier}; {reason}"
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from vitbench.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from vitbench.run.entry_points import Outcome, check_request, execute, plan
+    from vitbench.run.entry_points import check_request, execute, plan
+    from vitbench.run.outcome import Outcome
     from vitbench.run.planning.plan import Plan
     from vitbench.run.planning.trial import Trial
     from vitbench.run.preflight import run_preflight
@@ -37,7 +38,8 @@ __all__ = [
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "entry_points": ("Outcome", "check_request", "execute", "plan"),
+        "entry_points": ("check_request", "execute", "plan"),
+        "outcome": ("Outcome",),
         "planning.plan": ("Plan",),
         "planning.trial": ("Trial",),
         "preflight": ("run_preflight",),

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from vitbench.run.executors.local.executor import LocalExecutor
 from vitbench.run.executors.protocol import Executor
 from vitbench.run.executors.retrying import RetryingExecutor
 from vitbench.run.job_requests import job_of
+from vitbench.run.outcome import Outcome
 from vitbench.run.planning.macs import sampled_macs
 from vitbench.run.planning.plan import Plan, check_settings, make_plan
 from vitbench.run.planning.trial import Kind, Trial
@@ -37,20 +37,6 @@ from vitbench.run.store.writer import Writer, open_writer
 from vitbench.run.sweep import Sweep
 from vitbench.utils.errors import UserError
 from vitbench.utils.threads import cores
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended, in numbers of trials."""
-
-    done: int  # measured in this run
-    reused: int  # recorded before
-    failed: int  # measurements that failed, in this run or an earlier one; the records say why
-    skipped: int  # impossible variants
-    left: int  # not started because of the budget or Ctrl-C; the same command runs them
-    interrupted: bool  # by Ctrl-C or another signal
-    seconds: dict[str, float]  # wall-clock time by phase; "around …": starting, loading and waiting
-    stopped: bool = False  # running trials were ended too
 
 
 def check_request(

@@ -11,7 +11,8 @@ import pandas as pd
 from vitbench import stats
 from vitbench.tables.comparable import like_seeds, seed_records
 from vitbench.tables.compare import seed_accuracies, settings_of
-from vitbench.tables.study import Planned, Study
+from vitbench.tables.planned import Planned
+from vitbench.tables.study import Study
 
 AXES = ("data.fraction", "data.per_class")
 FITTED_FROM = 4

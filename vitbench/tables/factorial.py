@@ -16,7 +16,8 @@ from vitbench.records.record import Record
 from vitbench.stats.effects import Factorial
 from vitbench.tables.comparable import behind, seed_records, why_unlike
 from vitbench.tables.compare import CONTROL_LEVEL, TIMED
-from vitbench.tables.study import Planned, Study
+from vitbench.tables.planned import Planned
+from vitbench.tables.study import Study
 from vitbench.tables.timing_units import blocks, process_sizes
 
 RANDOM = "random"

@@ -16,7 +16,8 @@ from vitbench.tables.columns import columns_for
 from vitbench.tables.comparable import behind
 from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
 from vitbench.tables.estimates import bounds, estimated, indexed
-from vitbench.tables.study import Planned, Study, read_study
+from vitbench.tables.planned import Planned
+from vitbench.tables.study import Study, read_study
 from vitbench.tables.timing_units import absolute, blocks, noise_grade
 from vitbench.tables.training_outcomes import trained
 from vitbench.utils.format import absent

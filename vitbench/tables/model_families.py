@@ -12,7 +12,8 @@ import pandas as pd
 from vitbench import stats
 from vitbench.tables.comparable import BEHIND, behind, like_seeds, seed_records, why_unlike
 from vitbench.tables.compare import seed_accuracies
-from vitbench.tables.study import Planned, Study
+from vitbench.tables.planned import Planned
+from vitbench.tables.study import Study
 
 TRAINING = "train_seconds"
 COSTS = ("latency_ms", "macs", "peak_memory_training_mib", "params", TRAINING)

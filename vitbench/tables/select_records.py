@@ -12,7 +12,7 @@ from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import Chosen
 
 if TYPE_CHECKING:
-    from vitbench.tables.study import Planned
+    from vitbench.tables.planned import Planned
 
 TUNED_FIELDS = ("train.lr", "train.weight_decay")
 

@@ -17,33 +17,12 @@ from vitbench.records.reader import Notice
 from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import Chosen, chosen
 from vitbench.tables.merge_folders import first_of_each, marked, origin, read_part, set_apart, shadowed
+from vitbench.tables.planned import Planned
 from vitbench.tables.select_records import belonging, one_each, recipe_of
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A variant as the plan declares it.
-
-    Attributes:
-        curve: what the rows are called together that differ in nothing but their training images.
-        images: how many those are, where the plan says it.
-        origin: which folder it is of, where folders that cannot be merged stand side by side; none is the first.
-    """
-
-    name: str
-    axes: Mapping[str, Any]
-    family: str
-    is_baseline: bool
-    is_reference: bool
-    config: Mapping[str, Any] | None
-    reason: str | None  # why it cannot be built
-    curve: str = ""
-    images: int | None = None
-    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,3 +33,20 @@ def unknown(what: str, value: object, known: Iterable[object]) -> str:
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     exist = f"{choices(names)} exist" if names else "none exist"
     return f"unknown {what} {str(value)!r}: {exist}{hint}"
+
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc")
+"""Parts of the messages with which torch and C++ say that memory ran out, in lower case."""
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The error that the others were raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the root cause of an error is a lack of memory."""
+    root = root_cause(error)
+    return isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY)

@@ -234,5 +234,5 @@ def test_a_large_grid_is_planned_in_little_memory(tmp_path, cells, mib):
 
 
 def test_planning_imports_no_torch():
-    code = "import sys, vitbench.run.planning.preview, vitbench.run.trial_queue; assert 'torch' not in sys.modules"
+    code = "import sys, vitbench.run.progress.preview, vitbench.run.trial_queue; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

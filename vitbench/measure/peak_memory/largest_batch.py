@@ -19,7 +19,7 @@ from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.serialize import as_dict, from_dict
 from vitbench.devices import device_of
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, is_out_of_memory
 from vitbench.utils.threads import environment
 
 SHARE = 0.8
@@ -143,7 +143,6 @@ def attempt(payload: dict[str, Any]) -> bool:
     import torch
 
     from vitbench.measure.prepare import prepared
-    from vitbench.measure.side_by_side import OUT_OF_MEMORY
     from vitbench.measure.timing.subject import check
 
     importlib.import_module(payload["module"])  # registers the family, where it is not one of vitbench's own
@@ -157,8 +156,7 @@ def attempt(payload: dict[str, Any]) -> bool:
             check("the model", lambda: model.eval()(images))
             device_of(payload["device"]).synchronize()
     except Exception as error:
-        message = f"{error} {error.__cause__}".lower()
-        if isinstance(error, MemoryError) or any(words in message for words in OUT_OF_MEMORY):
+        if is_out_of_memory(error):
             return False
         raise
     return True

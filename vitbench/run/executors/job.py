@@ -21,7 +21,6 @@ On: TypeAlias = Callable[[str], None]
 """A job calls it with the name of the variant that it works on next, so that a crash can be attributed to a variant.
 A call costs a microsecond and wakes no process, so it may stand between two timed calls."""
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc")
 NO_ROOM = ("no space left on device", "disk quota exceeded")
 
 RESUME = "recorded results are kept; run the same command to resume"
@@ -106,15 +105,13 @@ def work(channel: int, board: int) -> None:
 
 def explain(error: BaseException) -> tuple[Status, str, str, bool]:
     """Status, reason in one line, traceback, and whether a full disk caused the error."""
-    from vitbench.utils.errors import UserError
+    from vitbench.utils.errors import UserError, is_out_of_memory, root_cause
 
     text = " ".join(str(error).split())
-    root = error
-    while root.__cause__ is not None:
-        root = root.__cause__
+    root = root_cause(error)
     status: Status = "failed"
     no_room = any(words in str(root).lower() for words in NO_ROOM)
-    if isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         status = "oom"
     elif type(root).__name__ == "Diverged":  # train.Diverged; importing it here would load torch
         status = "diverged"

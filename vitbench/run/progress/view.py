@@ -14,7 +14,7 @@ from vitbench.run.planning.trial import Trial
 from vitbench.run.progress.observer import Observer, Progress
 
 if TYPE_CHECKING:
-    from vitbench.run.entry_points import Outcome
+    from vitbench.run.outcome import Outcome
     from vitbench.run.planning.plan import Plan
 
 

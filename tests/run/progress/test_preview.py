@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.run.planning.test_lazy_trials import TINY, planned
 from vitbench.declare.ablation import Ablation
 from vitbench.run.planning.macs import sampled_macs, spread
-from vitbench.run.planning.preview import show
+from vitbench.run.progress.preview import show
 
 
 @given(count=st.integers(0, 400), most=st.integers(2, 100))
