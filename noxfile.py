@@ -10,33 +10,48 @@ CONSTRAINTS = ".ci/constraints.txt"
 PROJECT = nox.project.load_toml("pyproject.toml")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
+SMOKE = "knob or resnet18 or test_vit or deit_tiny or simple_vit or encoder2017"
+"""Of parity, a model or more of every library: what the gate runs; all of it is the nightly check ``parity``."""
+
 KEEP_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"}
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Installs vitbench, editable, and dependency groups, all at the pinned versions (torch 2.13.0 above all)."""
-    session.install("-c", CONSTRAINTS, "-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
+    """Installs vitbench, editable, and dependency groups, all at the pinned versions (torch 2.13.0 above all).
+
+    Nothing is compiled beforehand: of the thousands of files that torch brings, few are ever imported.
+    """
+    session.install("--no-compile", "-c", CONSTRAINTS, "-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, on two workers of one thread each, and every benchmark once; ``nox -s tests -- -k NAME`` picks."""
+    """The tests of the gate, on two workers of one thread each; ``nox -s tests -- -k NAME`` picks."""
     install(session, "tests")
     session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", "--benchmark-disable", *session.posargs,
                 env=ONE_THREAD)  # fmt: skip
 
 
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """The checks that take minutes, all or some (``-- kills ray``); results/nightly.json says what came out."""
+    install_peers(session)
+    session.run("python", "-m", "tests.support.nightly", *session.posargs,
+                env=ONE_THREAD | {"VITBENCH_PEERS": "required"})  # fmt: skip
+
+
 def install_peers(session: nox.Session) -> None:
     """The tests' environment, and beside it timm, torchvision, Hugging Face and vit-pytorch on the same torch."""
     install(session, "tests", "parity")
-    session.install("--no-deps", *nox.project.dependency_groups(PROJECT, "peers"))
+    session.install("--no-compile", "--no-deps", *nox.project.dependency_groups(PROJECT, "peers"))
 
 
 @nox.session
 def parity(session: nox.Session) -> None:
-    """Our models against other people's: the same weights, the same logits and gradients."""
+    """Our models against other people's: the same weights, the same logits and gradients; ``-- smoke``: some."""
     install_peers(session)
-    session.run("python", "-m", "pytest", "tests/parity", "-n", "2", "--dist", "worksteal", *session.posargs,
+    options = ["-k", SMOKE] if session.posargs == ["smoke"] else session.posargs
+    session.run("python", "-m", "pytest", "tests/parity", "-n", "2", "--dist", "worksteal", *options,
                 env=ONE_THREAD | {"VITBENCH_PEERS": "required"})  # fmt: skip
 
 
@@ -50,10 +65,12 @@ def peers(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and format."""
+    """Style, format, and which package may import which."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    if "importlinter" in PROJECT["tool"]:
+        session.run("lint-imports")
 
 
 @nox.session

@@ -92,7 +92,7 @@ def test_batch_norm_changes_norm_and_batch_alone_and_the_learning_rate_by_one_ru
     assert found == {size: {"layernorm", "batchnorm"} for size in (2, 4, default.batch_size)}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("answers")
 def test_the_known_answer_of_padding_comes_out(tmp_path):
     """Chance to the last image where position cannot be known (`quadrant` moves a scene by whole strides)."""
     declared = dataclasses.replace(shipped("padding"), train=TrainConfig(epochs=12), seeds=1)

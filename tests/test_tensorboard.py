@@ -28,7 +28,7 @@ PLUGIN = "data/plugin/pytorch_profiler/"
 PATIENCE_S = 120
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.nightly("browser"),
     pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)} here: pip install 'vitbench[trace]'"),
 ]
 

@@ -141,10 +141,10 @@ def test_a_process_of_its_own_knows_the_family(finished):
 from toy_family import ToyConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.measure.peak_memory.largest_batch import FITS, _attempt
-from vitbench.measure.peak_memory.resident import in_a_child
+from vitbench.measure.peak_memory.resident import run_in_child
 
 model, settings = ToyConfig(img_size=8, in_chans=1, num_classes=10), MeasureConfig()
-assert in_a_child(model, settings, ("allocated",), device="cpu", training=True)["allocated"] > 0
+assert run_in_child(model, settings, ("allocated",), device="cpu", training=True)["allocated"] > 0
 assert _attempt(model, settings, "cpu", 2, 2**34) == FITS
 """
     command = [sys.executable, "-c", script]

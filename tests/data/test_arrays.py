@@ -105,24 +105,24 @@ def test_the_version_follows_the_content(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"images": BYTES}, r"holds images: it takes images and labels, or train_images"),
-        ({}, "holds nothing: it takes images and labels"),
-        ({"images": BYTES[:, :5], "labels": LABELS}, r"images has shape \(60, 5, 6\): it takes squares"),
-        ({"images": BYTES[0], "labels": LABELS}, r"images has shape \(6, 6\): it takes squares"),
-        ({"images": BYTES[:0], "labels": LABELS[:0]}, "it takes one image or more"),
+        ({"images": BYTES}, r"contains images: give images and labels, or train_images"),
+        ({}, "contains nothing: give images and labels"),
+        ({"images": BYTES[:, :5], "labels": LABELS}, r"images has shape \(60, 5, 6\)"),
+        ({"images": BYTES[0], "labels": LABELS}, r"images has shape \(6, 6\)"),
+        ({"images": BYTES[:0], "labels": LABELS[:0]}, "at least one image"),
         ({"images": np.full((60, 6, 6), np.nan), "labels": LABELS}, "values that are not finite"),
-        ({"images": BYTES.astype(str), "labels": LABELS}, "holds <U3: it takes numbers"),
+        ({"images": BYTES.astype(str), "labels": LABELS}, "contains <U3"),
         ({"images": BYTES, "labels": LABELS[:59]}, "has 59 labels for 60 images"),
-        ({"images": BYTES, "labels": np.eye(3)[LABELS]}, r"labels is \(60, 3\) float64: it takes one whole number"),
+        ({"images": BYTES, "labels": np.eye(3)[LABELS]}, r"labels is \(60, 3\) float64: give one integer"),
         ({"images": BYTES, "labels": LABELS - 1}, "the label -1 in train: there are 2 classes, 0 to 1"),
         ({"images": BYTES, "labels": LABELS, "classes": ["a", "b"]}, "the label 2 in train: there are 2 classes"),
-        ({"images": BYTES, "labels": LABELS * 0}, "has one class: it takes two or more"),
+        ({"images": BYTES, "labels": LABELS * 0}, "has one class: give at least two"),
         ({"images": BYTES, "labels": LABELS * 2}, "has classes without training images: 1, 3"),
-        ({"images": BYTES[:5], "labels": LABELS[:5]}, "holds 5 training images: a split takes 10 or more"),
-        ({"images": BYTES, "labels": LABELS, "classes": ["a", "a", "b"]}, "it takes a list of different names"),
+        ({"images": BYTES[:5], "labels": LABELS[:5]}, "has 5 training images: give at least 10"),
+        ({"images": BYTES, "labels": LABELS, "classes": ["a", "a", "b"]}, "distinct names"),
         (
             {"images": BYTES, "labels": LABELS, "flip": np.array([1.0])},
-            r"flip is \(1,\) float64: it takes True or False",
+            r"flip is \(1,\) float64: give True or False",
         ),
         (
             {"x_train": BYTES, "y_train": LABELS, "x_test": BYTES, "y_test": LABELS, "x_val": BYTES},
@@ -169,7 +169,7 @@ def test_files_that_are_no_archive(tmp_path):
             load(f"npz:{file}")
     with (tmp_path / "one.npy").open("wb") as one:
         np.save(one, BYTES)
-    with pytest.raises(UserError, match="holds one array without a name"):
+    with pytest.raises(UserError, match="one unnamed array"):
         load(f"npz:{tmp_path / 'one.npy'}")
     with pytest.raises(UserError, match="there is no file"):
         load(f"npz:{tmp_path / 'none.npz'}")

@@ -152,7 +152,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(cifar10, tmp_p
     path, _ = cifar10
     marker = tmp_path / "owned"
     (path / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps({b"x": _Malicious(marker)}, protocol))
-    with pytest.raises(UserError, match=r"test_batch is not read: it refers to .*mkdir"):
+    with pytest.raises(UserError, match=r"test_batch is unsafe to read: it refers to .*mkdir"):
         load(f"cifar10:{path}")
     assert not marker.exists()
 

@@ -198,9 +198,9 @@ def test_an_image_too_large_to_be_one_is_named(tmp_path, monkeypatch):
     [
         (lambda root: None, "has no images in subfolders"),
         (lambda root: _write(root, "loose"), "has no images in subfolders"),
-        (lambda root: _fill(root, classes=("cat",), count=20), "holds one class, 'cat'"),
+        (lambda root: _fill(root, classes=("cat",), count=20), "has one class, 'cat'"),
         (lambda root: (_fill(root), (root / "owl").mkdir()), "classes without images: owl"),
-        (lambda root: _fill(root, count=2), "holds 4 images: a split takes 10 or more"),
+        (lambda root: _fill(root, count=2), "has 4 images: give at least 10"),
         (lambda root: _fill(root / "train"), "has train/ but no val/ or test/"),
         (
             lambda root: (_fill(root / "train"), _fill(root / "val", classes=("cat", "owl"))),
@@ -221,7 +221,7 @@ def test_no_such_folder(tmp_path):
 
 @pytest.mark.parametrize("size", [0, 100_000])
 def test_impossible_sizes(tmp_path, size):
-    with pytest.raises(UserError, match=f"size {size} .*it takes 1 to 1024"):
+    with pytest.raises(UserError, match=f"size {size} .*give 1 to 1024"):
         load(f"folder:{tmp_path}/x@{size}")
 
 
@@ -440,7 +440,7 @@ def test_imagenet(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_fill, "imagenet: .* lacks train, val: it takes train and val, one subfolder per class each"),
+        (_fill, "imagenet: .* lacks train, val: .* one subfolder per class"),
         (lambda root: _fill(root / "train"), "lacks val:"),
         (lambda root: (_fill(root / "train"), _write(root / "val", "0")), "val has no images in subfolders"),
         (lambda root: (_fill(root / "train"), _fill(root / "val", classes=("cat",))), "have different classes: dog"),

@@ -133,9 +133,9 @@ def _damaged(raw: bytes, packed: bool, how: str) -> bytes:
         ("wrong magic", "begins with 00000d01, not with 0000080[13]"),
         ("empty", "begins with nothing"),
         ("head only", "ends within its header"),
-        ("too long", "goes on after its .* bytes"),
+        ("too long", "has more than its .* bytes"),
         ("text", "begins with 3c21444f"),
-        ("half", "ends after .* of .* bytes"),
+        ("half", "has .* of .* bytes: it is truncated"),
     ],
 )
 def test_a_damaged_file_is_named_in_one_sentence(tmp_path, made, name, packed, how, sentence):  # noqa: PLR0917
@@ -158,9 +158,9 @@ def test_a_damaged_archive_is_named(tmp_path, made, how):
 @pytest.mark.parametrize(
     ("name", "array", "sentence"),
     [
-        ("t10k-labels-idx1-ubyte", np.full(40, 10, np.uint8), "holds the label 10: there are 10 classes, 0 to 9"),
-        ("t10k-labels-idx1-ubyte", np.zeros(39, np.uint8), "holds 39 labels for 40 images"),
-        ("t10k-images-idx3-ubyte", np.zeros((40, 28, 27), np.uint8), "images of 28×27: it takes squares"),
+        ("t10k-labels-idx1-ubyte", np.full(40, 10, np.uint8), "has the label 10: there are 10 classes, 0 to 9"),
+        ("t10k-labels-idx1-ubyte", np.zeros(39, np.uint8), "has 39 labels for 40 images"),
+        ("t10k-images-idx3-ubyte", np.zeros((40, 28, 27), np.uint8), "images of 28×27: .*squares"),
         ("t10k-images-idx3-ubyte", np.zeros((40, 14, 14), np.uint8), "differ in size"),
     ],
 )
@@ -170,9 +170,9 @@ def test_files_that_do_not_belong_together(tmp_path, made, name, array, sentence
         load(f"mnist:{tmp_path}")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.one_of(st.binary(max_size=40), st.binary(max_size=24).map(lambda rest: b"\0\0\x08\x03" + rest)))
 def test_no_bytes_end_in_anything_but_a_sentence(tmp_path, made, raw):
     _write(tmp_path, made[2] | {"train-images-idx3-ubyte": raw})
-    with pytest.raises(UserError, match=r"train-images-idx3-ubyte|holds 100 labels"):
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte|has 100 labels"):
         load(f"mnist:{tmp_path}")

@@ -25,7 +25,7 @@ from vitbench.data.stream import Stream
 from vitbench.train.feed import Feed
 from vitbench.train.loop import train
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.nightly("data"), pytest.mark.timeout(600)]
 
 
 def _photos(root, count: int, side: int, classes: int = 10) -> None:

@@ -145,7 +145,7 @@ def test_a_box_on_another_image_keeps_area_ratio_and_margins(tmp_path, shape, bo
     assert np.abs(found - np.asarray(expected).astype(float)[..., :2] / 2).max() <= 0.5
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(1, 60),
     st.integers(1, 60),
@@ -248,7 +248,7 @@ def _encoded(suffix: str, **options) -> bytes:
 ENCODED = {suffix: _encoded(suffix) for suffix in ("png", "jpeg", "gif", "bmp", "tiff", "webp", "ppm")}
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(ENCODED)), st.data())
 def test_damaged_bytes_are_an_image_or_a_sentence(tmp_path, suffix, data):
     raw = bytearray(ENCODED[suffix])

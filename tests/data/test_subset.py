@@ -24,7 +24,7 @@ def _kept(labels, **wanted) -> list[int]:
 def test_a_fraction_has_its_size_and_every_class_its_share(labels, fraction, seed):
     count = round(fraction * len(labels))
     if count < len(set(labels)):
-        with pytest.raises(UserError, match=r"it takes .* or more"):
+        with pytest.raises(UserError, match=r"give at least"):
             _kept(labels, fraction=fraction, seed=seed)
         return
     rows = _kept(labels, fraction=fraction, seed=seed)
@@ -77,15 +77,15 @@ def test_only_the_training_split_is_cut_and_its_statistics_stay():
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ({"fraction": 0.0}, r"fraction = 0.0 is not a fraction .*more than 0, up to 1"),
+        ({"fraction": 0.0}, r"fraction = 0.0 is not a fraction .*more than 0, at most 1"),
         ({"fraction": 1.5}, "fraction = 1.5 is not a fraction"),
         ({"fraction": float("nan")}, "fraction = nan is not a fraction"),
         ({"fraction": True, "per_class": 1}, "fraction = True is not a fraction"),
-        ({"fraction": 0.5, "per_class": 3}, "contradict each other: give one of them"),
-        ({"fraction": 0.001}, r"of 1077 training images leaves 1 for 10 classes: it takes 0.0093 or more"),
+        ({"fraction": 0.5, "per_class": 3}, "contradict each other"),
+        ({"fraction": 0.001}, r"of 1077 training images leaves 1 for 10 classes: give at least 0.0093"),
         ({"per_class": 0}, "per_class = 0 is not a number of images"),
         ({"per_class": 2.0}, "per_class = 2.0 is not a number of images"),
-        ({"per_class": 106}, r"per_class = 106 is more than there are training images of .*8.*: it takes 1 to 104"),
+        ({"per_class": 106}, r"per_class = 106 is more than the training images of .*8.*: give 1 to 104"),
     ],
 )
 def test_other_wishes_are_explained(wanted, sentence):

@@ -34,7 +34,7 @@ def small():
     real = ceilings.ceilings
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ceilings, "SIZES", (64,))
-        patch.setattr(ceilings, "LEAST_BUFFER", 2**20)
+        patch.setattr(ceilings, "MIN_BUFFER", 2**20)
         patch.setattr("vitbench.devices.cpu.Cpu.last_level_cache", lambda _: None)
         patch.setattr(ceilings, "ceilings", lambda *args, **rest: real(*args, windows=2, window_s=0.01, **rest))
         patch.setattr(doctor, "SLEEP_S", 0.1)
@@ -100,7 +100,7 @@ def test_the_target_decides_the_exit_status(examined, monkeypatch, claims, statu
         assert f"\n{title}" in text
 
 
-@pytest.mark.nightly
+@pytest.mark.nightly("timing")
 @pytest.mark.usefixtures("small")
 def test_a_hundred_comparisons_of_a_model_with_itself(capsys):
     """The target is 10 in 100; 20 are what chance leaves to a rate of 8 % once in 20,000 runs."""

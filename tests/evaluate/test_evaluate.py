@@ -119,11 +119,29 @@ def by_pillow(file, *, shorter, side, interpolation):
 @pytest.mark.parametrize(
     ("weights", "asked", "shorter", "interpolation", "words"),
     [
-        ("timm.pth", {}, 17, Image.Resampling.BICUBIC, "17 px, 16 cut from the middle, bicubic interpolation (as timm"),
-        ("deit.pth", {}, 17, Image.Resampling.BICUBIC, "17 px, 16 cut from the middle, bicubic interpolation (as DeiT"),
-        ("timm.pth", {"crop": 0.5}, 32, Image.Resampling.BICUBIC, "32 px, 16 cut from the middle, bicubic"),
+        (
+            "timm.pth",
+            {},
+            17,
+            Image.Resampling.BICUBIC,
+            "17 px, centre crop of 16 px, bicubic interpolation (as for t",
+        ),
+        (
+            "deit.pth",
+            {},
+            17,
+            Image.Resampling.BICUBIC,
+            "17 px, centre crop of 16 px, bicubic interpolation (as for D",
+        ),
+        ("timm.pth", {"crop": 0.5}, 32, Image.Resampling.BICUBIC, "32 px, centre crop of 16 px, bicubic"),
         ("timm.pth", {"crop": 1.0}, 16, Image.Resampling.BICUBIC, "resized to 16 px, bicubic interpolation"),
-        ("timm.pth", {"interpolation": "bilinear"}, 17, Image.Resampling.BILINEAR, "bilinear interpolation (as asked)"),
+        (
+            "timm.pth",
+            {"interpolation": "bilinear"},
+            17,
+            Image.Resampling.BILINEAR,
+            "bilinear interpolation (as req",
+        ),
     ],
 )
 def test_files_become_what_pillow_makes_of_them(place, mixed, weights, asked, *, shorter, interpolation, words):
@@ -135,15 +153,15 @@ def test_files_become_what_pillow_makes_of_them(place, mixed, weights, asked, *,
     truth = torch.stack([by_pillow(f, shorter=shorter, side=16, interpolation=interpolation) for f in files])
     assert torch.equal(found, truth)
     assert torch.allclose(ready.images(found), (truth / 255 - 0.5) / 0.5, atol=1e-6)
-    assert words in ready.images.said
+    assert words in ready.images.description
     assert ready.images.interpolation == interpolation.name.lower()
 
 
 def test_images_that_nothing_resized_have_no_interpolation():
     images = images_for(plain(32), 32, feeding.TIMM)
     assert images.interpolation is None
-    assert "images of 32 px as they are" in images.said
-    assert "interpolation" not in images.said
+    assert "images of 32 px, not resized" in images.description
+    assert "interpolation" not in images.description
 
 
 def test_the_interpolation_is_the_familys():
@@ -170,7 +188,7 @@ def test_images_in_memory_are_resized_as_pillow_does_to_a_level():
             distance = (found - torch.from_numpy(truth).permute(0, 3, 1, 2)).abs()
             assert distance.max() < 1.01
             assert (distance > 0.1).double().mean() < 0.02  # a tie that Pillow's whole numbers break the other way
-            assert f"{family.interpolation} interpolation" in images.said
+            assert f"{family.interpolation} interpolation" in images.description
 
 
 def test_training_images_are_decoded_for_their_statistics_alone(place, mixed, capsys):
@@ -192,7 +210,7 @@ def test_statistics_are_those_of_training(place, capsys):
         ready = prepare("auto", str(place / "ours.safetensors"), f"folder:{place / 'data'}", **asked)
         assert torch.equal(ready.images.mean, whole.mean)
         assert torch.equal(ready.images.std, whole.std)
-        assert "training images were decoded too, for their mean and deviation" in ready.images.said
+        assert "training images were decoded too" in ready.images.description
 
 
 def test_planted_answers_come_back(place, capsys):
@@ -208,7 +226,7 @@ def test_planted_answers_come_back(place, capsys):
         name: (correct / images, images) for name, (correct, images) in PLANTED.items()
     }
     assert "tensors loaded" in err
-    assert "mean and deviation of the training split (as vitbench's weights want it)" in err
+    assert "mean and deviation of the training split (as for vitbench's weights)" in err
 
 
 def test_streamed_images_give_the_same_numbers(place, capsys, monkeypatch):
@@ -245,7 +263,7 @@ def test_every_form_has_the_same_numbers(place, capsys):
     table = shown("table").out
     assert "Top-1 accuracy (%)" in table
     assert "63.3" in table
-    assert "images of 16 px as they are" in table
+    assert "images of 16 px, not resized" in table
     markdown = shown("markdown").out
     assert "| green | 10 | 70.0 | [39.7, 89.2] |" in markdown
     latex = shown("latex").out
@@ -322,7 +340,7 @@ def test_crops_are_timms():
     """timm: the shorter side becomes floor(224 / 0.9) = 248, and 224 are cut from row 12 on."""
     data = plain(248)
     images = images_for(data, 224, feeding.TIMM)
-    assert "images resized to 248 px, 224 cut from the middle, bicubic interpolation" in images.said
+    assert "images resized to 248 px, centre crop of 224 px, bicubic interpolation" in images.description
     expected = (data.test.images[..., 12:236, 12:236] / 255 - 0.5) / 0.5
     assert torch.allclose(images(data.test.images), expected, atol=1e-6)
     assert images_for(plain(384), 384, feeding.TIMM).resized == 384
@@ -350,14 +368,14 @@ def test_every_format_has_a_family(tmp_path):
 
 
 def test_the_familys_way_is_what_is_used(place, capsys):
-    for weights, words in (("timm.pth", "mean 0.5 and deviation 0.5 (as timm's"), ("deit.pth", "ImageNet's mean")):
+    for weights, words in (("timm.pth", "mean 0.5 and deviation 0.5 (as for timm's"), ("deit.pth", "ImageNet's mean")):
         assert run(place, "--no-throughput", "--img-size", "16", weights=weights) == 0
         out, err = capsys.readouterr()
         assert words in err
-        assert "17 px, 16 cut from the middle" in err
+        assert "17 px, centre crop of 16 px" in err
         assert json.loads(out)["top1_accuracy"]["value"] == 19 / 30
     assert run(place, "--no-throughput", "--normalise", "data", weights="timm.pth") == 0
-    assert "mean and deviation of the training split (as asked)" in capsys.readouterr().err
+    assert "mean and deviation of the training split (as requested)" in capsys.readouterr().err
 
 
 def test_another_size_resizes_positions_and_says_so(tmp_path, place, capsys):
@@ -416,12 +434,12 @@ def test_a_class_map_picks_outputs(tmp_path, place, capsys):
     ("text", "words"),
     [
         ("blue,0\ngreen,1\n", "lacks red"),
-        ("blue,0\ngreen,1\nred,3\n", "'3' of 'red' does not exist: it takes 0 to 2"),
+        ("blue,0\ngreen,1\nred,3\n", "'3' of 'red' does not exist: give 0 to 2"),
         ("blue,0\ngreen,1\nred,1\n", "'green' first"),
         ("blue,0\nblue,1\n", "twice"),
         ("blu,0\n", "did you mean 'blue'?"),
         ("blue 0\n", "not of the form name,output"),
-        ("{blue: 0}", "is no JSON"),
+        ("{blue: 0}", "is not JSON"),
         ('{"blue": true}', "'True' of 'blue' does not exist"),
         ('{"blue": -1}', "'-1' of 'blue' does not exist"),
     ],
@@ -473,9 +491,9 @@ def test_a_mistake_is_one_sentence(place, change, words, capsys):
 
 def test_normalisations_that_do_not_go_with_the_images():
     dark = plain(8, top=17)
-    with pytest.raises(UserError, match="is for images of 0 to 255"):
+    with pytest.raises(UserError, match="needs values from 0 to 255"):
         images_for(dark, 8, feeding.TIMM)
-    with pytest.raises(UserError, match="is for 3 channels, made has 1"):
+    with pytest.raises(UserError, match="needs 3 channels, and made has 1"):
         images_for(plain(8, channels=1), 8, feeding.DEIT)
     assert isinstance(images_for(plain(8, channels=1), 8, feeding.TIMM), Images)
 
@@ -507,7 +525,7 @@ def test_digits_by_a_model_of_ours(tmp_path, capsys):
     assert found["top1_accuracy"]["n"] == load("digits").spec.num_test
     assert found["top5_accuracy"]["value"] > found["top1_accuracy"]["value"]
     assert main([*argv, "--normalise", "half"]) == 2
-    assert "type --normalise data" in capsys.readouterr().err
+    assert "give --normalise data" in capsys.readouterr().err
 
 
 def test_it_says_what_training_said(tmp_path, capsys):
@@ -541,7 +559,7 @@ def test_interrupted(place, monkeypatch, capsys):
 
     monkeypatch.setattr("vitbench.evaluate.request.prepare", stop)
     assert run(place) == 130
-    assert "nothing was kept" in capsys.readouterr().err
+    assert "nothing was saved" in capsys.readouterr().err
 
 
 def test_it_is_a_subcommand_and_help_is_light(place):

@@ -76,7 +76,7 @@ TINY = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim
 def test_a_trained_vit_keeps_what_it_looks_at(monkeypatch):
     digits = load("digits")
     model = build(TINY)
-    found = accuracy.looks(model, digits, "cpu")
+    found = accuracy.attention_arrays(model, digits, "cpu")
     images = (digits.val.images[:64].float() - digits.mean[:, None, None]) / digits.std[:, None, None]
     expected = mean_attention_distance(attention_maps(model, images), (4, 4), 1, 2)
     np.testing.assert_allclose(found["attention_distance"], expected, rtol=1e-6)
@@ -84,9 +84,11 @@ def test_a_trained_vit_keeps_what_it_looks_at(monkeypatch):
     assert found["uniform_distance"] == pytest.approx(2 * sum(n * d**0.5 for d, n in pairs.items()) / 256)
     np.testing.assert_allclose(found["pos_similarity"], position_embedding_similarity(model), atol=1e-6)
     monkeypatch.setattr(accuracy, "WEIGHTS_AT_ONCE", 5 * 2 * 2 * 17**2)  # 12 parts of 5 images and one of 4
-    np.testing.assert_allclose(accuracy.looks(model, digits, "cpu")["attention_distance"], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        accuracy.attention_arrays(model, digits, "cpu")["attention_distance"], expected, rtol=1e-6
+    )
     monkeypatch.setattr(accuracy, "SIMILARITIES_UP_TO", 15)
-    assert "pos_similarity" not in accuracy.looks(model, digits, "cpu")
+    assert "pos_similarity" not in accuracy.attention_arrays(model, digits, "cpu")
 
 
 def test_looking_changes_no_number_of_the_trial():
@@ -102,6 +104,6 @@ def test_looking_changes_no_number_of_the_trial():
 
 def test_other_models_have_nothing_to_look_at():
     resnet = build(ResNetConfig(depth=18, width=4, stem="cifar", img_size=8, in_chans=1, num_classes=10))
-    assert accuracy.looks(resnet, load("digits"), "cpu") == {}
-    found = accuracy.looks(build(ViTConfig(**{**vars(TINY), "pos_embed": "none"})), load("digits"), "cpu")
+    assert accuracy.attention_arrays(resnet, load("digits"), "cpu") == {}
+    found = accuracy.attention_arrays(build(ViTConfig(**{**vars(TINY), "pos_embed": "none"})), load("digits"), "cpu")
     assert found.keys() == {"attention_distance", "uniform_distance"}

@@ -111,7 +111,7 @@ def test_a_checkpointed_block_is_the_block_to_whoever_asks():
 
 
 def test_a_model_without_blocks_cannot_be_checkpointed():
-    with pytest.raises(UserError, match=r"finds no blocks in Sequential: it takes"):
+    with pytest.raises(UserError, match=r"finds no blocks in Sequential: it needs"):
         checkpoint_activations(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -160,7 +160,6 @@ def parameters_by_arithmetic(c):
     return total + linear(c.representation_size or dim, c.num_classes) * (1 + c.distilled)
 
 
-@settings(deadline=None, max_examples=100)
 @given(configs())
 def test_any_possible_combination_builds_runs_and_has_the_parameters_of_arithmetic(config):
     torch.manual_seed(0)
@@ -231,7 +230,6 @@ def shuffle_patches(x, order, patch):
     return shuffled.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
 
 
-@settings(deadline=None, max_examples=40)
 @given(configs(), st.randoms(use_true_random=False))
 def test_without_positions_the_order_of_patches_is_ignored(config, random):
     config = dataclasses.replace(config, pos_embed="none", stem="patchify", attn_mask="none")
@@ -251,7 +249,6 @@ def test_only_positions_and_a_causal_mask_make_the_order_matter(kind, pool):
     assert torch.allclose(model(x), model(moved), rtol=1e-9) == (kind == "none")
 
 
-@settings(deadline=None, max_examples=40)
 @given(configs(), st.integers(0, 8))
 def test_a_causal_mask_lets_no_later_token_change_an_earlier_one(config, place):
     pool = config.pool if config.pool != "cls" else "mean"
@@ -268,7 +265,6 @@ def test_a_causal_mask_lets_no_later_token_change_an_earlier_one(config, place):
         assert not torch.equal(tokens[:, place], changed[:, place])
 
 
-@settings(deadline=None, max_examples=60)
 @given(configs(), st.integers(1, 2))
 def test_a_padded_sequence_equals_the_unpadded_one(config, rows):
     """Rows of patches below the image, masked away: whatever they hold, nothing changes."""

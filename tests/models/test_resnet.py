@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -65,7 +65,6 @@ def test_macs_are_torchvisions(depth, gmacs):
     assert counter.get_total_flops() / 2e9 == pytest.approx(gmacs, abs=5e-4)
 
 
-@settings(deadline=None, max_examples=30)
 @given(
     layers=st.lists(st.integers(1, 2), min_size=1, max_size=4).map(tuple),
     block=st.sampled_from(["basic", "bottleneck"]),

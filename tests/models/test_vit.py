@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -77,7 +77,6 @@ def closed_form(c):
     )
 
 
-@settings(deadline=None, max_examples=60)
 @given(configs(), st.integers(1, 3))
 def test_parameters_and_shapes_follow_the_closed_form(config, batch):
     model = VisionTransformer(config)

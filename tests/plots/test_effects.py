@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.plots.test_variants import words
+from tests.support.drawn_words import words
 from vitbench import plots
 from vitbench.plots.effects import REFERENCE
 
@@ -50,7 +50,9 @@ def figures(axes, levels):
     yield "latency", plots.interactions(means(2, min(levels, 6)), label="Latency relative to x", metric="latency_ms")
 
 
-@pytest.mark.parametrize(("axes", "levels"), [(2, 2), (4, 6), pytest.param(6, 12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("axes", "levels"), [(2, 2), (4, 6), pytest.param(6, 12, marks=pytest.mark.nightly("reports"))]
+)
 def test_no_words_stand_over_words_or_outside(axes, levels):
     for name, figure in figures(axes, levels):
         boxes = words(figure)

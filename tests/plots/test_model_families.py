@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.plots.test_variants import LONG, words
+from tests.support.drawn_words import LONG, words
 from vitbench import plots
 
 COSTS = {
@@ -112,7 +112,9 @@ def figures(count, **rest):
     yield "groups", plots.groups(groups(count), order=LABELS, chance=0.1)
 
 
-@pytest.mark.parametrize(("count", "clustered"), [(7, True), pytest.param(12, False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("count", "clustered"), [(7, True), pytest.param(12, False, marks=pytest.mark.nightly("reports"))]
+)
 def test_no_words_stand_over_words_or_outside(count, clustered):
     for name, figure in figures(count, clustered=clustered):
         boxes = words(figure)
@@ -123,7 +125,7 @@ def test_no_words_stand_over_words_or_outside(count, clustered):
         assert not outside, f"{name}: {outside}"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("reports")
 def test_the_same_frames_give_the_same_bytes(tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

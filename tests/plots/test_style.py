@@ -31,7 +31,7 @@ def test_the_users_style_changes_nothing(tmp_path):
     from matplotlib.figure import Figure
 
     def svg(stem):
-        with style.style():
+        with style.figure_style():
             figure = Figure(figsize=(2, 1))
             figure.subplots().plot([1, 2])
         return style.save(figure, tmp_path / stem)[0].read_bytes()

@@ -5,12 +5,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 
+from tests.support.drawn_words import LONG, words
 from vitbench import plots
 
-LONG = "embed_dim=192,num_heads=12,mlp_ratio=4.0,pos_embed=sincos2d"
+nightly = pytest.mark.nightly("reports")
 
 
 def made(count, *, clustered=False):
@@ -81,24 +80,10 @@ def figures(count, **rest):
     yield "similarity", plots.position_similarity(similarities, variants=some)
 
 
-def words(figure):
-    """All visible text with its box."""
-    FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
-    found = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    beyond = {id(tick.label1) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for tick in ticks(axis)}
-    found = [t for t in found if (t.axes is None or t.axes.axison) and id(t) not in beyond]
-    return [(t.get_text(), t.get_window_extent(renderer).padded(-0.5)) for t in found]
-
-
-def ticks(axis):
-    """Those outside the axes' limits, which are not drawn."""
-    low, high = sorted(axis.get_view_interval())
-    return [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
-
-
-@pytest.mark.parametrize(("count", "clustered"), [(4, False), (7, True), (12, False), (20, True)])
+@pytest.mark.parametrize(
+    ("count", "clustered"),
+    [(4, False), (7, True), pytest.param(12, False, marks=nightly), pytest.param(20, True, marks=nightly)],
+)
 def test_no_words_stand_over_words_or_outside(count, clustered):
     for name, figure in figures(count, clustered=clustered):
         boxes = words(figure)
@@ -143,7 +128,7 @@ def test_every_head_is_a_dot():
         (dots,) = axes.collections
         own = distances[distances["variant"] == name]
         assert sorted(dots.get_offsets().tolist()) == sorted(own[["block", "distance_px"]].to_numpy().tolist())
-        assert axes.lines[0].get_ydata()[0] == 90  # what attending to all alike would give
+        assert 90 in [line.get_ydata()[0] for line in axes.lines]  # uniform attention
 
 
 def test_every_similarity_stands_in_its_tile():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.test_html import Reader
 from tests.support.browser import look, needs_chromium
 from tests.support.made_records import Made
+from tests.support.reading import Reader
 from vitbench import report
 
 STYLE = (Path(report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
@@ -169,7 +169,7 @@ return found;
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_browser_shows_it_legibly_and_without_scrolling_sideways(page, tmp_path, dark):
@@ -183,7 +183,7 @@ def test_a_browser_shows_it_legibly_and_without_scrolling_sideways(page, tmp_pat
         assert found["small"] == 0  # WCAG 2.2, 2.5.8: a target is 24 px high at least
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_names_of_any_length_do_not_widen_the_page(tmp_path):
     long = "stem=" + "a_very_long_name_without_any_blank" * 4

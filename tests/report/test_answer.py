@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from vitbench.report.answer import answer
-from vitbench.report.phrases import Name, listed, plain
+from vitbench.report.elements import Name, listed, plain
 
 FIELDS = ["metric", "variant", "value", "n", "kind", "verdict"]
 TEXTS = {
@@ -45,13 +45,13 @@ def test_each_group_is_one_clause():
         "In latency, against the baseline base, b is faster by 4.0% [3.0, 5.0]; a is slower by 4.0% [3.0, 5.0]; "
         "c is equivalent within ±1% [−0.4, +0.6]."
     )
-    assert both == "No variant is shown to gain in one of the two and to give up nothing in the other."
+    assert both == "No variant improves accuracy or latency without losing the other."
 
 
 def test_a_gain_without_a_price_needs_two_verdicts():
     *_, both = sentences(["better", "better", "better", "equivalent"], ["none", "equivalent", "faster", "faster"])
     assert both == (
-        "A gain without a price: c is better and faster; b is better at equivalent latency; "
+        "Improved at no cost: c is better and faster; b is better at equivalent latency; "
         "d is faster at equivalent accuracy."
     )
 
@@ -61,16 +61,16 @@ def test_many_are_counted_and_the_extremes_named():
         ["better"] * 8 + ["none"] * 3, ["slower"] * 8 + ["equivalent"] * 3, baseline="baseline"
     )
     assert accuracy == (
-        "In accuracy, against the baseline (90.0% [88.0, 92.0]), 8 of 11 variants are better: least a by 2.0 points "
-        "[1.0, 3.0], most h by 2.0 points [1.0, 3.0]; for 3 of 11 variants no difference was found."
+        "In accuracy, against the baseline (90.0% [88.0, 92.0]), 8 of 11 variants are better, by 2.0 points "
+        "[1.0, 3.0] (a) to 2.0 points [1.0, 3.0] (h); 3 of 11 variants show no difference."
     )
     assert latency.endswith("3 of 11 variants are equivalent within ±1%.")
 
 
 def test_what_decides_nothing_says_so():
     accuracy, latency = sentences(["exploratory", "exploratory"], ["invalid", "invalid"])
-    assert "nothing is decided for a and b: only 3 seeds in common (a verdict takes 6)" in accuracy
-    assert "no verdict holds: the A/A control found the baseline different from its own clone" in latency
+    assert "there is no verdict for a and b: only 3 seeds in common (a verdict needs 6)" in accuracy
+    assert "there is no verdict: the A/A control found a difference between the baseline and its own clone" in latency
 
 
 def test_what_was_not_compared_is_named_once():
@@ -79,7 +79,7 @@ def test_what_was_not_compared_is_named_once():
 
 
 def test_without_any_comparison_there_is_no_answer():
-    assert sentences([], []) == ["Nothing has been compared yet: there is no verdict to rest an answer on."]
+    assert sentences([], []) == ["Nothing has been compared yet, so there is no answer."]
     assert sentences(["not_measured"], ["not_measured"])[0].startswith("Nothing has been compared")
 
 

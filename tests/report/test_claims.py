@@ -5,7 +5,7 @@ import pytest
 from tests.support.made_records import Made, claim, pos_embed, vit_vs_resnet
 from vitbench import tables
 from vitbench.report.claims import judge
-from vitbench.report.phrases import plain
+from vitbench.report.elements import plain
 
 NAMES = [f"depth={d}" for d in (4, 2, 8)]
 VARIANTS = [{"name": n, "axes": {"depth": int(n[6:])}} for n in NAMES]

@@ -1,4 +1,4 @@
-"""What a grid's report says of main effects and interactions, in words, tables, figures and files."""
+"""The report of a grid: main effects and interactions in tables, figures and files."""
 
 import csv
 import itertools
@@ -7,14 +7,14 @@ import shutil
 
 import pytest
 
-from tests.report.test_model_families import part
-from tests.report.test_verify import changed, digits
 from tests.support.browser import look, needs_chromium
-from tests.tables.test_effects import AXES, HOLE, made_grid
+from tests.support.made_grid import AXES, HOLE, made_grid
+from tests.support.reading import changed, digits, part
 from vitbench import report
-from vitbench.report import figures, markdown, page, shown_variants
+from vitbench.report import markdown, page, shown_variants
+from vitbench.report.sections import all_sections
 from vitbench.report.verify import Verification, compare, verify
-from vitbench.stats import effects
+from vitbench.stats import effects as estimator
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table
 from vitbench.tables.study import read_study
@@ -42,62 +42,56 @@ def anew(folder, tmp_path_factory):
 
 
 def said(folder):
-    """The report in Markdown with its first two pictures, which are those of a grid's effects; nothing is written."""
+    """The report in Markdown with its first two sections, which are those of a grid's effects; nothing is written."""
     study = read_study(folder)
     compared = comparisons(study)
     tabulated = table(study, compared)
-    drawn = list(itertools.islice(figures.draw(study, tabulated, compared), 2))
+    drawn = list(itertools.islice(all_sections(study, tabulated, compared), 2))
     return markdown.render(page.compose(study, tabulated, compared, drawn))
 
 
-def test_each_axis_has_its_sentences(text):
-    found = part(text, "Main effects")
-    assert re.search(
-        r"Averaged over all settings of the other axes, in accuracy, against `depth=4`: `depth=2` is worse by "
-        r"\d\.\d points \[\d\.\d, \d\.\d\] and `depth=8` is worse by \d\.\d points",
-        found,
-    )
-    assert re.search(
-        r"in latency, against `embed_dim=32`: `embed_dim=64` is slower by 99\.\d% \[|slower by 100\.\d% \[", found
-    )
-    assert "lack" not in found
+def row(found, *names):
+    """The cells of the table row that begins with these names."""
+    start = "".join(rf"\| `{re.escape(name)}` +" for name in names)
+    (line,) = re.findall(rf"^{start}\|(.*)\|$", found, flags=re.MULTILINE)
+    return [cell.strip() for cell in line.split(" | ")]
 
 
-def test_interactions_are_told_and_those_not_found_are_bounded(text):
+def effects(found):
+    """The first table of a section, which has the effects on accuracy and latency."""
+    return found.split("| Setting")[1]
+
+
+def test_each_level_has_its_effects_and_verdicts(text):
+    found = effects(part(text, "Main effects"))
+    for level in ("depth=2", "depth=8"):
+        value, verdict, *_ = row(found, level, "depth=4")
+        assert re.fullmatch(r"[+−]\d+\.\d \[\S+, \S+\]", value)
+        assert verdict.startswith(("worse by", "better by"))
+
+
+def test_interactions_have_verdicts_and_intervals(folder, text):
+    """The planted one is found, with the numbers of the file; the others are not."""
     found = part(text, "Interactions")
-    assert re.search(
-        r"`depth` and `pos_embed` interact in accuracy: with `pos_embed=none` instead of `pos_embed=learned`, what "
-        r"`depth=8` does against `depth=4` is lower by [56]\.\d points \[\d\.\d, \d\.\d\]\.",
-        found,
-    )
-    assert re.search(
-        r"No interaction in accuracy was found of `depth` with `embed_dim`, nor of `embed_dim` with `pos_embed`: the "
-        r"intervals leave room for ±\d\.\d points at most\.",
-        found,
-    )
-
-
-def test_the_bound_is_the_farthest_end_of_the_intervals(folder, text):
-    """What the file says of the pairs that the sentence names."""
-    said = re.search(r"No interaction in accuracy .* room for ±(\d+\.\d) points", text)[1]
+    value, verdict, *_ = row(found, "depth=8", "depth=4", "pos_embed=none", "pos_embed=learned")
+    assert re.fullmatch(r"lower by [56]\.\d points \[\d\.\d, \d\.\d\]", verdict)
     with (folder / "effects.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["axis_2"]]
-    quiet = [row for row in rows if (row["axis"], row["axis_2"]) != ("depth", "pos_embed")]
-    assert len(quiet) == 3
-    ends = [abs(float(row[f"accuracy_delta_{end}"])) for row in quiet for end in ("low", "high")]
-    assert f"{100 * max(ends):.1f}" == said
+    planted = next(r for r in rows if (r["level"], r["axis_2"], r["level_2"]) == ("8", "pos_embed", "none"))
+    ends = [f"{100 * abs(float(planted[f'accuracy_delta{end}'])):.1f}" for end in ("", "_low", "_high")]
+    assert re.findall(r"\d+\.\d", value) == ends
+    others = [r for r in rows if (r["axis"], r["axis_2"]) != ("depth", "pos_embed")]
+    assert len(others) == 3
+    assert not any(r["accuracy_delta_verdict"].startswith(("higher", "lower")) for r in others)
 
 
 def test_the_answer_says_what_is_decided(text):
-    found = part(text, "The answer")
+    found = part(text, "Answer")
     assert (
         "Averaged over all settings of the other axes, in accuracy: against `depth=4`, `depth=2` is worse by" in found
     )
     assert "; against `embed_dim=32`, `embed_dim=64` is better by" in found
-    assert (
-        "In accuracy these axes interact: `depth` with `pos_embed`. Where two axes interact, the average of one"
-        in found
-    )
+    assert "These axes interact in accuracy: `depth` with `pos_embed`." in found
 
 
 def test_tables_and_files_have_every_effect(folder, text):
@@ -113,6 +107,7 @@ def test_tables_and_files_have_every_effect(folder, text):
     assert {path.stem for path in (folder / "figures").iterdir()} >= {"main_effects", "interactions"}
 
 
+@pytest.mark.nightly("reports")
 def test_it_holds_and_one_changed_digit_of_the_file_does_not(folder, anew, tmp_path):
     assert verify(folder).holds
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -123,11 +118,11 @@ def test_it_holds_and_one_changed_digit_of_the_file_does_not(folder, anew, tmp_p
         found = Verification()
         compare(copy, anew, found)
         assert [m.file for m in found.mismatches] == ["effects.csv"]
-    assert ("effects.csv", f"9 rows, {9 * (whole.partition(chr(10))[0].count(',') + 1)} cells") in found.counted
+    assert ("effects.csv", f"9 rows, {9 * (whole.partition(chr(10))[0].count(',') + 1)} cells") in found.checked
     path.unlink()
     found = Verification()
     compare(copy, anew, found)
-    assert [str(m) for m in found.mismatches] == ["effects.csv: is not there, but the report has links to it"]
+    assert [str(m) for m in found.mismatches] == ["effects.csv: is missing, but the report links to it"]
 
 
 def test_the_same_records_give_the_same_bytes(folder, anew):
@@ -146,38 +141,38 @@ def test_no_grid_no_effects(tmp_path):
 def test_missing_cells_are_named_with_what_that_takes(tmp_path):
     found = said(made_grid(tmp_path, without=(HOLE,)).folder)
     main = part(found, "Main effects")
-    assert f"In accuracy 1 of 12 cells lack the value of some seed, or all: `{HOLE}`." in main
-    assert f"In latency 1 of 12 cells lack a value: `{HOLE}`." in main
-    assert "11 of 12 cells were measured: effects are those of a least-squares fit of main effects and two-way" in main
+    hole = HOLE.replace("_", r"\_")
+    assert f"1 of 12 cells lack accuracy for some seed: {hole}." in main
+    assert f"1 of 12 cells lack latency: {hole}." in main
+    assert "11 of 12 cells were measured; the effects are a least-squares fit" in main
 
 
 def test_what_cannot_be_told_is_said_with_its_reason(tmp_path):
     axes = {**AXES, "pos_embed": ["learned"]}
     made = made_grid(tmp_path, axes=axes, without=("depth=8,embed_dim=64,pos_embed=learned",))
     found = said(made.folder)
-    assert "`depth=8`: not estimable: the cells that are missing leave it open" in part(found, "Main effects")
-    undecided = (
-        "Nothing is decided in accuracy on an interaction of `depth` with `embed_dim`: not estimable: the cells "
-    )
-    assert undecided in part(found, "Interactions")
+    reason = "not estimable: the cells that are missing leave it open"
+    assert any(reason in cell for cell in row(effects(part(found, "Main effects")), "depth=8", "depth=4"))
+    assert part(found, "Interactions").count(reason) >= 1
 
 
 def test_more_interactions_than_are_fitted_are_missed_aloud(tmp_path, monkeypatch):
     text = said(made_grid(tmp_path).folder)
-    assert "Interactions are not given" not in text
-    monkeypatch.setattr(effects, "LARGEST", 6)  # main effects take five
+    assert "Interactions are not estimated" not in text
+    monkeypatch.setattr(estimator, "LARGEST", 6)  # main effects take five
     text = said(tmp_path)
-    (number,) = re.findall(r"Interactions are not given: there would be (\d+), more than are fitted\.", text)
+    (number,) = re.findall(r"Interactions are not estimated: (\d+) would be too many to fit\.", text)
     levels = [len(own) for own in AXES.values()]
     assert int(number) == sum((a - 1) * (b - 1) for a, b in itertools.combinations(levels, 2))
-    assert "Averaged over all settings of the other axes" in text
+    assert "## Main effects" in text
 
 
 def test_few_seeds_are_exploratory(tmp_path):
     found = said(made_grid(tmp_path, seeds=2).folder)
-    assert "Averaged over" not in part(found, "The answer")
-    assert "nothing is decided for `depth=2` and `depth=8`: only 2 seeds in common (a verdict takes 6)" in found
-    assert "on an interaction of `depth` with `embed_dim`, `depth` with `pos_embed` or of `embed_dim` with" in found
+    assert "Averaged over" not in part(found, "Answer")
+    for title in ("Main effects", "Interactions"):
+        verdicts = re.findall(r"\d\] \| (\w+)[^|]*\| ", effects(part(found, title)))
+        assert set(verdicts) == {"exploratory"}
 
 
 def test_of_many_variants_effects_are_of_all_and_figures_say_what_they_leave_out(tmp_path):
@@ -189,10 +184,11 @@ def test_of_many_variants_effects_are_of_all_and_figures_say_what_they_leave_out
     assert "Shown: 24" not in main + pairs
     assert main.count("\n| `") == 2 * (6 + 7)
     assert "Of an axis with more levels 6 have a line; effects.csv has all." in pairs
-    assert "7 of 7 levels" in main
+    slower = [line for line in effects(main).splitlines() if line.startswith("| `embed_dim=") and "| slower by" in line]
+    assert len(slower) == 7
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_a_browser_shows_figures_and_tables_of_effects(folder, tmp_path):
     script = """

@@ -9,7 +9,7 @@ import pytest
 from tests.support.made_records import Made
 from vitbench import report
 from vitbench.measure import accuracy
-from vitbench.report import figures
+from vitbench.report.sections import attention
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +36,22 @@ def folder(tmp_path_factory):
 
 def test_two_figures_with_captions_that_say_how_to_read_them(folder):
     text = (folder / "report.md").read_text(encoding="utf-8")
-    distance, similarity = (text.index(title) for title in ("## How far the heads look", "## How alike the positions"))
+    distance, similarity = (
+        text.index(title) for title in ("## Attention distance", "## Position-embedding similarity")
+    )
     far, alike = text[distance:similarity], text[similarity:]
     assert "(figures/attention_distance.svg)" in far
-    assert "Each dot is one head of one seed" in far
+    assert "a dot is one head of one seed" in far
     assert "of 3 variants" in far
     assert "(figures/position_similarity.svg)" in alike
     assert "of 2 variants" in alike
-    assert "numbers at its side say which" in alike  # nine a side have seven tiles
-    assert "too many patches do: none." in alike
-    assert "Of rope" not in alike
+    assert "patches with the numbers at the side" in alike  # nine a side have seven tiles
+    assert "too many patches: none." in alike
+    assert "For rope" not in alike
 
 
 def test_the_caption_counts_the_images_that_were_looked_at(folder):
-    assert figures.LOOKED_AT == accuracy.LOOKED_AT
+    assert attention.LOOKED_AT == accuracy.LOOKED_AT
     assert f"the first {accuracy.LOOKED_AT} validation images" in (folder / "report.md").read_text(encoding="utf-8")
 
 

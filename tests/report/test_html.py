@@ -1,36 +1,9 @@
 """The page stands alone, is well formed, can be read by everybody and fits a phone."""
 
 import re
-from html.parser import HTMLParser
 
+from tests.support.reading import Reader
 from vitbench.report.html import unbroken
-
-VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
-
-
-class Reader(HTMLParser):
-    """Keeps every tag with its attributes, and checks that they nest."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags = [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def all(self, *names):
-        return [attributes for tag, attributes in self.tags if tag in names]
 
 
 def test_tags_nest_and_ids_are_unique(page):

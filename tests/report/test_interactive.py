@@ -7,12 +7,12 @@ import re
 
 import pytest
 
-from tests.report.test_html import Reader
 from tests.support.browser import look, needs_chromium
 from tests.support.made_records import Made
+from tests.support.reading import Reader
 from vitbench import report
+from vitbench.report.cells import Cell, words
 from vitbench.report.html import sort_key
-from vitbench.report.text_tables import AGAINST, Cell
 
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 
@@ -43,7 +43,7 @@ def script_of(page):
     ],
 )
 def test_numbers_sort_by_what_they_say(text, key):
-    found = re.fullmatch(r' data-sort="(.*)"', str(sort_key(Cell(text), "Parameters", numeric=True)))[1]
+    found = re.fullmatch(r' data-sort="(.*)"', str(sort_key(Cell(text))))[1]
     assert found == "" if key is None else float(found) == pytest.approx(key)
 
 
@@ -61,11 +61,11 @@ def test_numbers_sort_by_what_they_say(text, key):
     ],
 )
 def test_verdicts_sort_by_their_effect(text, tone, key):
-    assert str(sort_key(Cell(text, tone=tone), AGAINST, numeric=False)) == f' data-sort="{key}"'
+    assert str(sort_key(Cell(text, tone=tone, kind="verdict"))) == f' data-sort="{key}"'
 
 
 def test_words_sort_as_words():
-    assert sort_key(Cell("ViT"), "Family", numeric=False) == ""
+    assert sort_key(words("ViT")) == ""
 
 
 def test_only_this_script_may_run(page):
@@ -136,7 +136,7 @@ return found;
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_tables_sort_and_filter(page, tmp_path):
     found = look(page, SORTED, tmp_path)
@@ -209,7 +209,7 @@ return found;
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_a_point_reads_its_row(page, tmp_path):
     found = look(page, POINTED, tmp_path)
@@ -239,7 +239,7 @@ def test_a_point_reads_its_row(page, tmp_path):
     assert found["ran"] == 0  # the page's policy lets no other script run
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("browser")
 @needs_chromium
 def test_a_hostile_name_is_pointed_at_as_text(tmp_path):
     name = 'a"b<img src=x onerror=alert(1)>%3C&amp; é'

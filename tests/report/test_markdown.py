@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from vitbench.report import markdown
-from vitbench.report.phrases import Name
-from vitbench.report.text_tables import Cell, Grid
+from vitbench.report import cells, markdown
+from vitbench.report.cells import Cell
+from vitbench.report.elements import Name, Table
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKS = st.text(st.sampled_from("ab1 `*_[]()<>#+-.!~|&;:\\=$/\"'x\n"), max_size=40)
@@ -38,8 +38,8 @@ def test_a_name_reads_as_it_was_in_text_and_in_a_table(name):
     expected = words(name)
     if expected:
         assert read("x " + markdown.code(name)) == f"x {expected}".replace("|", "\\|")
-    table = Grid("t", ["Variant", "n"], [False, True], [[Cell(name, name=True), Cell(name, "[1, 2]")]], "caption")
-    lines = list(markdown.grid(table))
+    table = Table("t", ["Variant", "n"], [[cells.name(name), Cell(name, "[1, 2]")]], "caption")
+    lines = list(markdown.table_lines(table))
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines[:3]}) == 1
     shown = read("\n".join(lines))
     assert shown == words(f"Variant n {expected} {expected} [1, 2] caption")

@@ -1,8 +1,8 @@
-"""What a report says of counting and of memory: the findings, who is incomplete, which ways differ and why."""
+"""How the report describes counting and memory: incomplete counts, and measurements that differ."""
 
 from types import SimpleNamespace
 
-from vitbench.report.memory import memory_method
+from vitbench.report.memory_differences import memory_differences, memory_method
 from vitbench.report.methods import methods
 
 MIB = 2**20
@@ -29,17 +29,7 @@ def memory(inference, training, **entries):
     return {"inference": peak(inference), "training": peak(training), **entries}
 
 
-def test_an_earlier_record_says_what_it_said_then():
-    old = memory(MIB, 2 * MIB)
-    for mode in ("inference", "training"):
-        del old[mode]["workspace"]
-    assert memory_method(Records(memory={"a": old})) == (
-        "modelled: the peak of all storages alive at once, tracked on fake tensors (parameters, gradients, optimiser "
-        "state, activations). What kernels allocate inside themselves and what the allocator keeps is not in it."
-    )
-
-
-def test_ways_that_differ_are_named_with_size_and_cause():
+def test_measurements_that_differ_have_size_and_cause():
     one = memory(
         100 * MIB,
         200 * MIB,
@@ -48,31 +38,39 @@ def test_ways_that_differ_are_named_with_size_and_cause():
         closed_form={"inference": 100 * MIB, "training": None},
     )
     two = memory(50 * MIB, 60 * MIB, allocated={"inference": 50 * MIB, "training": 60 * MIB})
-    said = memory_method(Records(memory={"one": one, "two": two}))
-    assert "and workspace, which is" in said
-    assert "Equal to the closed form, to the byte, in all 1 cases that it covers." in said
-    assert "at its peak; 0.0% to +1.5% beside modelled. Over 1%, kernel workspaces: one (training +1.5%)." in said
-    assert "beside allocated. Over 1%, whole pages" in said
-    assert "one (training +13.3%)." in said
+    study = Records(memory={"one": one, "two": two})
+    assert "5 of 7 comparisons agree" in memory_method(study)
+    found = [[cell.text for cell in row] for row in memory_differences(study).rows]
+    assert found == [
+        ["one", "training", "allocated", "203", "1.5% above modelled: kernel workspaces"],
+        ["one", "training", "resident", "230", "13.3% above allocated: whole pages and other libraries"],
+    ]
+
+
+def test_measurements_that_agree_need_no_table():
+    same = memory(MIB, 2 * MIB, allocated={"inference": MIB, "training": 2 * MIB})
+    assert memory_differences(Records(memory={"a": same})) is None
+    assert memory_differences(Records()) is None
 
 
 def test_what_was_not_measured_says_why():
     off = {"inference": None, "training": None, "reason": "measure.resident is off"}
     gone = {"inference": 3 * MIB, "training": None, "reason": "it is Monday"}
     said = memory_method(Records(memory={"a": memory(3 * MIB, 9 * MIB, resident=off, allocated=gone)}))
-    assert "Resident: what the kernel gave" in said
-    assert said.endswith("not measured: measure.resident is off.")
+    assert "Resident: not measured: measure.resident is off." in said
     assert "Allocated: not measured: it is Monday." in said
     both = {
         "a": memory(3 * MIB, 9 * MIB, allocated=gone),
         "b": memory(3 * MIB, 9 * MIB, allocated={"inference": 1, "training": 1}),
     }
-    assert "Allocated of a: not measured: it is Monday." in memory_method(Records(memory=both))
+    assert "Allocated: not measured for a: it is Monday." in memory_method(Records(memory=both))
 
 
-def test_a_closed_form_that_disagrees_is_told():
-    said = memory_method(Records(memory={"a": memory(300, 400, closed_form={"inference": 300, "training": 404})}))
-    assert "The closed form says otherwise of a (training) 404 bytes." in said
+def test_a_closed_form_that_disagrees_by_a_byte_is_a_difference():
+    study = Records(memory={"a": memory(300, 400, closed_form={"inference": 300, "training": 401})})
+    (row,) = memory_differences(study).rows
+    assert [cell.text for cell in row][1:3] == ["training", "closed form"]
+    assert row[-1].text == "401 and not 400 bytes"
 
 
 def counted(macs, backward, *, complete=True, findings=(), **others):
@@ -95,7 +93,7 @@ def test_both_passes_and_who_counted_them():
         "Counted by torch's counter on meta, the closed form and fvcore; they agree exactly on every variant." in said
     )
     assert said.endswith(
-        "The backward pass by torch's counter on meta and the closed form; they agree exactly on every variant."
+        "backward pass is counted by torch's counter on meta and the closed form; they agree exactly on every variant."
     )
     assert "disagree on a (torch's counter on meta 200, the closed form 201)." in counting(
         a=counted(100, 200, closed_form=(100, 201))
@@ -109,5 +107,5 @@ def test_an_incomplete_count_names_variant_and_operation():
         "fvcore has no formula for aten::mv",
     )
     said = counting(a=counted(100, 200), b=counted(50, 100, complete=False, findings=findings))
-    assert said.endswith("Incomplete, a lower bound, for want of a formula: b (aten.mv, mylib.attention).")
+    assert said.endswith("Incomplete, a lower bound, because operations have no formula: b (aten.mv, mylib.attention).")
     assert "Incomplete" not in counting(a=counted(100, 200))

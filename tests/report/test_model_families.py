@@ -1,4 +1,4 @@
-"""The parts of a report that set families side by side: there where the records have what it takes, and sound."""
+"""The sections that compare families, and those that need what the trials kept."""
 
 import re
 
@@ -6,50 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.made_curves import curves
+from tests.support.made_families import VARIANTS, two_families
 from tests.support.made_records import Made
-from tests.tables.test_data_scaling import curves
-from tests.tables.test_tuned import made_tuned
+from tests.support.made_tuned import made_tuned
+from tests.support.reading import part
 from vitbench import report
-from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.serialize import as_dict
-from vitbench.report import training_outcomes
-from vitbench.report.phrases import plain
-
-CLASSES = ["cat", "dog"]
-VARIANTS = [
-    {"name": "vit"},
-    {"name": "vit_small"},
-    {
-        "name": "resnet",
-        "family": "ResNet",
-        "config": as_dict(ResNetConfig(depth=None, layers=(1, 1, 1), block="basic", stem="cifar", img_size=8)),
-    },
-]
-
-
-def two_families(folder, *, seeds=6, kept=True):
-    """Two ViTs and a ResNet that is better in the class ``dog`` only; with all that a trial keeps, or less."""
-    groups = [["same place", 200], ["any shift", 160]]
-    data = {"classes": CLASSES, "num_classes": 2, "test_groups": groups if kept else [], "img_size": 8,
-            "name": "digits", "version": "1", "in_chans": 1, "num_train": 90, "num_val": 30, "num_test": 360,
-            "chance": 0.5}  # fmt: skip
-    made = Made(folder, VARIANTS, ablation="pair", question="Which family?", plan={"data": data})
-    rng = np.random.default_rng(1)
-    labels = np.arange(360) % 2
-    for name, macs, dogs in (("vit", 4000, 0.7), ("vit_small", 2000, 0.65), ("resnet", 3000, 0.9)):
-        made.cost(name, params=macs, macs=macs)
-        made.memory(name, inference=2**20, training=2**20 * macs)
-        correct = (rng.random((seeds, 360)) < np.where(labels, dogs, 0.8)).astype(int)
-        made.accuracy(name, correct.mean(axis=1).tolist(), epochs=4, right=correct.tolist())
-        for seed in range(seeds if kept else 0):
-            predictions = np.where(correct[seed], labels, 1 - labels)
-            arrays = {"steps": np.arange(1, 5) * 20, "labels": labels, "predictions": predictions,
-                      "logits": (3.0 * np.eye(2)[predictions]).astype(np.float32)}  # fmt: skip
-            if name != "resnet":
-                arrays |= {"attention_distance": rng.uniform(1, 6, (3, 2)), "uniform_distance": 4.0}
-            made.looks(name, seed, **arrays)
-    made.timing({"vit": 4e-3, "vit_small": 2e-3, "resnet": 3e-3})
-    return made
+from vitbench.report.sections import training_outcomes
 
 
 @pytest.fixture(scope="module")
@@ -59,116 +22,112 @@ def text(tmp_path_factory):
     return (made.folder / "report.md").read_text(encoding="utf-8")
 
 
-def part(text, title):
-    """What stands under a heading."""
-    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, flags=re.DOTALL | re.MULTILINE)[1]
+def rows(found):
+    """First cell of each table row → its other cells."""
+    lines = [line.strip("| ").split(" | ") for line in found.splitlines() if line.startswith("| `")]
+    return {line[0].strip(" `"): [cell.strip() for cell in line[1:]] for line in lines}
 
 
-def test_fronts_in_words_and_numbers(text):
-    found = part(text, "Which models no other one beats")
-    assert "accuracy against latency: `vit_small` and `resnet`;" in found
-    assert "On none of them in more than 5%: `vit`." in found
-    rows = [line for line in found.splitlines() if line.startswith("| `")]
-    assert re.findall(r"\d+%", rows[0])[:4] == ["0%"] * 4
-    assert re.findall(r"\d+%", rows[1])[:4] == ["100%"] * 4
-    answer = part(text, "The answer")
+def test_pareto_fronts_have_probabilities(text):
+    found = rows(part(text, "Pareto front"))
+    assert found["vit"][2:6] == ["0%"] * 4
+    assert found["vit_small"][2:6] == ["100%"] * 4
+    answer = part(text, "Answer")
     assert "1 of 2 ViT variants (`vit_small`) and 1 of 1 ResNet variants (`resnet`)" in answer
 
 
-def test_many_classes_are_counted_and_the_most_different_shown():
-    """Forty classes, twelve of them better, of which the picture has room for twenty-four."""
+def test_of_many_classes_the_most_different_are_shown_and_all_counted():
+    """Forty classes, twelve of them better, of which the figure has room for twenty-four."""
     frame = pd.DataFrame({"name": [str(i) for i in range(40)], "images": 30, "first": 0.9, "second": 0.8,
                           "value": np.arange(40) / 100, "low": 0.0, "high": 0.5, "n": 6, "verdict": "x"})  # fmt: skip
     frame["kind"] = ["none"] * 28 + ["better"] * 12
-    found = training_outcomes._class_picture("ViT", "a", "ResNet", "b", frame, name="classes")
-    assert plain(found.words[1]) == "The first is better in 12 classes; in 28 of 40 classes none is shown to be."
-    assert [row[0].text for row in found.grids[0].rows] == [str(i) for i in range(16, 40)]
-    assert "Of 40 classes the 24 are shown" in found.caption
+    found = training_outcomes.class_section("ViT", "a", "ResNet", "b", frame, name="classes")
+    (table,) = found.tables
+    assert "a is better in 12 and worse in 0 of 40 classes" in table.caption
+    assert [row[0].text for row in table.rows] == [str(i) for i in range(16, 40)]
+    assert "the 24 of 40 classes" in found.caption
 
 
-def test_learning_is_told_in_steps_and_seconds(text):
-    found = part(text, "Learning in steps and in seconds")
-    assert re.search(r"`vit\w*` took \d+ steps and [\d.]+ s and `resnet` took \d+ steps and [\d.]+ s", found)
+def test_training_speed_has_steps_and_seconds(text):
+    found = part(text, "Training speed")
+    took = rows(found)
+    assert len(took) == 2
+    for _, steps, seconds in took.values():
+        assert int(steps) in {20, 40, 60, 80}
+        assert float(seconds) > 0
     assert "no interval" in found
 
 
-def test_the_class_that_differs_is_named(text):
-    found = part(text, "Class by class: ViT against ResNet")
-    assert "The second is better in `dog`; in 1 of 2 classes none is shown to be." in found
-    dog = next(line for line in found.splitlines() if line.startswith("| `dog`"))
-    assert "worse by" in dog
-    assert "180 test images a class: one image is 0.56 points." in found
+def test_the_class_that_differs_has_the_verdict(text):
+    found = part(text, "Accuracy by class: ViT against ResNet")
+    verdicts = {name: cells[-1] for name, cells in rows(found).items()}
+    assert verdicts["dog"].startswith("worse by")
+    assert not verdicts["cat"].startswith(("worse", "better"))
+    assert "180 test images a class, one image is 0.56 points." in found
 
 
-def test_calibration_stands_beside_what_a_perfect_model_shows(text):
-    """Logits of 3 against 0 say .953, and the models are right in about 75 of 100: too sure."""
-    found = part(text, "How sure, and how often right")
-    vit = next(line for line in found.splitlines() if line.startswith("| `vit`"))
-    assert float(re.search(r"\+(\d+\.\d) \[", vit)[1]) == pytest.approx(20, abs=4)
+def test_calibration_has_overconfidence(text):
+    """Logits of 3 against 0 have confidence .953, and the models are right in about 75 of 100."""
+    found = rows(part(text, "Calibration"))
+    assert float(re.search(r"\+(\d+\.\d) \[", found["vit"][4])[1]) == pytest.approx(20, abs=4)
 
 
-def test_parts_of_the_test_split_are_read_apart(text):
-    found = part(text, "What each can and cannot do")
+def test_test_groups_have_accuracies_and_verdicts(text):
+    found = part(text, "Accuracy by test group")
     assert "same place (200 images)" in found
-    assert re.search(r"`vit\w*` against `resnet`, by part: `same place`: worse by .*; `any shift`: worse by ", found)
+    verdicts = {name: cells for name, cells in rows(found).items() if name in {"same place", "any shift"}}
+    assert len(verdicts) == 2
+    assert all(cells[1] == "`resnet`" and cells[-1].startswith("worse by ") for cells in verdicts.values())
 
 
-def test_reach_stands_beside_the_receptive_field(text):
-    found = part(text, "How far they look, and how far they could")
-    assert "3 → 7 → 13 → 25" in found
-    assert "layer 6" in found
-    assert "Images are 8 px a side" in found
+def test_attention_distance_is_shown_with_the_receptive_field(text):
+    found = part(text, "Receptive field")
+    assert rows(found)["resnet"][1:] == ["3 → 7 → 13 → 25", "layer 6"]
+    assert "Images are 8 px wide" in found
 
 
-def test_without_what_they_show_the_parts_are_not_there(tmp_path):
-    """Of three seeds, which also say nothing in the answer."""
+def test_sections_without_data_are_left_out(tmp_path):
+    """With three seeds the answer is silent too."""
     made = two_families(tmp_path, kept=False, seeds=3)
     report.write(made.folder)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     titles = re.findall(r"^## (.*)", text, flags=re.MULTILINE)
-    assert "Which models no other one beats" in titles
-    gone = ("Learning in steps", "Class by class", "How sure", "What each", "How far they", "Same recipe", "How much")
+    assert "Pareto front" in titles
+    gone = ("Training speed", "Accuracy by class", "Calibration", "Accuracy by test", "Receptive", "Tuned", "Data sc")
     assert [title for title in titles if title.startswith(gone)] == []
-    assert "On the front" not in part(text, "The answer")
+    assert "Pareto" not in part(text, "Answer")
 
 
-def test_tuned_and_same_recipe_stand_side_by_side(tmp_path):
+def test_tuned_and_shared_recipe_are_side_by_side(tmp_path):
     made = made_tuned(tmp_path)
     report.write(made.folder)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    found = part(text, "Same recipe, and each at its tuned best")
-    assert "Everyone got the same 2 tries" in found
-    assert "Together they took 4.00 s, as much as 4 trainings" in found
-    assert (
-        "`vit` (for 2 variants): 2 tries in 2.00 s (no interval); best: learning rate 0.00100, weight decay 0.100."
-        in found
-    )
-    assert "(the recipe's own)" in found
+    found = part(text, "Tuned accuracy")
+    assert "the same 2 tries" in found
+    assert "All tries took 4.00 s, the time of 4 trainings" in found
+    cost = rows(found.partition("| Tuned model")[2])
+    assert cost["vit"][:-1] == ["2", "2", "0", "2.00", "0.00100", "0.100"]
+    assert {cells[-1] for cells in cost.values()} == {"tuning won", "the shared recipe won"}
     assert "better by 10.5 points" in found
-    assert "With each at its tuned best, against the baseline `vit` (91.0% [90.2, 91.8])" in part(text, "The answer")
+    answer = part(text, "Answer")
+    assert "With tuned variants, against the tuned baseline `vit` (91.0% [90.2, 91.8])" in answer
 
 
-@pytest.mark.parametrize(
-    ("ahead", "sentence"),
-    [
-        (True, r"`vit` overtakes `resnet` at (\d+) images \[\d+, \d+\] \(95% interval of a bootstrap over 6 seeds\)"),
-        (
-            False,
-            r"`vit` overtakes `resnet` was not reached up to (800) images \(fitted curves; there it is ahead in 0%",
-        ),
-    ],
-)
-def test_the_crossing_is_told_in_words(tmp_path, ahead, sentence):
+@pytest.mark.parametrize("ahead", [True, False])
+def test_the_crossover_is_in_table_and_answer(tmp_path, ahead):
     report.write(curves(tmp_path, ahead=ahead).folder)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    found = part(text, "How much data")
-    size = re.search(sentence, found)
-    assert size
-    assert re.search(sentence, part(text, "The answer"))
-    assert int(size[1]) == (pytest.approx(98, abs=15) if ahead else 800)
-    assert "2 of 2 are fitted" in found
+    found, answer = part(text, "Data scaling"), part(text, "Answer")
+    (_, crossover) = rows(found.partition("| Variant | Overtakes")[2])["vit"]
+    if ahead:
+        size = int(re.fullmatch(r"(\d+) \[\d+, \d+\]", crossover)[1])
+        assert size == pytest.approx(98, abs=15)
+        assert f"`vit` is at least as accurate as `resnet` from {crossover.replace(' ', ' images on ', 1)}." in answer
+    else:
+        assert crossover == "not reached up to 800 ahead in 0% of the draws"
+        assert "`vit` is at least as accurate as `resnet`: not reached up to 800 images" in answer
+    assert "2 of 2 models" in found
     assert "trained on 50 to 800 of them" in part(text, "Scope")
-    assert found.count("| `") == 2  # two laws
 
 
 def test_what_training_waited_for_images_is_said(tmp_path):
@@ -177,7 +136,7 @@ def test_what_training_waited_for_images_is_said(tmp_path):
         made.append("accuracy", "vit", seed=seed, values={"accuracy": 0.5, "wait_share": share})
     report.write(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "**Waiting for data**: 3.0% of the training time, mean over 2 trials; 5.0% in the one that" in text
+    assert "**Waiting for data**: 3.0% of the training time, mean over 2 trials; at most 5.0%" in text
 
 
 def test_tuned_trials_still_to_come_are_counted(tmp_path):

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import vitbench
-from tests.report.test_html import Reader
 from tests.support.made_records import Made, pos_embed, vit_vs_resnet
+from tests.support.reading import Reader
 from vitbench import report, tables
 from vitbench.utils.errors import UserError
 
@@ -78,7 +78,7 @@ def test_what_is_picked_from_it_is_shown_so_and_knows_its_study(results):
     assert len(Reader(slow._repr_html_()).all("tr")) == 3
     for part in (slow, results.head(2), results.sort_values("accuracy"), results.copy(), results.query("seeds > 1")):
         assert part.records == results.records
-        assert "against the baseline" in part._repr_html_()
+        assert "Accuracy vs baseline" in part._repr_html_()
     assert pickle.loads(pickle.dumps(results)).records == results.records
 
 

@@ -143,7 +143,7 @@ def test_a_failed_control_is_said_first(tmp_path):
 def test_the_terminal_table(tmp_path):
     pos_embed(tmp_path)
     heads, rows = report.terminal_table(tmp_path)
-    assert heads == ["Variant", "Test accuracy (%)", "against the baseline", "Latency (ms)", "against the baseline"]
+    assert heads == ["Variant", "Test accuracy (%)", "Accuracy vs baseline", "Latency (ms)", "Latency vs baseline"]
     assert rows[0][:3] == ["pos_embed=learned", "97.4 [96.4, 98.3]", "baseline"]
     assert rows[1][2].startswith("worse by 31.3 points [")
     assert all(len(row) == len(heads) for row in rows)

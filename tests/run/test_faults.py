@@ -240,7 +240,7 @@ def swept(tmp_path_factory, sweep_of):
     return Swept(place / "results", outcome, status, printed.getvalue(), group is not None, records)
 
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly("kills")
 
 
 def needs_a_limit(swept, name):

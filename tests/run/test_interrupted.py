@@ -31,8 +31,6 @@ COMMAND = [sys.executable, "-u", "-m", "vitbench.ablate", "./tiny.py", "--result
 MEASURED = re.compile("_ms|latency|throughput|train_step|energy|resident|seconds|achieved|bound|verdict")
 """Columns that hold, or rest on, what a clock or the system's memory says."""
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def place(tmp_path):
@@ -107,6 +105,7 @@ def unmeasured(folder):
     return table[[column for column in table.columns if not MEASURED.search(column)]]
 
 
+@pytest.mark.nightly("kills")
 def test_interrupted_in_every_way_and_resumed_it_gives_the_same_table(place, begin):
     (place / "apart").mkdir()  # of a folder beside it a run takes what it needs
     whole = begin(results="apart/whole")
@@ -149,6 +148,7 @@ def test_interrupted_in_every_way_and_resumed_it_gives_the_same_table(place, beg
     assert rows[0] == rows[1]
 
 
+@pytest.mark.nightly("kills")
 def test_a_closed_terminal_ends_the_run_and_nohup_lets_it_go_on(place):
     statuses = {}
     for ignored in (False, True):
@@ -171,6 +171,7 @@ def test_a_closed_terminal_ends_the_run_and_nohup_lets_it_go_on(place):
     assert (place / "ignored-True" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_it_goes_on_when_its_reader_has_left(place):
     command = " ".join([*COMMAND, "results", "--budget", "1"])
     script = f"({command}; echo status $? >&2) | head -1"

@@ -1,7 +1,6 @@
 """kill -9 at any moment: what was recorded is whole, recorded once, and never measured again."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.processes import kill, tree
 from vitbench.records.reader import file_digest, read, scan
 
 HERE = Path(__file__).parent
-KILLS, TRIALS, JOBS = 50, 60, 2
+TRIALS, JOBS = 60, 2
 
 
 def start(folder, seconds):
@@ -22,30 +22,6 @@ def start(folder, seconds):
     code += "assert 'torch' not in sys.modules; sys.exit(left)"  # the scheduler's side of the fork never loads it
     environment = {**os.environ, "LIGHT_LOG": str(folder / "begun"), "LIGHT_SECONDS": str(seconds)}
     return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, env=environment)
-
-
-def tree(pid):
-    """The process and all that descend from it, those that it started first."""
-    children = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found
-
-
-def kill(pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 def begun(folder):
@@ -84,12 +60,12 @@ def wait(run, folder, draw, size):
         time.sleep(0.001)
 
 
-@pytest.mark.slow
-def test_killed_at_fifty_random_moments_nothing_is_lost_or_measured_twice(tmp_path):
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.nightly("kills"))])
+def test_killed_at_random_moments_nothing_is_lost_or_measured_twice(tmp_path, kills):
     seed = int.from_bytes(os.urandom(4), "big")
     draw = np.random.default_rng(seed)
     before, kept = set(), b""
-    for number in range(KILLS):
+    for number in range(kills):
         said = f"seed {seed}, kill {number}"
         begun_before = begun(tmp_path)
         run = start(tmp_path, 0.8)
@@ -113,7 +89,7 @@ def test_killed_at_fifty_random_moments_nothing_is_lost_or_measured_twice(tmp_pa
     assert len(recorded(tmp_path)) == TRIALS
     assert whole(tmp_path).startswith(kept)
     assert len(begun(tmp_path) - begun_before) == left
-    assert begun(tmp_path).total() <= TRIALS + KILLS * JOBS
+    assert begun(tmp_path).total() <= TRIALS + kills * JOBS
     rows = read(tmp_path / "results", notice=pytest.fail)
     assert all(
         file_digest(tmp_path / "results" / "artifacts" / file) == r.digests[file] for r in rows for file in r.digests

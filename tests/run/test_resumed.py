@@ -108,7 +108,9 @@ def assert_same(found, expected):
             np.testing.assert_array_equal(found.arrays[name], array, err_msg=name)
 
 
-@pytest.mark.parametrize("row", ["baseline", "mixed", "few", "cnn"])
+@pytest.mark.parametrize(
+    "row", ["mixed", "cnn", *(pytest.param(row, marks=pytest.mark.nightly("kills")) for row in ("baseline", "few"))]
+)
 def test_a_training_killed_at_random_moments_gives_the_same_record(tmp_path, shared, row):
     trial = trials_of(ablation(), shared)[f"accuracy {row} seed 0"]
     expected = whole(trial, shared)
@@ -177,7 +179,7 @@ def run(declared, folder, executor, **given):
 def test_a_trial_that_ran_out_of_time_goes_on_with_more_of_it(tmp_path, shared, often):
     declared = ablation(combined={}, references={}, train=TrainConfig(epochs=100_000))
     epochs = []
-    for timeout_s in (3.0, 4.0):
+    for timeout_s in (1.5, 2.5):
         outcome, rows, _ = run(declared, tmp_path / "r", shared, timeout_s=timeout_s)
         (record,) = rows.values()
         assert (outcome.failed, record.status) == (1, "timeout")
@@ -239,7 +241,7 @@ def study():
     return ablation(combined=rows, train=TrainConfig(epochs=8))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("kills")
 def test_a_sweep_killed_with_kill_9_at_random_moments_gives_the_same_records(tmp_path, shared):
     outcome, _, _ = run(study(), tmp_path / "whole", shared)
     assert (outcome.failed, outcome.left) == (0, 0)

@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from tests.support.check_faults import check_every_fault_has_its_status
 from vitbench.declare.train import TrainConfig
 from vitbench.records.reader import load_arrays, read
 from vitbench.run import Observer, execute, plan
@@ -113,6 +114,10 @@ def test_a_sweep_records_everything_once(folder, sweep_of, shared):
             executor=shared,
         )
     assert (results / "records.jsonl").read_bytes().startswith(before)
+
+
+def test_every_fault_has_its_status(folder, sweep_of, shared):
+    check_every_fault_has_its_status(folder / "results", shared, sweep_of)
 
 
 def test_a_variant_that_ends_a_session_is_left_out_of_the_next(folder, sweep_of, shared):

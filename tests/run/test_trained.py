@@ -6,35 +6,15 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from vitbench.declare.ablation import Ablation
+from tests.support.tiny_training import CNN, TINY, TRAINED, ablation, taught
 from vitbench.declare.data import DataConfig
 from vitbench.declare.external import ExternalConfig
-from vitbench.declare.measure import MeasureConfig
-from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.tuning import Tuning
-from vitbench.declare.vit import ViTConfig
 from vitbench.records.reader import file_digest, load_arrays, read
 from vitbench.records.tuning_outcome import FIRST_SEED, chosen
 from vitbench.run import Observer, execute, plan
 from vitbench.utils.errors import UserError
-
-TINY = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=1, num_heads=2)
-CNN = ResNetConfig(depth=None, layers=(1,), block="basic", width=4)
-TRAINED = ("accuracy", "tuning")
-
-
-def ablation(**changes):
-    return Ablation(
-        **{
-            "question": "?",
-            "baseline": TINY,
-            "train": TrainConfig(epochs=1),
-            "measure": MeasureConfig(blocks=2, cycles=1, warmup_s=0.0),
-            "seeds": 1,
-            **changes,
-        }
-    )
 
 
 def run(declared, folder, executor, *, kinds=TRAINED, watch=None):
@@ -189,11 +169,6 @@ def test_a_try_that_diverges_is_a_result_and_where_all_do_nobody_won(tmp_path, s
     assert notes.texts == ["no try gave a result for source=faults:diverges: no tuned accuracy"]
     assert {r.variant for r in found["accuracy"] if r.settings["recipe"] == "tuned"} == {"source=faults:good"}
     assert run(declared, tmp_path, shared)[0].done == 0
-
-
-def taught(teacher="cnn", **changes):
-    how = {"train.distillation": "soft", "train.teacher": f"variant:{teacher}"}
-    return ablation(**{"combined": {"soft": how}, "references": {"cnn": CNN}, "seeds": 2, **changes})
 
 
 def test_a_teacher_is_trained_first_under_the_same_seed(tmp_path, shared):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.run.planning.test_lazy_trials import planned, wide
 from vitbench.run.planning.lazy_trials import Blocks, block_of
 from vitbench.run.planning.trial import Trial
-from vitbench.run.progress.observer import Estimate
+from vitbench.run.progress.estimate import Estimate
 from vitbench.run.trial_queue import RemainingWork, TrialQueue
 
 

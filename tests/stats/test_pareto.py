@@ -87,5 +87,5 @@ def test_one_seed_has_no_spread_and_none_is_refused():
     assert stats.front_probability([2, 1], [[0.9], [0.8]]).tolist() == [1, 1]
     with pytest.raises(ValueError, match="accuracy of one seed"):
         stats.front_probability([1], [[]])
-    with pytest.raises(ValueError, match="a finite cost a model"):
+    with pytest.raises(ValueError, match="a finite cost per model"):
         stats.front_probability([1, 2], [[0.9]])

@@ -49,7 +49,7 @@ def test_a_machine_whose_start_is_not_known_launches_nothing():
 
 @pytest.mark.parametrize("rates", [(0, 1), (1, 0), (-1, 1)])
 def test_a_ceiling_is_above_zero(rates):
-    with pytest.raises(ValueError, match="a ceiling is above 0"):
+    with pytest.raises(ValueError, match="a ceiling must be above 0"):
         Roofline(*rates)
 
 

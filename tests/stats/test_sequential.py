@@ -12,8 +12,8 @@ from vitbench import stats
 
 
 def test_looks_are_the_published_ones():
-    assert list(itertools.islice(stats.looks(), 6)) == [12, 18, 27, 41, 62, 93]
-    assert list(itertools.islice(stats.looks(2), 5)) == [2, 3, 5, 8, 12]
+    assert list(itertools.islice(stats.interim_looks(), 6)) == [12, 18, 27, 41, 62, 93]
+    assert list(itertools.islice(stats.interim_looks(2), 5)) == [2, 3, 5, 8, 12]
 
 
 def test_half_width_is_of_the_ratio():
@@ -36,7 +36,7 @@ def stopped(rng, sd, tails, target=0.02, most=210):
     draws = sd * (
         rng.standard_normal(most) if tails is None else rng.standard_t(tails, most) / np.sqrt(tails / (tails - 2))
     )
-    for n in itertools.takewhile(lambda n: n <= most, stats.looks()):
+    for n in itertools.takewhile(lambda n: n <= most, stats.interim_looks()):
         if stats.narrow_enough([draws[:n]], target):
             return draws[:n]
     return draws
@@ -44,7 +44,7 @@ def stopped(rng, sd, tails, target=0.02, most=210):
 
 @pytest.mark.parametrize(("sd", "tails"), [(0.02, None), (0.035, None), (0.05, None), (0.05, 4), (0.08, None)])
 def test_coverage_after_the_looks(sd, tails):
-    """Target 4 of MEASUREMENT.md, on blocks alone; tests/measure/timing/test_calibration.py has it with whole sessions."""
+    """Target 4 of MEASUREMENT.md on blocks alone; tests/measure/timing/test_calibration.py covers whole sessions."""
     rng = np.random.default_rng(1)
     runs = [stopped(rng, sd, tails) for _ in range(2000)]
     covered = np.mean([not stats.mean_interval(run, stats.NOMINAL).excludes(0) for run in runs])
@@ -67,5 +67,7 @@ def test_stopping_at_significance_claims_what_is_not_there():
     claims = 0
     for _ in range(1000):
         draws = rng.standard_normal(210)
-        claims += any(stats.paired_p(draws[:n]) < 0.05 for n in itertools.takewhile(lambda n: n <= 210, stats.looks()))
+        claims += any(
+            stats.paired_p(draws[:n]) < 0.05 for n in itertools.takewhile(lambda n: n <= 210, stats.interim_looks())
+        )
     assert claims > 100

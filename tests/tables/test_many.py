@@ -11,7 +11,7 @@ from vitbench import report, tables
 from vitbench.records import reader
 from vitbench.records.record import Record
 from vitbench.report import shown_variants
-from vitbench.report.phrases import names, plain
+from vitbench.report.elements import names, plain
 
 GIB = 2**30
 
@@ -60,12 +60,12 @@ def test_every_variant_is_in_the_table_and_some_in_the_report(folder):
     assert table["accuracy"].notna().all()
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert (
-        f"Of 500 variants, figures show {shown_variants.DRAWN}, tables {shown_variants.ROWS}: the baseline and those most"
-        in text
+        f"Of 500 variants, figures show {shown_variants.DRAWN}, tables {shown_variants.ROWS}: the baseline and those "
+        "with the highest validation accuracy" in text
     )
     rows = text.partition("## Results")[2].partition("As files")[0].count("\n| `")
     assert rows == shown_variants.ROWS
-    assert text.count(f"{shown_variants.ROWS} of 500 variants: the baseline and those most accurate on the valid") == 4
+    assert text.count(f"{shown_variants.ROWS} of 500 variants: the baseline and those with the highest valid") == 4
 
 
 def test_those_shown_are_the_best_on_the_validation_split(folder):
@@ -92,7 +92,7 @@ def test_a_sweep_that_has_only_begun_names_some_of_what_is_to_come(tmp_path):
     Made(tmp_path, [{"name": f"v{i}"} for i in range(450)])
     report.write(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "450 variants have no result, or not all of it; the first 400 are named below" in text
+    assert "450 variants lack results: the first 400 are listed below" in text
     assert text.count("**not run yet**") == 400
     assert "the baseline and the first of the plan" in text
 
@@ -103,7 +103,7 @@ def test_a_sentence_names_no_more_than_it_can_bear():
     assert plain(names(map(str, range(1012)))).endswith("10, 11 and 1\N{NARROW NO-BREAK SPACE}000 more")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("scale")
 @pytest.mark.timeout(600)
 def test_time_grows_with_the_number_of_records_and_memory_stays_under_a_gibibyte(tmp_path):
     took = {}

@@ -144,7 +144,7 @@ def test_a_teacher_and_a_recipe_go_together():
     digits = load("digits")
     with pytest.raises(UserError, match="distillation=soft needs a teacher"):
         train(VIT, SOFT, digits, seed=0)
-    with pytest.raises(UserError, match="distillation=none has no use for a teacher"):
+    with pytest.raises(UserError, match="distillation=none does not use a teacher"):
         train(VIT, TrainConfig(epochs=1), digits, seed=0, teacher=_Teacher())
     with pytest.raises(UserError, match=r"the teacher outputs \(32, 7\) .* the model \(32, 10\)"):
         train(VIT, SOFT, digits, seed=0, teacher=_Teacher(7))

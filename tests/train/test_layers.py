@@ -55,7 +55,7 @@ def test_names_of_other_libraries():
 
 
 def test_a_model_without_layers_is_refused():
-    with pytest.raises(UserError, match=r"layer_decay needs .* take layer_decay=1"):
+    with pytest.raises(UserError, match=r"layer_decay needs .* set layer_decay=1"):
         adamw(nn.Linear(2, 2), TrainConfig(layer_decay=0.7))
 
 

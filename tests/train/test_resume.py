@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.support.examples import scaled
 from vitbench.data import load
 from vitbench.data.dataset import Dataset, Split, make_dataset
 from vitbench.data.files import Files
@@ -108,7 +109,7 @@ def in_pieces(model, config, data, folder, *stops, seed=0, of="a", **given) -> T
         random.seed(step)
     last = TrainingCheckpoint(path, of)
     found = train(model, config, data, seed=seed, checkpoint=last, **given)
-    assert last.told() == {"resumed": len(stops)}
+    assert last.record_fields() == {"resumed": len(stops)}
     return found
 
 
@@ -165,7 +166,7 @@ KNOBS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), knobs=KNOBS, at_once=st.sampled_from([1, 25, 8192]))
 def test_any_recipe_may_stop_after_any_step_or_evaluation(both, tmp_path, data, knobs, at_once):
     """However many images are augmented in one go: the part of an epoch that was under way is made again whole."""
@@ -275,7 +276,7 @@ def left(both, folder, of="a", model=VIT) -> Path:
 def assert_starts_over(both, path, why):
     again = TrainingCheckpoint(path, "a")
     assert_same(train(VIT, PLAIN, both["memory"], seed=0, checkpoint=again), train(VIT, PLAIN, both["memory"], seed=0))
-    assert again.told() == {"started_over": f"a.pt {why}: the training started over"}
+    assert again.record_fields() == {"started_over": f"a.pt {why}: the training started over"}
 
 
 def test_another_training_does_not_take_it(both, tmp_path):
@@ -297,7 +298,7 @@ def test_a_model_that_is_made_otherwise_does_not_take_it(both, tmp_path):
     assert_starts_over(both, path, "does not fit this model (RuntimeError)")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_torn_or_altered_file_is_never_used(both, tmp_path, data):
     """Cut anywhere, or one byte changed in the tensors: torch alone would load the latter."""
@@ -316,7 +317,7 @@ def test_a_torn_or_altered_file_is_never_used(both, tmp_path, data):
     (tmp_path / "a.pt").write_bytes(content)
     again = TrainingCheckpoint(tmp_path / "a.pt", "a")
     assert again.read() is None
-    assert "is damaged" in again.told()["started_over"]
+    assert "is damaged" in again.record_fields()["started_over"]
 
 
 class Bomb:
@@ -358,20 +359,28 @@ def test_one_is_written_when_it_is_due_and_in_the_place_of_the_one_before(both, 
 
 def test_slow_writing_is_rare_writing(both, tmp_path, monkeypatch):
     """A write that takes a third more than a hundredth of a minute makes the interval a third longer."""
+    now = 7.0
+
+    def takes(seconds):
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
     own = TrainingCheckpoint(tmp_path / "a.pt", "a", every_s=100.0)
-    assert own._due == pytest.approx(time.monotonic() + 100, abs=1)
+    assert own._due == now + 100
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda fd: takes(0.1))  # of the file and of its folder
     assert own.write({})
-    assert own._due == pytest.approx(time.monotonic() + 100, abs=2)
-    monkeypatch.setattr(checkpoint.os, "fsync", lambda fd: time.sleep(0.4))  # of the file and of its folder
+    assert own._due == pytest.approx(now + 100)
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda fd: takes(0.4))
     assert own.write({})
-    assert own._due >= time.monotonic() + 100 * 0.8 / 0.6 - 1
+    assert own._due >= now + 100 * 0.8 / 0.6
 
 
 def test_a_folder_that_is_not_there_is_not_made(both, tmp_path):
     own = TrainingCheckpoint(tmp_path / "elsewhere" / "a.pt", "a", every_s=0.0)
     train(VIT, dataclasses.replace(PLAIN, epochs=1), both["memory"], seed=0, checkpoint=own)
     assert list(tmp_path.iterdir()) == []
-    assert own.told() == {}
+    assert own.record_fields() == {}
 
 
 @pytest.fixture
@@ -395,7 +404,7 @@ def test_a_full_disk_ends_no_training_and_leaves_the_one_before(both, tmp_path, 
 
 def test_it_leaves_room_for_the_records(both, tmp_path, monkeypatch):
     own = TrainingCheckpoint(tmp_path / "a.pt", "a")
-    monkeypatch.setattr(checkpoint, "ROOM", 2**40)  # as if the disk held that much less
+    monkeypatch.setattr(checkpoint, "FREE_FACTOR", 2**40)  # as if the disk held that much less
     assert not own.write({"nested": [{"tensor": torch.zeros(1000)}]})
     assert own.write({"nothing": 1})
 

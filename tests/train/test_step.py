@@ -204,7 +204,7 @@ print(plain.curve[0].train_loss, compiled.curve[0].train_loss, compiled.curve[0]
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("compiled")
 def test_compiled_training_is_the_uncompiled_to_rounding():
     """In a process of its own: the checks of shapes that tests switch on cannot be compiled."""
     if not shutil.which("g++"):

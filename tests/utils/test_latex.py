@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.reading import tokens
 from vitbench.utils import latex as tex
 
 COMMANDS = {
@@ -46,11 +47,6 @@ def _read(found):
         return text + COMBINING[found["mark"]]
     fixed = {"quote": '"', "grave": "`", "thin": "\N{NARROW NO-BREAK SPACE}", "tie": "\N{NO-BREAK SPACE}", "group": ""}
     return {**COMMANDS, **LIGATURES}[text] if kind in {"command", "ligature"} else fixed.get(kind, text)
-
-
-def tokens(source):
-    """Commands, and the signs that mean something to TeX."""
-    return re.findall(r"\\(?:[A-Za-z]+|.)|[{}$&%#_^~]", source, flags=re.DOTALL)
 
 
 def check_form(source):

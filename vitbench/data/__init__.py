@@ -1,4 +1,4 @@
-"""Name → train, validation and test splits. ``describe`` says what a data set is, ``load`` brings it."""
+"""Data sets by name: ``describe`` returns the shape and sizes, ``load`` the train, validation and test splits."""
 
 from __future__ import annotations
 

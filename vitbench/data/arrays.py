@@ -1,15 +1,15 @@
-"""Arrays that somebody made, under names that say what they are: ``npz:PATH``, and what a ``python:`` function returns.
+"""Data sets from named arrays: a ``npz:PATH`` file, or the dict that a ``python:`` function returns.
 
     images, labels                                             split here: a tenth for validation, a tenth for test
-    train_images, train_labels, test_images, test_labels       as they are (MedMNIST's names); val_images and val_labels
-                                                               may stand beside them, else a tenth of train is taken
-    x_train, y_train, x_test, y_test                           likewise (Keras's names), with x_val and y_val
-    classes                                                    optional: the classes' names, in the order of the labels
-    shift, flip                                                optional: may a training image be shifted (default True),
-                                                               mirrored (default False)?
+    train_images, train_labels, test_images, test_labels       used as given (MedMNIST's names); without val_images and
+                                                               val_labels, a tenth of train becomes validation
+    x_train, y_train, x_test, y_test                           the same in Keras's names, optionally with x_val, y_val
+    classes                                                    optional: class names, in the order of the labels
+    shift, flip                                                optional: whether training images may be shifted
+                                                               (default True) and mirrored (default False)
 
-Images are squares, (n, side, side), (n, side, side, channels) or (n, channels, side, side); bytes stay bytes, other
-numbers become float32. Labels are whole numbers from 0, (n,) or (n, 1).
+Images are square: (n, side, side), (n, side, side, channels) or (n, channels, side, side). Integers from 0 to 255
+become uint8, other numbers float32. Labels are integers from 0, of shape (n,) or (n, 1).
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
-from vitbench.data.split import stratified
+from vitbench.data.split import MIN_TRAIN_IMAGES, stratified
 from vitbench.utils.errors import UserError, choices
-
-FEWEST = 10
-"""Images that a split into three needs at least."""
 
 WHOLE = {"train": ("images", "labels")}
 NAMINGS = (
@@ -43,10 +40,10 @@ EXPECTED = (
 
 
 def load_npz(path: str) -> Dataset:
-    """Reads a file that ``numpy.savez`` wrote; pickled objects are refused.
+    """The data set in a file written by ``numpy.savez``; pickled objects are refused.
 
     Raises:
-        UserError: no such file, or not such a one, or its arrays are not as described above.
+        UserError: the file does not exist, is not an npz file, or its arrays are not as described above.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -55,7 +52,9 @@ def load_npz(path: str) -> Dataset:
         with file.open("rb") as raw:
             content = np.load(raw, allow_pickle=False)
             if isinstance(content, np.ndarray):
-                raise UserError(f"npz: {file} holds one array without a name: write it with numpy.savez: {EXPECTED}")
+                raise UserError(
+                    f"npz: {file} contains one unnamed array: write it with numpy.savez, with the names {EXPECTED}"
+                )
             arrays = {name: content[name] for name in content.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise UserError(f"npz: {file} cannot be read ({error}): write it with numpy.savez, without objects") from None
@@ -63,25 +62,26 @@ def load_npz(path: str) -> Dataset:
 
 
 def from_arrays(arrays: Mapping[str, Any], *, name: str, source: str) -> Dataset:
-    """The data set ``name``; ``source`` is the subject of the sentences about what is wrong with the arrays.
+    """The data set ``name`` built from arrays; error messages begin with ``source``.
 
     Raises:
-        UserError: an array is missing, or not as described above.
+        UserError: an array is missing or not as described above.
     """
     found = {part: _pair(arrays, keys, source) for part, keys in _parts(set(arrays), source).items()}
     images, labels = ({part: pair[i] for part, pair in found.items()} for i in (0, 1))
-    kinds = {(str(array.dtype), array.shape[1:]) for array in images.values()}
-    if len(kinds) > 1:
-        what = choices(f"{part}: {array.shape[1:]} {array.dtype}" for part, array in images.items())
+    formats = {(str(array.dtype), array.shape[1:]) for array in images.values()}
+    if len(formats) > 1:
+        differences = choices(f"{part}: {array.shape[1:]} {array.dtype}" for part, array in images.items())
         raise UserError(
-            f"{source} holds images that differ between the splits ({what}): give all splits the same shape and dtype"
+            f"{source} has images that differ between the splits ({differences}): "
+            "give all splits the same shape and dtype"
         )
     classes = _classes(arrays, labels["train"], source)
     for part, values in labels.items():
         if len(values) and not 0 <= values.min() <= values.max() < len(classes):
-            odd = values.min() if values.min() < 0 else values.max()
+            invalid = values.min() if values.min() < 0 else values.max()
             raise UserError(
-                f"{source} has the label {odd} in {part}: there are {len(classes)} classes, 0 to {len(classes) - 1}"
+                f"{source} has the label {invalid} in {part}: there are {len(classes)} classes, 0 to {len(classes) - 1}"
             )
     _check(classes, labels, source)
     splits = _split(images, labels)
@@ -98,16 +98,16 @@ def from_arrays(arrays: Mapping[str, Any], *, name: str, source: str) -> Dataset
 
 
 def _parts(names: set[str], source: str) -> dict[str, tuple[str, str]]:
-    """The splits that are there, and the names of their images and labels."""
+    """The array names of images and labels for each split that is given."""
     if {*WHOLE["train"]} <= names:
         return dict(WHOLE)
     for naming in NAMINGS:
         if {*naming["train"], *naming["test"]} <= names:
-            alone = {*naming["val"]} - names
-            if len(alone) == 1:
-                raise UserError(f"{source} lacks {alone.pop()}: give both or none of {choices(naming['val'])}")
-            return naming if not alone else {part: naming[part] for part in ("train", "test")}
-    raise UserError(f"{source} holds {choices(sorted(names)) or 'nothing'}: it takes {EXPECTED}")
+            missing = {*naming["val"]} - names
+            if len(missing) == 1:
+                raise UserError(f"{source} lacks {missing.pop()}: give both or none of {choices(naming['val'])}")
+            return naming if not missing else {part: naming[part] for part in ("train", "test")}
+    raise UserError(f"{source} contains {choices(sorted(names)) or 'nothing'}: give {EXPECTED}")
 
 
 def _pair(
@@ -119,7 +119,7 @@ def _pair(
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "biu":
         raise UserError(
-            f"{source}: {keys[1]} is {labels.shape} {labels.dtype}: it takes one whole number per image, starting at 0"
+            f"{source}: {keys[1]} is {labels.shape} {labels.dtype}: give one integer per image, starting at 0"
         )
     if len(labels) != len(images):
         raise UserError(
@@ -132,10 +132,10 @@ def _array(arrays: Mapping[str, Any], key: str, source: str) -> npt.NDArray[Any]
     try:
         return np.asarray(arrays[key])
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{source}: {key} is no array ({error}): it takes numbers, in memory") from None
+        raise UserError(f"{source}: {key} is not an array ({error}): give numbers in memory") from None
 
 
-def _images(images: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
+def _images(images: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """(n, channels, side, side), uint8 or float32."""
     shape = images.shape
     if images.ndim == 3 and shape[1] == shape[2]:
@@ -144,17 +144,17 @@ def _images(images: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
         images = images.transpose(0, 3, 1, 2)
     elif images.ndim != 4 or shape[2] != shape[3]:
         raise UserError(
-            f"{what} has shape {shape}: it takes squares, (n, side, side), (n, side, side, channels) or "
+            f"{name} has shape {shape}: give square images, (n, side, side), (n, side, side, channels) or "
             "(n, channels, side, side)"
         )
     if images.dtype.kind not in "biuf":
-        raise UserError(f"{what} holds {images.dtype}: it takes numbers")
+        raise UserError(f"{name} contains {images.dtype}: give numbers")
     if not images.size:
-        raise UserError(f"{what} has shape {shape}: it takes one image or more")
+        raise UserError(f"{name} has shape {shape}: give at least one image")
     if images.dtype.kind != "f":
         return images.astype(np.uint8 if images.min() >= 0 and images.max() <= 255 else np.float32)
     if not np.isfinite(images).all():
-        raise UserError(f"{what} holds values that are not finite: remove those images")
+        raise UserError(f"{name} contains values that are not finite: remove those images")
     return images.astype(np.float32)
 
 
@@ -163,37 +163,37 @@ def _classes(arrays: Mapping[str, Any], labels: npt.NDArray[np.int64], source: s
         return tuple(str(i) for i in range(int(labels.max()) + 1))
     names = _array(arrays, "classes", source)
     if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
-        raise UserError(f"{source}: classes is {names.shape} {names.dtype}: it takes a list of different names")
+        raise UserError(f"{source}: classes is {names.shape} {names.dtype}: give a list of distinct names")
     return tuple(names.tolist())
 
 
 def _check(classes: tuple[str, ...], labels: Mapping[str, npt.NDArray[np.int64]], source: str) -> None:
     if len(classes) < 2:
-        raise UserError(f"{source} has one class: it takes two or more")
-    if len(labels["train"]) < FEWEST:
-        raise UserError(f"{source} holds {len(labels['train'])} training images: a split takes {FEWEST} or more")
+        raise UserError(f"{source} has one class: give at least two")
+    if len(labels["train"]) < MIN_TRAIN_IMAGES:
+        raise UserError(f"{source} has {len(labels['train'])} training images: give at least {MIN_TRAIN_IMAGES}")
     empty = [name for i, name in enumerate(classes) if i not in set(labels["train"].tolist())]
     if empty:
         raise UserError(f"{source} has classes without training images: {choices(empty)}: number them without gaps")
 
 
 def _split(images: Mapping[str, npt.NDArray[Any]], labels: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, Split]:
-    """What is missing of validation and test is cut from the training images, a tenth each."""
+    """All three splits; a missing validation or test split takes a tenth of the training images."""
     tenth = max(1, round(len(labels["train"]) / 10))
     train, val, test = stratified(
         labels["train"].tolist(), num_val=0 if "val" in labels else tenth, num_test=0 if "test" in labels else tenth
     )
     splits = {part: make_split(images[part], labels[part]) for part in images if part != "train"}
-    cut = {"train": train, "val": val, "test": test}
+    rows = {"train": train, "val": val, "test": test}
     return splits | {
-        part: make_split(images["train"], labels["train"], rows) for part, rows in cut.items() if part not in splits
+        part: make_split(images["train"], labels["train"], rows[part]) for part in rows if part not in splits
     }
 
 
 def _flag(arrays: Mapping[str, Any], key: str, source: str, *, default: bool) -> bool:
     value = np.asarray(arrays.get(key, default))
     if value.shape != () or value.dtype.kind != "b":
-        raise UserError(f"{source}: {key} is {value.shape} {value.dtype}: it takes True or False")
+        raise UserError(f"{source}: {key} is {value.shape} {value.dtype}: give True or False")
     return bool(value)
 
 

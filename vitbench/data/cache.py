@@ -1,8 +1,8 @@
-"""Arrays that were costly to make, kept on disk so that the trials of a run, and the next run, make them once.
+"""A disk cache of arrays that are expensive to compute, shared by the trials of a run and by later runs.
 
-They lie in ``$VITBENCH_CACHE``, else ``$XDG_CACHE_HOME/vitbench``, else ``~/.cache/vitbench``; at most 8 GiB, the
-longest unused go first. Whatever goes wrong there, the arrays are made anew: nothing depends on this folder, and
-deleting it is always safe. Processes that want the same arrays at one moment wait for the one that makes them.
+The cache is ``$VITBENCH_CACHE``, else ``$XDG_CACHE_HOME/vitbench``, else ``~/.cache/vitbench``. It keeps at most 8 GiB
+and evicts the least recently used entries. Deleting it is always safe: arrays that cannot be read are computed again.
+Processes that need the same arrays at the same time wait for the first one to compute them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 LARGEST = 8 * 2**30
-"""Bytes that may stay."""
+"""Maximum size of the cache in bytes."""
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
@@ -31,70 +31,71 @@ def folder() -> Path:
 
 
 def cached(key: str, make: Callable[[], Arrays]) -> Arrays:
-    """What ``make`` returns, from disk if it was made under this ``key`` before: a name for all that decides it.
+    """The arrays that ``make`` returns, read from disk if they were stored under ``key``.
 
-    Arrays from disk are mapped, not read: processes share their memory, and what one writes into them stays its own.
+    ``key`` must identify everything that determines the arrays. Arrays from disk are memory-mapped copy-on-write:
+    processes share their pages, and writes stay private to the process.
     """
-    with _locked(key) as place:
-        if place is None:
+    with _locked(key) as entry:
+        if entry is None:
             return make()
-        kept = _load(place)
-        if kept is None:
+        stored = _load(entry)
+        if stored is None:
             made = make()
-            _save(place, made)
-            return _load(place) or made
-        return kept
+            _save(entry, made)
+            return _load(entry) or made
+        return stored
 
 
 @contextlib.contextmanager
 def _locked(key: str) -> Iterator[Path | None]:
-    """The place of ``key``, held by this process alone; None where there can be none."""
-    with contextlib.ExitStack() as held:
+    """The path of the entry, locked by this process; None if the cache cannot be used."""
+    with contextlib.ExitStack() as stack:
         try:
             root = folder()
             root.mkdir(parents=True, exist_ok=True)
-            lock = held.enter_context((root / f"{key}.lock").open("w"))
+            lock = stack.enter_context((root / f"{key}.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-        except (OSError, RuntimeError):  # not ours to write, a network disk without locks, no home
-            place = None
+        except (OSError, RuntimeError):  # not writable, a network disk without locks, no home
+            entry = None
         else:
-            place = root / key
-        yield place
+            entry = root / key
+        yield entry
 
 
-def _load(place: Path) -> dict[str, npt.NDArray[Any]] | None:
+def _load(entry: Path) -> dict[str, npt.NDArray[Any]] | None:
     try:
-        found = {file.stem: np.load(file, mmap_mode="c", allow_pickle=False) for file in sorted(place.glob("*.npy"))}
-        os.utime(place)  # used just now
-    except (OSError, ValueError, EOFError):  # absent, or torn by a crash of the machine
+        found = {file.stem: np.load(file, mmap_mode="c", allow_pickle=False) for file in sorted(entry.glob("*.npy"))}
+        os.utime(entry)  # marks it as recently used
+    except (OSError, ValueError, EOFError):  # absent, or truncated by a crash of the machine
         return None
     return found or None
 
 
-def _save(place: Path, arrays: Arrays) -> None:
-    """All of them or none; a full disk is no reason to stop."""
-    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=place.parent) as temporary:
+def _save(entry: Path, arrays: Arrays) -> None:
+    """Stores all arrays or none; a full disk is not an error."""
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=entry.parent) as temporary:
         whole = Path(temporary) / "whole"
         whole.mkdir()
         for name, array in arrays.items():
             np.save(whole / f"{name}.npy", array, allow_pickle=False)
-        shutil.rmtree(place, ignore_errors=True)
-        whole.rename(place)
-        _make_room(place)
+        shutil.rmtree(entry, ignore_errors=True)
+        whole.rename(entry)
+        _evict(entry)
 
 
-def _make_room(newest: Path) -> None:
-    """Removes the longest unused until what stays is small enough. An array in use stays readable to who has it."""
-    places = sorted(
+def _evict(newest: Path) -> None:
+    """Removes the least recently used entries beyond ``LARGEST``; processes that mapped an array can still read it."""
+    entries = sorted(
         (p for p in newest.parent.iterdir() if p.is_dir() and p != newest), key=lambda p: -p.stat().st_mtime
     )
-    room = LARGEST - _size(newest)
-    for place in places:
-        room -= _size(place)
-        if room < 0:
-            shutil.rmtree(place, ignore_errors=True)
-            place.with_suffix(".lock").unlink(missing_ok=True)
+    free = LARGEST - _size(newest)
+    for entry in entries:
+        free -= _size(entry)
+        if free < 0:
+            shutil.rmtree(entry, ignore_errors=True)
+            entry.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def _size(place: Path) -> int:
-    return sum(file.stat().st_size for file in place.glob("*.npy"))
+def _size(entry: Path) -> int:
+    return sum(file.stat().st_size for file in entry.glob("*.npy"))

@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 from the folder that the official archive unpacks to (Krizhevsky 2009): 32×32, RGB.
+"""CIFAR-10 and CIFAR-100 from the unpacked official archive (Krizhevsky 2009): 32×32, RGB.
 
 Nothing is downloaded: get ``cifar-10-python.tar.gz`` or ``cifar-100-python.tar.gz`` and unpack it. The official test
-files are the test split; a tenth of the training files, the same for everybody, is the validation split.
+files are the test split; a fixed tenth of the training images is the validation split.
 """
 
 from __future__ import annotations
@@ -47,10 +47,14 @@ _LAYOUTS = {
 
 
 def load(kind: str, path: str) -> Dataset:
-    """``kind`` is cifar10 or cifar100; ``path`` is the unpacked folder or the one that holds it.
+    """CIFAR-10 or CIFAR-100.
+
+    Args:
+        kind: ``cifar10`` or ``cifar100``.
+        path: the unpacked folder, or its parent.
 
     Raises:
-        UserError: no such folder, a file missing, truncated or not in CIFAR's format.
+        UserError: the folder does not exist, or a file is missing, truncated or not in CIFAR's format.
     """
     layout = _LAYOUTS[kind]
     root = _root(kind, Path(path).expanduser(), layout)
@@ -99,10 +103,12 @@ def _batch(
     content = _unpickle(file, raw)
     data, labels = content.get(b"data"), content.get(layout.labels)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * SIDE**2:
-        raise UserError(f"{file} holds no images of {SIDE}×{SIDE} in CIFAR's format: unpack the archive again")
+        raise UserError(f"{file} has no {SIDE}×{SIDE} images in CIFAR's format: unpack the archive again")
     known = range(num_classes)
     if not isinstance(labels, list) or len(labels) != len(data) or not all(label in known for label in labels):
-        raise UserError(f"{file} does not hold one {layout.labels.decode()} of {num_classes} an image")
+        raise UserError(
+            f"{file} does not have one {layout.labels.decode()} below {num_classes} per image: unpack the archive again"
+        )
     return data.reshape(-1, 3, SIDE, SIDE), np.asarray(labels, dtype=np.int64)
 
 
@@ -117,9 +123,9 @@ def _unpickle(file: Path, raw: bytes) -> dict[Any, Any]:
     try:
         content = plain_pickle.loads(raw)
     except pickle.UnpicklingError as error:
-        raise UserError(f"{file} is not read: {error}") from None
+        raise UserError(f"{file} is unsafe to read: {error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise UserError(f"{file} is damaged ({type(error).__name__}): unpack the archive again") from error
     if not isinstance(content, dict):
-        raise UserError(f"{file} is not in CIFAR's format: it holds a {type(content).__name__}, not a dict")
+        raise UserError(f"{file} is not in CIFAR's format: it contains a {type(content).__name__}, not a dict")
     return content

@@ -1,13 +1,12 @@
-"""Any other data: ``python:package.module:function``, a function without arguments that returns them.
+"""Data sets from the user's own code: ``python:package.module:function``, called without arguments.
 
-It returns either a ``vitbench.data.Dataset`` or a dict of arrays under the names of ``npz:``
-(``vitbench.data.arrays``):
+The function returns a ``vitbench.data.Dataset`` or a dict of arrays, named as in ``vitbench.data.arrays``:
 
     def shapes() -> dict[str, np.ndarray]:
         return {"images": images, "labels": labels, "flip": np.True_}
 
-The module is looked for on ``sys.path``, and so beside the ablation file. The function runs in every trial and must
-return the same data each time: the version that records carry is a digest of them.
+The module is imported from ``sys.path``, which includes the folder of the ablation file. The function runs in every
+trial and must return the same data each time: the recorded data version is a digest of the data.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from vitbench.utils.errors import UserError, unknown
 
 
 def load(path: str) -> Dataset:
-    """``path`` is ``package.module:function``.
+    """The data set that the function ``path`` (``package.module:function``) returns.
 
     Raises:
-        UserError: no such module or function, it raises, or returns something else.
+        UserError: the module or function does not exist, raises, or returns another type.
     """
     name = f"python:{path}"
     function = _find(path)
@@ -72,15 +71,19 @@ def _find(path: str) -> Callable[[], Any]:
 
 
 def _checked(dataset: Dataset, name: str) -> Dataset:
-    """With a name under which it is found again, and a version that follows its content."""
+    """The data set with its ``python:`` name and a version derived from its content.
+
+    Raises:
+        UserError: a split does not match the spec.
+    """
     spec = dataset.spec
     digest = hashlib.sha256()
     for part, expected in (("train", spec.num_train), ("val", spec.num_val), ("test", spec.num_test)):
-        split: Any = getattr(dataset, part)  # somebody else made it
+        split: Any = getattr(dataset, part)  # user code may have put anything here
         if not isinstance(split, Split | Stream):
-            raise UserError(f"{name}: {part} is a {type(split).__name__}: it takes a vitbench.data.Split or Stream")
+            raise UserError(f"{name}: {part} is a {type(split).__name__}: give a vitbench.data.Split or Stream")
         if not 0 < len(split) == expected:
-            raise UserError(f"{name}: {part} holds {len(split)} images, and its spec says {expected}")
+            raise UserError(f"{name}: {part} has {len(split)} images, and its spec says {expected}")
         labels = split.labels
         if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < spec.num_classes:
             raise UserError(f"{name}: labels of {part} must be int64 from 0 to {spec.num_classes - 1}")

@@ -1,4 +1,4 @@
-"""Images and labels, in memory or streamed, and the statistics that normalise them."""
+"""Data sets of three splits, in memory or streamed, with the channel statistics that normalise them."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Split:
         return Split(self.images[rows], self.labels[rows])
 
     def take(self, rows: Tensor) -> Tensor:
-        """The images of some rows, as ``Stream.take`` gives them."""
+        """The images of these rows, as in ``Stream.take``."""
         return self.images[rows]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits; ``mean`` and ``std`` (channels,) are the training split's, in the images' raw units.
+    """Three splits, and the training split's ``mean`` and ``std`` (channels,) in raw pixel units.
 
-    Of a subset they are those of the whole training split; of a stream those of ``SAMPLE`` of its images.
+    A subset keeps the statistics of the full training split. A stream's are computed over ``SAMPLE`` images.
     """
 
     spec: DataSpec
@@ -52,19 +52,19 @@ class Dataset:
     std: Tensor
 
     def with_train(self, rows: Tensor) -> Dataset:
-        """Only these rows of the training split; all else as it is."""
+        """The data set with only these rows of its training split."""
         spec = dataclasses.replace(self.spec, num_train=len(rows))
         return dataclasses.replace(self, spec=spec, train=self.train.subset(rows))
 
 
 SAMPLE = 1024
-"""Training images from which a stream's statistics are taken, evenly spaced over the classes."""
+"""Number of training images for a stream's statistics, evenly spaced over the classes."""
 
 VALUES_AT_ONCE = 2**21
 
 
 def make_split(images: npt.NDArray[Any], labels: npt.NDArray[Any], rows: Sequence[int] | None = None) -> Split:
-    """The named rows (default: all) of images (n, channels, height, width) and labels (n,)."""
+    """A split of the given rows (default: all) of images (n, channels, height, width) and labels (n,)."""
     index = np.arange(len(labels)) if rows is None else np.asarray(rows, dtype=np.int64)
     return Split(
         torch.from_numpy(np.ascontiguousarray(images[index])), torch.from_numpy(labels[index].astype(np.int64))
@@ -83,7 +83,7 @@ def make_dataset(
     flip: bool,
     test_groups: tuple[tuple[str, int], ...] = (),
 ) -> Dataset:
-    """Derives the spec and the normalisation from splits in memory."""
+    """A data set of splits in memory, with its spec and channel statistics."""
     _, in_chans, img_size, _ = train.images.shape
     spec = make_spec(
         name=name,
@@ -99,6 +99,21 @@ def make_dataset(
     return Dataset(spec, train, val, test, *channel_statistics(train.images))
 
 
+def make_embedded(spec: DataSpec, train: Split, val: Split, test: Split) -> Dataset:
+    """An embedded data set; its sizes and chance accuracy are derived from the splits, not copied from ``spec``."""
+    return make_dataset(
+        name=spec.name,
+        version=spec.version,
+        classes=spec.classes,
+        train=train,
+        val=val,
+        test=test,
+        shift=spec.shift,
+        flip=spec.flip,
+        test_groups=spec.test_groups,
+    )
+
+
 def make_spec(
     *,
     name: str,
@@ -111,7 +126,7 @@ def make_spec(
     flip: bool,
     test_groups: tuple[tuple[str, int], ...] = (),
 ) -> DataSpec:
-    """What the labels of train, val and test say of the data set, and what the caller knows."""
+    """The spec, with sizes and chance accuracy derived from the labels of train, val and test."""
     return DataSpec(
         name=name,
         version=version,
@@ -130,15 +145,15 @@ def make_spec(
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, in the raw unit; a constant channel gets the deviation 1."""
+    """Mean and standard deviation (channels,) in raw units; a constant channel gets a deviation of 1."""
     return _statistics(torch.split(images, max(1, VALUES_AT_ONCE // images[0].numel())))
 
 
 def sample_statistics(stream: Stream, *, workers: int = 0) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over ``SAMPLE`` images, the same for everybody.
+    """Mean and standard deviation (channels,) over a fixed sample of ``SAMPLE`` images.
 
     Raises:
-        UserError: one of them is no complete image; it is named.
+        UserError: a file is not a complete image; the message names it.
     """
     count = min(len(stream), SAMPLE)
     rows = torch.arange(count) * len(stream) // count
@@ -149,7 +164,7 @@ def sample_statistics(stream: Stream, *, workers: int = 0) -> tuple[Tensor, Tens
 def _statistics(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     count = 0
     total = squares = torch.zeros((), dtype=torch.float64)
-    for part in parts:  # a large data set would not fit a second time as float64
+    for part in parts:  # a float64 copy of a large data set may not fit into memory
         values = part.double()
         total = total + values.sum(dim=(0, 2, 3))
         squares = squares + values.square().sum(dim=(0, 2, 3))

@@ -1,4 +1,4 @@
-"""An image file → the pixels a model sees: upright, RGB, a square of one size."""
+"""Decoding of image files into square RGB arrays, upright and at one size."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from vitbench.utils.errors import UserError
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 MARGIN = 2
-"""A JPEG is decoded at a half, a quarter or an eighth of its size if that leaves this many times the pixels needed."""
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if each side keeps at least this many times the pixels needed."""
 
 Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
 
 HEADERS_AT_ONCE = 256
-"""That a process reads before it says what it found."""
+"""Number of files that a worker reads per task."""
 
 _BROKEN = (OSError, SyntaxError, ValueError, struct.error)
-"""What Pillow raises for a file that is no image, or not all of one."""
+"""Exceptions that Pillow raises for a file that is not a complete image."""
 
 
 @dataclass(frozen=True)
 class Resize:
-    """torchvision's ``Resize`` and ``CenterCrop``: the shorter side becomes so many pixels, the middle is cut out."""
+    """Settings of torchvision's ``Resize``, applied before ``CenterCrop``."""
 
-    shorter: int  # pixels
-    interpolation: Interpolation = "bilinear"  # either with antialiasing, as Pillow does it
+    shorter: int  # length of the shorter side after resizing, in pixels
+    interpolation: Interpolation = "bilinear"  # with antialiasing, as in Pillow
 
 
 def decode(file: str, side: int, box: Sequence[float] | None = None) -> npt.NDArray[np.uint8]:
-    """(side, side, 3), resized with antialiasing (bilinear).
+    """A crop of the image, (side, side, 3), resized bilinearly with antialiasing.
 
     Args:
-        file: its path.
-        side: of the result, in pixels.
-        box: (top, left, height, width), the part to cut out, as fractions of a square image. Of another image it is the
-            same share of the area, with the same ratio of width to height in pixels, shrunk until it fits, and the
-            margins around it are shared out likewise. Without it the largest square in the centre is cut out.
+        file: the path of the image.
+        side: side of the result, in pixels.
+        box: (top, left, height, width) of the crop, as fractions of a square image. In a non-square image the crop
+            keeps its share of the area and its aspect ratio in pixels, shrunk until it fits; its margins keep their
+            proportions. None: the largest centred square.
 
     Raises:
-        UserError: the file is no complete image.
+        UserError: the file is not a complete image.
     """
 
     def smaller(image: Image.Image) -> None:
         least = min(_cut(*size, box)[2:] for size in (image.size, image.size[::-1]))
         factor = min(least) / (MARGIN * side)
-        if factor >= 2:  # of a JPEG only; other formats ignore it
+        if factor >= 2:  # only JPEG supports it; other formats ignore it
             image.draft(None, (max(1, int(image.width / factor)), max(1, int(image.height / factor))))
 
     rgb = _upright(file, smaller)
@@ -69,15 +69,15 @@ def decode(file: str, side: int, box: Sequence[float] | None = None) -> npt.NDAr
 
 
 def decode_whole(file: str, side: int, resize: Resize) -> npt.NDArray[np.uint8]:
-    """(side, side, 3), pixel for pixel what torchvision's transforms and timm's evaluation make of the upright image.
+    """The resized and centre-cropped image, (side, side, 3), pixel-identical to torchvision's and timm's evaluation.
 
     Args:
-        file: its path; all of it is decoded at its full size.
-        side: of the result, in pixels, at most ``resize.shorter``.
-        resize: what comes before the middle is cut out.
+        file: the path of the image, which is decoded at its full size.
+        side: side of the result, in pixels, at most ``resize.shorter``.
+        resize: how the image is resized before the centre crop.
 
     Raises:
-        UserError: the file is no complete image.
+        UserError: the file is not a complete image.
     """
     rgb = _upright(file)
     longer = int(resize.shorter * max(rgb.size) / min(rgb.size))
@@ -88,32 +88,36 @@ def decode_whole(file: str, side: int, resize: Resize) -> npt.NDArray[np.uint8]:
 
 
 def image_size(file: str) -> tuple[int, int]:
-    """Width and height as the header says.
+    """Width and height in pixels, from the header.
 
     Raises:
-        UserError: the file is no image.
+        UserError: the file is not an image.
     """
     with _quiet(), _opened(file) as image:
         return image.size
 
 
 def image_sizes(files: Sequence[str], workers: int = 0) -> set[tuple[int, int]]:
-    """All that occur, as the headers say, read by so many processes; 0: this one.
+    """The distinct sizes (width, height) of the files, read from their headers.
+
+    Args:
+        files: paths of images.
+        workers: number of processes that read; 0: this process.
 
     Raises:
-        UserError: as ``image_size`` of the first file that is no image, whoever read it.
+        UserError: a file is not an image; the message names the first such file.
     """
     if not workers:
         return set(map(image_size, files))
     with warnings.catch_warnings():
-        # Python 3.12 on: what it warns of are locks of other threads, and these processes take none of torch's
+        # Python >= 3.12 warns that a fork copies locks of other threads; these processes use none of torch's
         warnings.filterwarnings("ignore", r"This process .* is multi-threaded", DeprecationWarning)
         with multiprocessing.get_context("fork").Pool(workers) as readers:
             return set(readers.imap(image_size, files, HEADERS_AT_ONCE))
 
 
 def _upright(file: str, prepare: Callable[[Image.Image], None] = lambda _image: None) -> Image.Image:
-    """The whole image in RGB, as its metadata say it stands; ``prepare`` is done before its pixels are read."""
+    """The whole image in RGB, rotated as its metadata say; ``prepare`` is called before the pixels are read."""
     with _quiet(), _opened(file) as image:
         try:
             prepare(image)
@@ -124,7 +128,7 @@ def _upright(file: str, prepare: Callable[[Image.Image], None] = lambda _image: 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Damaged metadata, of which Pillow warns, damage no pixel; an image too large to be one is an error."""
+    """Silences warnings about damaged metadata, which leave the pixels intact; makes a decompression bomb an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -132,10 +136,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _opened(file: str) -> Image.Image:
-    """The image, of which no more than the header has been read.
+    """The image, with only its header read.
 
     Raises:
-        UserError: the file is no image, or larger than any image is.
+        UserError: the file is not an image, or a decompression bomb.
     """
     try:
         return Image.open(file)
@@ -144,7 +148,7 @@ def _opened(file: str) -> Image.Image:
 
 
 def shown(name: str) -> str:
-    """A file's name as text that any terminal and file can take: bytes that are no UTF-8 become escapes."""
+    """The file name as valid UTF-8, with undecodable bytes escaped."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -154,7 +158,7 @@ def _unreadable(file: str, error: Exception) -> str:
 
 
 def _cut(height: int, width: int, box: Sequence[float] | None) -> tuple[float, float, float, float]:
-    """Top, left, height and width in pixels, within the image."""
+    """Top, left, height and width of the crop in pixels, within the image."""
     if box is None:
         box = (0.0, 0.0, 1.0, 1.0)
     top, left, share_down, share_across = (float(v) for v in box)
@@ -170,12 +174,12 @@ def _cut(height: int, width: int, box: Sequence[float] | None) -> tuple[float, f
 
 
 def _part(offset: float, share: float) -> float:
-    """Of the margin, the part that lies before the cut; all the same where there is none."""
+    """The fraction of the margin that lies before the crop; 0.5 if the crop leaves no margin."""
     return 0.5 if share >= 1 else min(1.0, max(0.0, offset / (1 - share)))
 
 
 def _rgb(upright: Image.Image) -> Image.Image:
-    if upright.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip them to 8
+    if upright.mode.startswith("I"):  # 16 bits per pixel, which Pillow would clip to 8
         upright = Image.fromarray((np.asarray(upright).clip(0, 65535) >> 8).astype(np.uint8))
     elif upright.mode == "P":
         upright = upright.convert("RGBA")

@@ -1,4 +1,4 @@
-"""Image files in one folder a class: listing them without opening one, and keeping a million paths small."""
+"""Listings of image files in class folders, and a compact list of paths to share with worker processes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vitbench.data.decode import SUFFIXES, shown
 from vitbench.utils.errors import UserError, choices
 
 HASHED_UP_TO = 2 * 2**30
-"""Bytes of files whose whole content enters the version; of a larger set only names and sizes do."""
+"""Total bytes up to which the version is a digest of file contents; above, of names and sizes only."""
 
 NAMED = 3
-"""Files that a sentence names; the rest it counts."""
+"""Number of files that an error message names before it counts the rest."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """Paths, in two arrays: a worker process that reads a list of strings would copy its every page, count by count."""
+    """Paths in two arrays. Reading a list of strings would change reference counts, so workers would copy its pages."""
 
     path_bytes: npt.NDArray[np.uint8]
     ends: npt.NDArray[np.int64]  # (n,)
@@ -45,7 +45,7 @@ class Files:
         return Files.of([self[row] for row in rows])
 
     def digest(self) -> str:
-        """Of names and sizes, without the folders they lie in but their class's."""
+        """Digest of the file sizes and the names, each with its parent folder only."""
         digest = hashlib.sha256()
         for row in range(len(self)):
             path = self[row]
@@ -55,14 +55,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Listing:
-    """The images under ``root``, sorted by class; ``names`` are relative to it."""
+    """The images under ``root``, sorted by class, with ``names`` relative to ``root``."""
 
     root: str
     classes: tuple[str, ...]
     names: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]  # bytes
-    changed: npt.NDArray[np.int64]  # nanoseconds since 1970
+    modified: npt.NDArray[np.int64]  # nanoseconds since 1970
 
     def __len__(self) -> int:
         return len(self.names)
@@ -73,10 +73,10 @@ class Listing:
 
 
 def list_classes(folder: Path) -> Listing:
-    """Every image of every class; what begins with a dot is left alone.
+    """The images of every class folder, at any depth; names that begin with a dot are skipped.
 
     Raises:
-        UserError: no images, a class without any, or images without a byte.
+        UserError: no images, a class without images, or empty files.
     """
     try:
         with os.scandir(folder) as entries:
@@ -91,7 +91,7 @@ def list_classes(folder: Path) -> Listing:
         raise UserError(f"{shown(str(folder))} cannot be read ({error}): check its permissions") from None
     if not found:
         raise UserError(
-            f"{shown(str(folder))} has no images in subfolders: it takes one subfolder per class, with files "
+            f"{shown(str(folder))} has no images in subfolders: give a folder with one subfolder per class, with files "
             f"that end in {choices(SUFFIXES)}"
         )
     listing = Listing(
@@ -100,38 +100,38 @@ def list_classes(folder: Path) -> Listing:
         names=tuple(name for _, name, _ in found),
         labels=np.array([label for label, *_ in found], dtype=np.int64),
         sizes=np.array([stat.st_size for stat in stats], dtype=np.int64),
-        changed=np.array([stat.st_mtime_ns for stat in stats], dtype=np.int64),
+        modified=np.array([stat.st_mtime_ns for stat in stats], dtype=np.int64),
     )
     filled = set(listing.labels.tolist())
     empty = [name for label, name in enumerate(listing.classes) if label not in filled]
     if empty:
         raise UserError(f"{shown(str(folder))} has classes without images: {choices(empty)}: add images or remove them")
     paths = listing.paths
-    void = [paths[i] for i in np.flatnonzero(listing.sizes == 0)]
-    if void:
-        more = f" and {len(void) - NAMED:,} more" if len(void) > NAMED else ""
+    blank = [paths[i] for i in np.flatnonzero(listing.sizes == 0)]
+    if blank:
+        more = f" and {len(blank) - NAMED:,} more" if len(blank) > NAMED else ""
         raise UserError(
-            f"{choices(map(shown, void[:NAMED]))}{more} cannot be read as an image (0 bytes): repair or remove it"
+            f"{choices(map(shown, blank[:NAMED]))}{more} cannot be read as an image (0 bytes): repair or remove it"
         )
     return listing
 
 
-def stamp(listings: dict[str, Listing], *about: object) -> str:
-    """A key for what follows from these files and ``about``, as far as names, sizes and times of change can tell."""
-    digest = hashlib.sha256(repr(about).encode("utf-8", "backslashreplace"))
+def cache_key(listings: dict[str, Listing], *settings: object) -> str:
+    """Digest of file names, sizes, modification times and settings."""
+    digest = hashlib.sha256(repr(settings).encode("utf-8", "backslashreplace"))
     for part, listing in listings.items():
         digest.update(os.fsencode("\0".join((part, listing.root, *listing.names))))
-        digest.update(listing.sizes.tobytes() + listing.changed.tobytes())
+        digest.update(listing.sizes.tobytes() + listing.modified.tobytes())
     return digest.hexdigest()[:32]
 
 
-def version_of(listings: dict[str, Listing], *about: object) -> str:
-    """Follows names, sizes and, of sets up to 2 GiB, every byte; not where the folder lies nor when it was written.
+def version_of(listings: dict[str, Listing], *settings: object) -> str:
+    """Digest of file names, sizes, settings and, up to ``HASHED_UP_TO``, content; independent of location and times.
 
     Raises:
         UserError: a file cannot be read.
     """
-    digest = hashlib.sha256(repr(about).encode())
+    digest = hashlib.sha256(repr(settings).encode())
     whole = sum(int(listing.sizes.sum()) for listing in listings.values()) <= HASHED_UP_TO
     for part, listing in listings.items():
         for name, path, size in zip(listing.names, listing.paths, listing.sizes.tolist(), strict=True):
@@ -149,12 +149,12 @@ def _content(path: str) -> bytes:
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:
-    """Sorts ``class2`` before ``class10``."""
+    """Sort key that puts ``class2`` before ``class10``."""
     return [(0, int(word)) if word.isdecimal() else (1, word) for word in re.split(r"(\d+)", name) if word]
 
 
 def _images(folder: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Name under ``folder`` and entry of every image in it, at any depth."""
+    """The relative name and directory entry of every image in ``folder``, at any depth."""
     with os.scandir(f"{folder}/{below}") as entries:
         for entry in entries:
             if entry.name.startswith("."):

@@ -1,16 +1,15 @@
-"""The user's own images, one subfolder per class: ``folder:PATH[@SIZE]`` and ``imagenet:PATH[@SIZE]``.
+"""Image folders with one subfolder per class: ``folder:PATH[@SIZE]`` and ``imagenet:PATH[@SIZE]``.
 
     PATH/cat/1.jpg  PATH/dog/7.png …                 split here: a tenth for validation, a tenth for test
     PATH/train/cat/1.jpg …  PATH/val/cat/9.jpg …     val/ is the test split; a tenth of train/ becomes validation
-    PATH/train/…  PATH/val/…  PATH/test/…            as they are
+    PATH/train/…  PATH/val/…  PATH/test/…            used as given
 
-So nothing is ever selected on the images that the accuracy is reported for. A split follows from the file names alone.
-Images become RGB; their shorter side is resized to SIZE and the centre cut out. Without SIZE they are kept as they are
-where all are squares of one size up to 64 pixels, else SIZE is 64.
+The test images are never used for selection. Splits depend on the file names alone. Images become RGB; the shorter side
+is resized to SIZE and the centre is cropped. Without SIZE, images are unchanged if all are squares of one size up to
+64 pixels, else SIZE is 64.
 
-A ``folder`` that takes up to 1 GiB once decoded is kept in memory, a larger one is streamed from disk. ``imagenet``
-takes the second layout and is always streamed: SIZE is 224 unless given, val/ is the test split, and of train/ a tenth,
-at most 10,000 images, becomes validation.
+A ``folder`` of up to 1 GiB of decoded images is kept in memory; a larger one is streamed from disk. ``imagenet`` takes
+the second layout and is always streamed; its default SIZE is 224, and validation takes at most 10,000 images.
 """
 
 from __future__ import annotations
@@ -29,67 +28,67 @@ from torch import Tensor
 from vitbench.data.cache import Arrays, cached
 from vitbench.data.dataset import Dataset, Split, channel_statistics, make_spec, sample_statistics
 from vitbench.data.decode import Resize, image_sizes, shown
-from vitbench.data.files import Files, Listing, list_classes, stamp, version_of
+from vitbench.data.files import Files, Listing, cache_key, list_classes, version_of
 from vitbench.data.spec import DataSpec
-from vitbench.data.split import stratified
+from vitbench.data.split import MIN_TRAIN_IMAGES, stratified
 from vitbench.data.stream import Stream
 from vitbench.declare.sizes import scaled
 from vitbench.utils.errors import UserError, choices
 from vitbench.utils.threads import cores
 
 FORMAT = 2
-"""Raised whenever the same files would give other pixels or another split."""
+"""Increased whenever the same files would give different pixels or splits."""
 
 DEFAULT_SIZE = 64
 IMAGENET_SIZE = 224
 LARGEST_SIZE = 1024
-FEWEST = 10
-"""Images that a split into three needs at least."""
-
 IN_MEMORY = 2**30
-"""Bytes of decoded images, all splits together, up to which a folder is not streamed."""
+"""Bytes of decoded images over all splits, above which a folder is streamed."""
 
 MOST_VAL = 10_000
-"""Images that validation takes of ImageNet's training folder at most: ten a class."""
+"""Maximum number of validation images of ImageNet: ten per class."""
 
 HEADERS = 20_000
-"""Files whose headers are read in advance: of more, so many evenly spaced."""
+"""Maximum number of headers read in advance; of more files, an evenly spaced sample."""
 
 CACHED_FROM = 4 * 2**20
-"""Bytes of files from which it pays to keep what was decoded (``vitbench.data.cache``)."""
+"""Total file size in bytes from which decoded arrays are cached (``vitbench.data.cache``)."""
 
 DECODERS = 4
-"""Processes that read headers and decode at most, where images go to memory."""
+"""Maximum number of processes that read headers and decode images into memory."""
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What is known before an image is decoded."""
+    """A folder before any image is decoded."""
 
     spec: DataSpec
     streams: dict[str, Stream]  # train, val, test
-    key: str  # under which the cache keeps what is decoded
-    large: bool  # so that the cache pays
+    key: str  # of the cache
+    large: bool  # whether decoded arrays are cached
     in_memory: bool
 
 
 def describe(kind: str, path: str) -> DataSpec:
-    """Lists the files, reads their headers and, up to 2 GiB, their bytes; decodes nothing.
+    """The spec of a folder, from file names, headers and, up to 2 GiB, content; no image is decoded.
 
     Raises:
-        UserError: as ``load``, but for images whose headers are whole.
+        UserError: as in ``load``, except for images that are damaged after the header.
     """
     return _find(kind, path).spec
 
 
 def load(kind: str, path: str, *, scale: float = 1.0) -> Dataset:
-    """``kind`` is folder or imagenet. Images in memory are decoded here, streamed ones when they are asked for.
+    """The three splits: decoded into memory, or streamed.
 
-    ``scale`` is of the side that they would have otherwise; they are decoded at what comes of it.
+    Args:
+        kind: ``folder`` or ``imagenet``.
+        path: the folder, with ``@SIZE`` or without.
+        scale: factor on the side of the images; they are decoded at the scaled size.
 
     Raises:
-        UserError: no such folder, no images, an empty class, a single class, classes that differ between train/ and
-            val/, or a file that is no complete image (named).
+        UserError: the folder does not exist, has no images, an empty class, a single class, different classes in train/
+            and val/, or a file that is not a complete image; the message names it.
     """
     found = _find(kind, path, scale)
     workers = _workers() if found.large else 0
@@ -115,12 +114,15 @@ def load(kind: str, path: str, *, scale: float = 1.0) -> Dataset:
 
 
 def load_undecoded(kind: str, path: str, resize: Resize | None = None) -> Dataset:
-    """The same splits, all streamed, for whoever wants one of them alone; not an image has been decoded.
+    """The splits of ``load``, all streamed. No image is decoded here, so mean and deviation are NaN.
 
-    With ``resize`` every image comes that way. Mean and deviation would take the training images and are NaN.
+    Args:
+        kind: ``folder`` or ``imagenet``.
+        path: the folder, with ``@SIZE`` or without.
+        resize: how each image is resized before the centre crop; None: as in training.
 
     Raises:
-        UserError: as ``describe``.
+        UserError: as in ``describe``.
     """
     found = _find(kind, path)
     train, val, test = (dataclasses.replace(found.streams[part], resize=resize) for part in ("train", "val", "test"))
@@ -131,40 +133,40 @@ def load_undecoded(kind: str, path: str, resize: Resize | None = None) -> Datase
 def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
     root, size = _parse(kind, path)
     if not root.is_dir():
-        takes = "train and val, each with" if kind == "imagenet" else "with"
+        layout = "train and val, each with" if kind == "imagenet" else "with"
         raise UserError(
-            f"{kind}: there is no folder {shown(str(root))}: give the path of a folder {takes} one subfolder per class"
+            f"{kind}: there is no folder {shown(str(root))}: give the path of a folder {layout} one subfolder per class"
         )
     parts = _parts(kind, root)
     listings = {part: list_classes(folder) for part, folder in parts.items()}
     classes = listings["train"].classes
     for part, listing in listings.items():
         if listing.classes != classes:
-            odd = sorted(set(listing.classes) ^ set(classes))
-            raise UserError(f"{kind}: {parts['train']} and {parts[part]} have different classes: {choices(odd)}")
+            unmatched = sorted(set(listing.classes) ^ set(classes))
+            raise UserError(f"{kind}: {parts['train']} and {parts[part]} have different classes: {choices(unmatched)}")
     if len(classes) < 2:
         raise UserError(
-            f"{kind}: {parts['train']} holds one class, {classes[0]!r}: it takes two or more subfolders with images"
+            f"{kind}: {parts['train']} has one class, {classes[0]!r}: give at least two subfolders with images"
         )
     count = len(listings["train"])
-    if count < FEWEST:
-        raise UserError(f"{kind}: {parts['train']} holds {count} images: a split takes {FEWEST} or more")
+    if count < MIN_TRAIN_IMAGES:
+        raise UserError(f"{kind}: {parts['train']} has {count} images: give at least {MIN_TRAIN_IMAGES}")
 
     def index() -> Arrays:
         paths = [path for listing in listings.values() for path in listing.paths]
         side = _side(kind, size, paths, _workers() if large else 0)
         return {"side": np.array([side]), "version": np.array([version_of(listings, kind, side)])}
 
-    key = stamp(listings, FORMAT, PIL.__version__, kind, size)
+    key = cache_key(listings, FORMAT, PIL.__version__, kind, size)
     large = sum(int(listing.sizes.sum()) for listing in listings.values()) >= CACHED_FROM
     known = _kept(f"{key}-index", large, index)
     side = scaled(int(known["side"][0]), scale)
-    at = "" if scale == 1 else f"@{side}"
+    suffix = "" if scale == 1 else f"@{side}"
     streams = _split(kind, listings, side)
     return _Found(
         spec=make_spec(
             name=f"{kind}:{path}",
-            version=f"{FORMAT}-{known['version'][0]}{at}",
+            version=f"{FORMAT}-{known['version'][0]}{suffix}",
             classes=classes,
             img_size=side,
             in_chans=3,
@@ -173,7 +175,7 @@ def _find(kind: str, path: str, scale: float = 1.0) -> _Found:
             flip=True,
         ),
         streams=streams,
-        key=f"{key}{at}",
+        key=f"{key}{suffix}",
         large=large,
         in_memory=kind == "folder" and sum(map(len, streams.values())) * 3 * side**2 <= IN_MEMORY,
     )
@@ -188,22 +190,23 @@ def _tensors(arrays: Arrays) -> dict[str, Tensor]:
 
 
 def _parse(kind: str, path: str) -> tuple[Path, int | None]:
-    """``"images@32"`` → ``(images, 32)``, unless a folder of that very name exists."""
+    """``"images@32"`` → ``(images, 32)``, unless a folder of exactly that name exists."""
     match = re.fullmatch(r"(.+)@(\d+)", path)
     if match is None or Path(path).expanduser().is_dir():
         return Path(path).expanduser(), None
     if not 1 <= int(match[2]) <= LARGEST_SIZE:
-        raise UserError(f"{kind}: size {match[2]} in {path!r} is not possible: it takes 1 to {LARGEST_SIZE}")
+        raise UserError(f"{kind}: size {match[2]} in {path!r} is not possible: give 1 to {LARGEST_SIZE}")
     return Path(match[1]).expanduser(), int(match[2])
 
 
 def _parts(kind: str, root: Path) -> dict[str, Path]:
-    """The folders to read: train and perhaps val, test."""
+    """The folders of the given splits; only train is required."""
     if kind == "imagenet":
         missing = [part for part in ("train", "val") if not (root / part).is_dir()]
         if missing:
             raise UserError(
-                f"imagenet: {root} lacks {choices(missing)}: it takes train and val, one subfolder per class each"
+                f"imagenet: {root} lacks {choices(missing)}: give a folder with train and val, "
+                "each with one subfolder per class"
             )
         return {"train": root / "train", "test": root / "val"}
     if not (root / "train").is_dir():
@@ -221,7 +224,7 @@ def _workers() -> int:
 
 
 def _side(kind: str, size: int | None, paths: list[str], workers: int) -> int:
-    """Of the images to be; reads the headers on the way, whether it needs them or not."""
+    """The side of the decoded images. Reads the headers in any case, so that a file that is not an image ends here."""
     count = min(len(paths), HEADERS)
     found = image_sizes([paths[i * len(paths) // count] for i in range(count)], workers)
     if size is not None:
@@ -233,7 +236,7 @@ def _side(kind: str, size: int | None, paths: list[str], workers: int) -> int:
 
 
 def _split(kind: str, listings: dict[str, Listing], side: int) -> dict[str, Stream]:
-    """What is missing of validation and test is cut from the training images, a tenth each."""
+    """All three splits; a missing validation or test split takes a tenth of the training images."""
     whole = {
         part: Stream(Files.of(listing.paths), torch.from_numpy(listing.labels), side)
         for part, listing in listings.items()
@@ -245,8 +248,8 @@ def _split(kind: str, listings: dict[str, Listing], side: int) -> dict[str, Stre
         num_test=0 if "test" in whole else tenth,
         keys=listings["train"].names,
     )
-    cut = {"train": train, "val": val, "test": test}
+    rows = {"train": train, "val": val, "test": test}
     return {
-        part: whole["train"].subset(torch.tensor(rows)) if part == "train" or part not in whole else whole[part]
-        for part, rows in cut.items()
+        part: whole["train"].subset(torch.tensor(rows[part])) if part == "train" or part not in whole else whole[part]
+        for part in rows
     }

@@ -1,10 +1,9 @@
 """MNIST and Fashion-MNIST from their four IDX files, plain or ``.gz``: 28×28, one channel.
 
-The digits of LeCun et al. 1998 and the clothes of Xiao et al. 2017 (arXiv 1708.07747) come in one format: two zero
-bytes, the type of a value (8: a byte), the number of dimensions, each dimension as a big-endian 32-bit number, the
-values. Nothing is downloaded. The files may lie in the folder itself or where torchvision puts them (``MNIST/raw``,
-``FashionMNIST/raw``). The official test files are the test split; a tenth of the training files, the same for
-everybody, is the validation split.
+MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747) share a format: two zero bytes, the
+data type (8: a byte), the number of dimensions, each dimension as a big-endian 32-bit integer, the values. Nothing is
+downloaded. The files may be in the folder itself or where torchvision puts them (``MNIST/raw``, ``FashionMNIST/raw``).
+The official test files are the test split; a fixed tenth of the training images is the validation split.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ LARGEST_SIZE = 1024
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Layout:
     folder: str  # torchvision's
     classes: tuple[str, ...]
-    flip: bool  # a mirrored 2 is none; a mirrored shoe is one
+    flip: bool  # a mirrored shoe is a shoe; a mirrored 2 is not a 2
 
 
 _KINDS = {
-    "mnist": _Kind("MNIST", tuple("0123456789"), flip=False),
-    "fashion_mnist": _Kind(
+    "mnist": _Layout("MNIST", tuple("0123456789"), flip=False),
+    "fashion_mnist": _Layout(
         "FashionMNIST",
         ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
         flip=True,
@@ -47,24 +46,26 @@ _PARTS = {"train": "train", "test": "t10k"}
 
 
 def load(kind: str, path: str) -> Dataset:
-    """``kind`` is mnist or fashion_mnist; ``path`` is the folder of the files or one that torchvision filled.
+    """MNIST or Fashion-MNIST.
+
+    Args:
+        kind: ``mnist`` or ``fashion_mnist``.
+        path: the folder of the files, or torchvision's root folder.
 
     Raises:
-        UserError: no such folder, a file missing, damaged, truncated or not in this format.
+        UserError: the folder does not exist, or a file is missing, damaged, truncated or not an IDX file.
     """
-    known = _KINDS[kind]
+    layout = _KINDS[kind]
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise UserError(
-            f"{kind}: there is no folder {root}: give the path of the folder that holds {_name('train', 3)}"
-        )
+        raise UserError(f"{kind}: there is no folder {root}: give the path of the folder with {_name('train', 3)}")
     digest = hashlib.sha256()
     images, labels = {}, {}
     for part in _PARTS:
-        images[part] = _array(_find(kind, root, known, part, 3), 3)
-        file = _find(kind, root, known, part, 1)
+        images[part] = _array(_find(kind, root, layout, part, 3), 3)
+        file = _find(kind, root, layout, part, 1)
         labels[part] = _array(file, 1)
-        _check(file, images[part], labels[part], len(known.classes))
+        _check(file, images[part], labels[part], len(layout.classes))
         for array in (images[part], labels[part]):
             digest.update(f"{part}{array.shape}".encode())
             digest.update(array.tobytes())
@@ -75,12 +76,12 @@ def load(kind: str, path: str) -> Dataset:
     return make_dataset(
         name=f"{kind}:{path}",
         version=f"1-{digest.hexdigest()[:12]}",
-        classes=known.classes,
+        classes=layout.classes,
         train=make_split(raw, labels["train"], train),
         val=make_split(raw, labels["train"], val),
         test=make_split(images["test"][:, None], labels["test"]),
         shift=True,
-        flip=known.flip,
+        flip=layout.flip,
     )
 
 
@@ -88,22 +89,22 @@ def _name(part: str, dimensions: int) -> str:
     return f"{_PARTS[part]}-{'images' if dimensions == 3 else 'labels'}-idx{dimensions}-ubyte"
 
 
-def _find(kind: str, root: Path, known: _Kind, part: str, dimensions: int) -> Path:
-    """The file, plain before packed, in the folder itself before torchvision's."""
+def _find(kind: str, root: Path, layout: _Layout, part: str, dimensions: int) -> Path:
+    """The path of a file, preferring the folder itself to torchvision's and plain to compressed."""
     name = _name(part, dimensions)
-    for folder in (root, root / "raw", root / known.folder / "raw"):
+    for folder in (root, root / "raw", root / layout.folder / "raw"):
         for spelling in (name, name.replace("-idx", ".idx")):
             for file in (folder / spelling, folder / f"{spelling}.gz"):
                 if file.is_file():
                     return file
     names = [_name(part, dimensions) for part in _PARTS for dimensions in (3, 1)]
     raise UserError(
-        f"{kind}: {root} lacks {name}: it takes {choices(names)}, plain or .gz, there or in {known.folder}/raw"
+        f"{kind}: {root} lacks {name}: it needs {choices(names)}, plain or .gz, there or in {layout.folder}/raw"
     )
 
 
 def _array(file: Path, dimensions: int) -> npt.NDArray[np.uint8]:
-    """The bytes of one file, in the shape that it says."""
+    """The values of one file, in the shape that its header gives."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             return _values(file, stream, dimensions)
@@ -115,27 +116,29 @@ def _array(file: Path, dimensions: int) -> npt.NDArray[np.uint8]:
 
 def _values(file: Path, stream: BinaryIO | gzip.GzipFile, dimensions: int) -> npt.NDArray[np.uint8]:
     magic = bytes([0, 0, 8, dimensions])
-    head = stream.read(4 + 4 * dimensions)
-    if head[:4] != magic:
+    header = stream.read(4 + 4 * dimensions)
+    if header[:4] != magic:
         raise UserError(
-            f"{file} begins with {head[:4].hex() or 'nothing'}, not with {magic.hex()}: it is not an IDX file in "
+            f"{file} begins with {header[:4].hex() or 'nothing'}, not with {magic.hex()}: it is not an IDX file in "
             f"{dimensions} dimension{'s' if dimensions > 1 else ''}"
         )
-    if len(head) < 4 + 4 * dimensions:
+    if len(header) < 4 + 4 * dimensions:
         raise UserError(f"{file} is truncated: it ends within its header: download it again")
-    shape = struct.unpack(f">{dimensions}I", head[4:])
+    shape = struct.unpack(f">{dimensions}I", header[4:])
     if shape[1:] and not (shape[1] == shape[2] and 1 <= shape[1] <= LARGEST_SIZE):
-        raise UserError(f"{file} holds images of {shape[1]}×{shape[2]}: it takes squares of 1 to {LARGEST_SIZE} pixels")
+        raise UserError(
+            f"{file} has images of {shape[1]}×{shape[2]}: they must be squares of 1 to {LARGEST_SIZE} pixels"
+        )
     expected = math.prod(shape)
-    raw = _read(stream, expected + 1)  # one more than there should be
+    raw = _read(stream, expected + 1)  # one more, to notice a file that is too long
     if len(raw) != expected:
-        found = f"ends after {len(raw):,}" if len(raw) < expected else "goes on after its"
+        found = f"has {len(raw):,}" if len(raw) < expected else "has more than its"
         raise UserError(f"{file} {found} of {expected:,} bytes: it is truncated or damaged: download it again")
     return np.frombuffer(raw, dtype=np.uint8).reshape(shape)
 
 
 def _read(stream: BinaryIO | gzip.GzipFile, most: int) -> bytes:
-    """In pieces: a damaged header may promise terabytes, and ``read`` would set that much aside."""
+    """At most ``most`` bytes, read in pieces: a damaged header may promise terabytes, which ``read`` would allocate."""
     pieces: list[bytes] = []
     while most and (piece := stream.read(min(most, 2**20))):
         pieces.append(piece)
@@ -145,10 +148,8 @@ def _read(stream: BinaryIO | gzip.GzipFile, most: int) -> bytes:
 
 def _check(file: Path, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], num_classes: int) -> None:
     if len(labels) != len(images):
-        raise UserError(f"{file} holds {len(labels)} labels for {len(images)} images: take both from one data set")
+        raise UserError(f"{file} has {len(labels)} labels for {len(images)} images: take both from one data set")
     if not len(labels):
-        raise UserError(f"{file} holds no labels: download it again")
+        raise UserError(f"{file} has no labels: download it again")
     if labels.max() >= num_classes:
-        raise UserError(
-            f"{file} holds the label {labels.max()}: there are {num_classes} classes, 0 to {num_classes - 1}"
-        )
+        raise UserError(f"{file} has the label {labels.max()}: there are {num_classes} classes, 0 to {num_classes - 1}")

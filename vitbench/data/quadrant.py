@@ -1,21 +1,20 @@
-"""Known answer: which quarter of the image holds the mark? Impossible without position.
+"""Synthetic task with a known answer: which quadrant contains the square? Unsolvable without position.
 
-A 16×16 image of noise holds one bright 3×3 square. Each scene is drawn once, with the square in the upper left quarter,
-and enters a split four times: moved by 0 or 8 pixels down and right, cyclically and noise included. The four images
-consist of the same 8×8 blocks in another order, and so of the same patches of any side that divides 8.
+A 16×16 image of noise contains one bright 3×3 square. Each scene is drawn with the square in the upper left quadrant
+and appears four times in a split, rolled by 0 or 8 pixels down and right together with its noise. The four images
+consist of the same 8×8 blocks in a different order, and so of the same patches for any patch size that divides 8.
 
-What is known: a model that ignores the order of patches (a ViT without position embedding) must give all four images
-the same answer, and is right on exactly one of them: accuracy exactly 25 %, whatever it learned. A model that knows
-where a patch lies can reach 100 %. Within the quarter the square's offset has the same distribution in all four,
-uniform in its phase modulo 2 and 4, so the way the patch grid cuts the square tells nothing either. A convolution with
-zero padding can solve it through the border (Kayhan and van Gemert, arXiv 2003.07064).
+A model that ignores the order of patches (a ViT without position embedding) must answer all four images alike and is
+right on exactly one: its accuracy is exactly 25 %. A model with positions can reach 100 %. The square's offset has the
+same distribution in all quadrants, uniform modulo 2 and 4, so the way the patch grid cuts the square is uninformative.
+A convolution with zero padding can solve the task through the border (Kayhan and van Gemert, arXiv 2003.07064).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from vitbench.data.dataset import Dataset, Split, make_dataset, make_split
+from vitbench.data.dataset import Dataset, Split, make_embedded, make_split
 from vitbench.data.spec import DataSpec
 
 SPEC = DataSpec(
@@ -35,14 +34,14 @@ SPEC = DataSpec(
 
 HALF = SPEC.img_size // 2
 MARK = 3  # side of the square
-OFFSETS = np.arange(HALF - MARK + 1)  # where in the quarter it may begin
-OFFSET_ODDS = np.array([1, 1, 2, 2, 1, 1]) / 8  # uniform modulo 4: 0 and 4 share what 2 has
+OFFSETS = np.arange(HALF - MARK + 1)  # of the square in its quadrant
+OFFSET_ODDS = np.array([1, 1, 2, 2, 1, 1]) / 8  # uniform modulo 4: offsets 0 and 4 share the probability of 2
 BACKGROUND, BRIGHT = (0, 96), (160, 256)  # half-open ranges of brightness
 SEED = 20_001
 
 
 def _scenes(count: int, rng: np.random.Generator) -> Split:
-    """``count`` scenes, four images each, in the order of ``SPEC.classes``."""
+    """A split of ``count`` scenes with four images each, in the order of ``SPEC.classes``."""
     side = SPEC.img_size
     scenes = rng.integers(*BACKGROUND, size=(count, side, side))
     down, right = rng.choice(OFFSETS, size=(2, count), p=OFFSET_ODDS)[:, :, None, None]
@@ -56,14 +55,4 @@ def _scenes(count: int, rng: np.random.Generator) -> Split:
 
 def load() -> Dataset:
     rng = np.random.Generator(np.random.PCG64(SEED))
-    train, val, test = (_scenes(n // 4, rng) for n in (SPEC.num_train, SPEC.num_val, SPEC.num_test))
-    return make_dataset(
-        name=SPEC.name,
-        version=SPEC.version,
-        classes=SPEC.classes,
-        train=train,
-        val=val,
-        test=test,
-        shift=SPEC.shift,
-        flip=SPEC.flip,
-    )
+    return make_embedded(SPEC, *(_scenes(n // 4, rng) for n in (SPEC.num_train, SPEC.num_val, SPEC.num_test)))

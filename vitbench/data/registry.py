@@ -1,4 +1,4 @@
-"""Data sets by name: embedded ones, and ``folder:PATH[@SIZE]`` and its like for others; ``names`` lists them."""
+"""The registry of data sets: embedded ones by name, others by ``KIND:PATH`` (see ``names``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitbench.utils.errors import UserError, unknown
 
 _EMBEDDED = ("digits", "quadrant", "majority", "same_different", "translation")
 FOLDERS = ("folder", "imagenet")
-_ELSEWHERE = {
+_EXTERNAL = {
     "folder": "folder:PATH[@SIZE]",
     "imagenet": "imagenet:PATH[@SIZE]",
     "cifar10": "cifar10:PATH",
@@ -28,15 +28,15 @@ _ELSEWHERE = {
 
 
 def names() -> tuple[str, ...]:
-    """What can be loaded, in the form in which it is typed."""
-    return (*_EMBEDDED, *_ELSEWHERE.values())
+    """The names of all data sets, as the user types them."""
+    return (*_EMBEDDED, *_EXTERNAL.values())
 
 
 def describe(name: str) -> DataSpec:
-    """What ``load`` would bring. At once for embedded data; of image folders only the headers are read, not the pixels.
+    """The spec of the data set that ``load`` returns, without decoding any image of a folder.
 
     Raises:
-        UserError: no such data set, or its files are not usable.
+        UserError: the data set does not exist, or its files are not usable.
     """
     kind, path = _parse(name)
     if path is None:
@@ -50,25 +50,25 @@ def describe(name: str) -> DataSpec:
 def load(
     name: str, fraction: float = 1.0, per_class: int | None = None, seed: int = 0, *, scale: float = 1.0
 ) -> Dataset:
-    """The three splits, in memory or, where that would take too much, streamed from disk.
+    """The three splits, in memory or, for large folders, streamed from disk.
+
+    Only the training split is reduced; validation, test, mean and deviation are those of the full data set.
 
     Args:
         name: one of ``names()``.
-        fraction: of the training images to keep, the same part of every class.
-        per_class: training images of each class to keep; instead of ``fraction``.
-        seed: draws which; for one seed a smaller part lies within every larger one.
-        scale: of the images' side. Folders are decoded at that side; other images are resized from their own.
-
-    Validation, test, mean and deviation are those of the whole data set whatever is kept.
+        fraction: fraction of the training images to keep, stratified by class.
+        per_class: number of training images of each class to keep, instead of ``fraction``.
+        seed: seed of the subset; with one seed, smaller subsets are contained in larger ones.
+        scale: factor on the side of the images. Folders are decoded at the scaled side; other images are resized.
 
     Raises:
-        UserError: no such data set, its files are not usable, or there is no such part of it.
+        UserError: the data set does not exist, its files are not usable, or the subset is impossible.
     """
     kind, path = _parse(name)
     if path is not None and kind in FOLDERS:
         dataset = folder.load(kind, path, scale=scale)
     else:
-        dataset = resize(_embedded(kind) if path is None else _elsewhere(kind, path), scale)
+        dataset = resize(_embedded(kind) if path is None else _external(kind, path), scale)
     if fraction == 1 and per_class is None:
         return dataset
     labels = dataset.train.labels.tolist()
@@ -81,7 +81,7 @@ def _embedded(kind: str) -> Dataset:
     return dataset
 
 
-def _elsewhere(kind: str, path: str) -> Dataset:
+def _external(kind: str, path: str) -> Dataset:
     if kind in ("mnist", "fashion_mnist"):
         return idx.load(kind, path)
     if kind == "npz":
@@ -96,9 +96,9 @@ def _parse(name: str) -> tuple[str, str | None]:
     kind, colon, path = name.partition(":")
     if kind in _EMBEDDED and not colon:
         return kind, None
-    if kind in _ELSEWHERE:
+    if kind in _EXTERNAL:
         if not path:
-            raise UserError(f"data set {name!r} needs a path: write {_ELSEWHERE[kind]}")
+            raise UserError(f"data set {name!r} needs a path: write {_EXTERNAL[kind]}")
         return kind, path
     if kind in _EMBEDDED:
         raise UserError(f"data set {name!r} takes no path: write {kind}")
@@ -106,5 +106,5 @@ def _parse(name: str) -> tuple[str, str | None]:
 
 
 def _module(kind: str) -> ModuleType:
-    """Imported late: scikit-learn, behind ``digits``, takes a second."""
+    """The module of an embedded data set, imported on use: ``digits`` needs scikit-learn, which takes a second."""
     return importlib.import_module(f"vitbench.data.{kind}")

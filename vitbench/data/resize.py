@@ -1,4 +1,4 @@
-"""Data sets at another resolution: axis ``data.scale``."""
+"""Data sets at another resolution (axis ``data.scale``)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ IMAGES_AT_ONCE = 1024
 
 
 def resize(dataset: Dataset, scale: float) -> Dataset:
-    """The data set with images ``scale`` times as large; mean and deviation are those of the new training split.
+    """The data set with sides scaled by ``scale`` and the statistics of the resized training split.
 
     Raises:
-        UserError: its images are streamed, in a form that cannot be asked for at another size.
+        UserError: the images are streamed.
     """
     if scale == 1:
         return dataset
@@ -39,9 +39,9 @@ def resize(dataset: Dataset, scale: float) -> Dataset:
 
 
 def resized(images: Tensor, side: int) -> Tensor:
-    """Images (n, c, h, w) → (n, c, side, side) of the same type: bilinear, averaged over what a pixel covers."""
+    """Images (n, c, h, w) resized bilinearly with antialiasing to (n, c, side, side), in the same dtype."""
     parts = []
-    for some in torch.split(images, IMAGES_AT_ONCE):
-        floats = functional.interpolate(some.float(), (side, side), mode="bilinear", antialias=True)
+    for chunk in torch.split(images, IMAGES_AT_ONCE):
+        floats = functional.interpolate(chunk.float(), (side, side), mode="bilinear", antialias=True)
         parts.append(floats.to(images.dtype) if images.is_floating_point() else floats.round().to(images.dtype))
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""What a data set is, without its images. No torch."""
+"""The description of a data set without its images; imports no torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """A data set's shape, sizes and what may be done to its images.
+    """The shape, sizes and permitted augmentations of a data set.
 
-    ``version`` changes whenever an image, a label or the split does; a record's id covers it.
+    ``version`` changes with any image, label or split, and is part of a record's id.
 
     Raises:
-        ValueError: the groups are not the test split.
+        ValueError: the test groups do not add up to the test split.
     """
 
     name: str
@@ -25,11 +25,11 @@ class DataSpec:
     num_train: int
     num_val: int
     num_test: int
-    shift: bool  # training images may be shifted by some pixels: the label stays, and so does the question
-    flip: bool  # training images may be mirrored, likewise
-    chance: float  # test accuracy of always naming the class that is most frequent there
+    shift: bool  # whether shifting a training image by a few pixels preserves its label
+    flip: bool  # whether mirroring a training image preserves its label
+    chance: float  # test accuracy of always predicting the most frequent class
     test_groups: tuple[tuple[str, int], ...] = ()
-    """Names and sizes of consecutive parts of the test split that are to be read apart; none: it is one thing."""
+    """Names and sizes of consecutive parts of the test split that are reported separately."""
 
     def __post_init__(self) -> None:
         if self.test_groups and sum(size for _, size in self.test_groups) != self.num_test:

@@ -1,4 +1,4 @@
-"""Splits that belong to the data: the same on every machine and for every seed."""
+"""Deterministic splits: the same on every machine and for every seed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
+MIN_TRAIN_IMAGES = 10
+"""Minimum size of a data set that is split here."""
+
 
 def stratified(
     labels: Sequence[int], *, num_val: int, num_test: int, keys: Sequence[str] | None = None
 ) -> tuple[list[int], list[int], list[int]]:
-    """Indices of a training, a validation and a test split in which every class has its share, to within one image.
+    """Indices of the training, validation and test splits, stratified by class to within one image.
 
-    Within a class the order is that of the SHA-256 of each item's key (default: its index): no random generator, so no
-    library version can move an image from one split to another.
+    The images of a class are ordered by the SHA-256 of their key (default: the index). There is no random generator, so
+    no library version can move an image to another split.
     """
     names = [str(i) for i in range(len(labels))] if keys is None else keys
     shuffled = sorted(

@@ -1,4 +1,4 @@
-"""Images that stay on disk: decoded batch by batch in worker processes, ahead of the training that consumes them."""
+"""Splits streamed from disk: worker processes decode the batches ahead of the training that consumes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vitbench.data.files import Files
 from vitbench.utils.errors import UserError
 
 AHEAD = 2
-"""Batches that each worker prepares before they are asked for."""
+"""Batches that each worker prefetches."""
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  # where workers put tensors on Linux
 AT_ONCE = 64
@@ -31,9 +31,9 @@ _Batch: TypeAlias = Tensor | npt.NDArray[np.uint8] | UserError
 
 @dataclass(frozen=True)
 class Stream:
-    """Image files and their labels (n,), int64; an image is (3, size, size), uint8. No image is kept in memory.
+    """Image files with their labels (n,), int64; each image is decoded on use to (3, size, size), uint8.
 
-    With ``resize`` images come as evaluations of published weights make them (``decode_whole``), not as training does.
+    With ``resize``, images are preprocessed as in evaluations of published weights (``decode_whole``).
     """
 
     files: Files
@@ -48,10 +48,10 @@ class Stream:
         return dataclasses.replace(self, files=self.files.take(rows.tolist()), labels=self.labels[rows])
 
     def take(self, rows: Tensor, *, workers: int = 0) -> Tensor:
-        """The images of a few rows, (len(rows), 3, size, size), in memory.
+        """The images of these rows in memory, (len(rows), 3, size, size), uint8.
 
         Raises:
-            UserError: a file is no complete image; it is named.
+            UserError: a file is not a complete image; the message names it.
         """
         images = torch.empty((len(rows), 3, self.size, self.size), dtype=torch.uint8)
         start = 0
@@ -71,66 +71,66 @@ class Stream:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (b, 3, size, size), uint8, and labels (b,) on ``device``, in the order of ``rows``.
 
-        What comes follows from ``rows`` and ``boxes`` alone, not from the number of workers, and no generator of
-        torch's is touched. Workers start at the call, not at the first batch.
+        The batches depend on ``rows`` and ``boxes`` alone, not on the number of workers, and torch's global generators
+        are not used. Workers start at the call, not at the first batch.
 
         Args:
-            rows: (n,), int64, of this split; the caller's draw.
-            batch_size: images in a batch; the last may have fewer.
-            boxes: (n, 4), float32: top, left, height and width of what is cut out of image ``rows[i]`` and resized, as
-                fractions of the image (of one that is no square: see ``decode``). None: the shorter side is resized and
-                the centre cut out.
-            workers: processes that decode; 0: this one does.
-            device: where the batches go; pinned memory on the way to a GPU.
+            rows: indices into this split, (n,), int64.
+            batch_size: images per batch; the last batch may have fewer.
+            boxes: (n, 4), float32: top, left, height and width of the crop of image ``rows[i]``, as fractions of the
+                image (see ``decode`` for non-square images). None: resize the shorter side and crop the centre.
+            workers: number of processes that decode; 0: this process.
+            device: device of the batches; transfers to a GPU use pinned memory.
 
         Raises:
-            UserError: a file is no complete image; it is named.
-            ValueError: as many boxes as rows are needed, and one image a batch or more; with ``resize`` no boxes.
+            UserError: a file is not a complete image; the message names it.
+            ValueError: the number of boxes is not the number of rows, boxes are combined with ``resize``, or
+                ``batch_size`` is below 1.
         """
-        misfit = boxes is not None and (boxes.shape != (len(rows), 4) or self.resize is not None)
-        if batch_size < 1 or workers < 0 or misfit:
+        wrong_boxes = boxes is not None and (boxes.shape != (len(rows), 4) or self.resize is not None)
+        if batch_size < 1 or workers < 0 or wrong_boxes:
             shape = None if boxes is None else tuple(boxes.shape)
             raise ValueError(f"batch_size {batch_size}, workers {workers}, boxes {shape} for {len(rows)} rows")
         if not len(rows):
             return iter(())
         index = rows.cpu().numpy()
         workers = min(workers, math.ceil(len(index) / batch_size))
-        share = workers > 0 and _fits(batch_size * 3 * self.size**2 * (AHEAD * workers + 1))
+        share = workers > 0 and _fits_shared_memory(batch_size * 3 * self.size**2 * (AHEAD * workers + 1))
         decoder = _Decoder(self, index, None if boxes is None else boxes.cpu().numpy(), batch_size, share)
         pin = torch.device(device).type == "cuda"
-        with warnings.catch_warnings():  # more workers than this process has cores: the caller's choice
+        with warnings.catch_warnings():  # the caller may choose more workers than cores
             warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-            # Python 3.12 on: what it warns of are locks of other threads, and workers take none of torch's
+            # Python >= 3.12 warns that a fork copies locks of other threads; workers use none of torch's
             warnings.filterwarnings("ignore", r"This process .* is multi-threaded", DeprecationWarning)
             loader = iter(
                 DataLoader(
                     decoder,
                     batch_size=None,  # an item of the decoder is a batch
                     num_workers=workers,
-                    collate_fn=_as_it_is,
+                    collate_fn=_identity,
                     pin_memory=pin and share,
                     prefetch_factor=AHEAD if workers else None,
                     multiprocessing_context="fork" if workers else None,
-                    generator=torch.Generator(),  # else it would draw from the global one
+                    generator=torch.Generator(),  # otherwise it would draw from the global generator
                 )
             )
-        return self._delivered(loader, torch.from_numpy(index), batch_size, device, pin=pin)
+        return self._on_device(loader, torch.from_numpy(index), batch_size, device, pin=pin)
 
-    def _delivered(
+    def _on_device(
         self, loader: Iterator[_Batch], rows: Tensor, batch_size: int, device: torch.device | str, *, pin: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:
         try:
             for batch, chunk in zip(loader, torch.split(rows, batch_size), strict=True):
                 if isinstance(batch, UserError):
-                    raise UserError(str(batch))  # raised itself, it would hold this frame, and the frame it
+                    raise UserError(str(batch))  # a copy: the original's traceback and this frame would form a cycle
                 images = torch.from_numpy(batch) if isinstance(batch, np.ndarray) else batch
                 yield images.to(device, non_blocking=pin), self.labels[chunk].to(device, non_blocking=pin)
         finally:
-            del loader  # ends the workers at once; left to the garbage collector they would be waited for, 5 s each
+            del loader  # ends the workers at once; the garbage collector would wait up to 5 s for each
 
 
 class _Decoder(Dataset[_Batch]):
-    """Item i is batch i; lives in the workers, which run no operation of torch's."""
+    """Decoded batches by index. Runs in the workers, which call no torch operation."""
 
     def __init__(
         self,
@@ -159,19 +159,24 @@ class _Decoder(Dataset[_Batch]):
                 else:
                     image = decode_whole(file, self.size, self.resize)
                 images[i] = image.transpose(2, 0, 1)
-        except UserError as error:  # a value: what a worker raises would come with its traceback as its message
+        except (
+            UserError
+        ) as error:  # returned, because DataLoader puts a worker's traceback into the message of an exception
             return error
         return torch.from_numpy(images) if self.share else images
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
 
 
-def _fits(wanted: int) -> bool:
-    """Whether shared memory holds that many bytes; a container often has 64 MiB. If not, batches come up a pipe."""
+def _fits_shared_memory(size: int) -> bool:
+    """Whether shared memory has space for twice ``size`` bytes; if not, batches are sent through a pipe.
+
+    A container often has only 64 MiB.
+    """
     try:
-        room = os.statvfs(SHARED_MEMORY)
+        disk = os.statvfs(SHARED_MEMORY)
     except OSError:
         return False
-    return 2 * wanted <= room.f_bavail * room.f_frsize
+    return 2 * size <= disk.f_bavail * disk.f_frsize

@@ -1,4 +1,4 @@
-"""Part of a training split: stratified, and for one seed each part lies within every larger one."""
+"""Stratified subsets of a training split; with one seed, smaller subsets are contained in larger ones."""
 
 from __future__ import annotations
 
@@ -12,56 +12,57 @@ from vitbench.utils.errors import UserError, choices
 def rows(
     labels: Sequence[int], classes: Sequence[str], *, fraction: float = 1.0, per_class: int | None = None, seed: int = 0
 ) -> list[int]:
-    """Which images of a training split to keep, in their order.
+    """Sorted indices of the training images to keep.
 
-    A seed puts the images of each class in an order of their own, that of a SHA-256. ``per_class`` keeps the first so
-    many of each. ``fraction`` keeps one of each class, then whatever class has the smallest part of itself: every class
-    has its share to within one image.
+    The images of a class are ordered by a SHA-256 of the seed and their index. ``per_class`` keeps that many of each
+    class. ``fraction`` keeps one image of each class, then fills all classes evenly, to within one image.
 
     Raises:
-        UserError: not a fraction, both given, fewer images than classes, or a class with too few images.
+        UserError: ``fraction`` is not in (0, 1], both are given, or a class has or keeps too few images.
     """
     if isinstance(fraction, bool) or not 0 < fraction <= 1:
         raise UserError(
-            f"data.fraction = {fraction} is not a fraction of the training images: it takes more than 0, up to 1"
+            f"data.fraction = {fraction} is not a fraction of the training images: give more than 0, at most 1"
         )
     if per_class is not None and fraction != 1:
         raise UserError(
-            f"data.fraction = {fraction} and data.per_class = {per_class} contradict each other: give one of them"
+            f"data.fraction = {fraction} and data.per_class = {per_class} contradict each other: give only one"
         )
     if fraction == 1 and per_class is None:
         return list(range(len(labels)))
-    size, place = Counter(labels), _places(labels, seed)
+    size, rank = Counter(labels), _ranks(labels, seed)
     if per_class is not None:
         _check_per_class(per_class, size, classes)
-        return [row for row, at in enumerate(place) if at < per_class]
+        return [row for row, position in enumerate(rank) if position < per_class]
     count = round(fraction * len(labels))
     if count < len(size):
         raise UserError(
             f"data.fraction = {fraction} of {len(labels)} training images leaves {count} for {len(size)} classes: "
-            f"it takes {len(size) / len(labels):.2g} or more"
+            f"give at least {len(size) / len(labels):.2g}"
         )
-    share = [(at + 0.5) / size[label] if at else 0.0 for at, label in zip(place, labels, strict=True)]
-    return sorted(sorted(range(len(labels)), key=share.__getitem__)[:count])
+    quantile = [
+        (position + 0.5) / size[label] if position else 0.0 for position, label in zip(rank, labels, strict=True)
+    ]
+    return sorted(sorted(range(len(labels)), key=quantile.__getitem__)[:count])
 
 
-def _places(labels: Sequence[int], seed: int) -> list[int]:
-    """Where each image stands in its class's order, from 0."""
+def _ranks(labels: Sequence[int], seed: int) -> list[int]:
+    """The rank of each image within its class, from 0."""
     order = sorted(range(len(labels)), key=lambda row: hashlib.sha256(f"subset:{seed}:{row}".encode()).digest())
-    seen, place = Counter[int](), [0] * len(labels)
+    seen, rank = Counter[int](), [0] * len(labels)
     for row in order:
-        place[row] = seen[labels[row]]
+        rank[row] = seen[labels[row]]
         seen[labels[row]] += 1
-    return place
+    return rank
 
 
 def _check_per_class(per_class: int, size: Counter[int], classes: Sequence[str]) -> None:
     if type(per_class) is not int or per_class < 1:
-        raise UserError(f"data.per_class = {per_class!r} is not a number of images: it takes 1 or more")
+        raise UserError(f"data.per_class = {per_class!r} is not a number of images: give at least 1")
     few = [label for label in sorted(size) if size[label] < per_class]
     if few:
         least = min(size.values())
         raise UserError(
-            f"data.per_class = {per_class} is more than there are training images of "
-            f"{choices(classes[i] for i in few)}: it takes 1 to {least}"
+            f"data.per_class = {per_class} is more than the training images of "
+            f"{choices(classes[i] for i in few)}: give 1 to {least}"
         )

@@ -1,4 +1,4 @@
-"""``python -m vitbench.evaluate MODEL --weights FILE --data folder:PATH``: a checkpoint on a test split."""
+"""``python -m vitbench.evaluate MODEL --weights FILE --data folder:PATH``: evaluates a checkpoint on a test split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
     from vitbench.data import DataSpec
-    from vitbench.evaluate.display import Found
+    from vitbench.evaluate.display import Results
     from vitbench.evaluate.request import Ready
 
 PROG = "python -m vitbench.evaluate"
@@ -63,26 +63,26 @@ class Options:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 evaluated, 2 a request that cannot be met, 130 interrupted."""
+    """The exit status: 0 evaluated, 2 invalid request, 130 interrupted."""
     return cli.run(lambda: evaluate(cli.parse(Options, argv, prog=PROG)))
 
 
 def evaluate(options: Options) -> int:
-    """Evaluates and prints.
+    """Evaluates the checkpoint, prints the results and returns the exit status.
 
     Raises:
-        UserError: the request cannot be met.
+        UserError: the request is invalid.
     """
     for word, value in (("model", options.model), ("--weights", options.weights), ("--data", options.data)):
         if value is None:
             raise UserError(f"{word} is missing: type {EXAMPLE}")
     for word in ("batch_size", "threads"):
         if getattr(options, word) < 1:
-            raise UserError(f"--{word.replace('_', '-')} {getattr(options, word)} is too small: it takes 1 or more")
+            raise UserError(f"--{word.replace('_', '-')} {getattr(options, word)} is too small: give at least 1")
     if options.img_size is not None and options.img_size < 1:
-        raise UserError(f"--img-size {options.img_size} is too small: it takes 1 or more")
+        raise UserError(f"--img-size {options.img_size} is too small: give at least 1")
     if options.workers < 0:
-        raise UserError(f"--workers {options.workers} is too small: it takes 0 or more")
+        raise UserError(f"--workers {options.workers} is too small: give at least 0")
     threads.set_environment(options.threads)
     cli.import_from_here()
 
@@ -92,22 +92,22 @@ def evaluate(options: Options) -> int:
 
     torch.set_num_threads(options.threads)
     try:
-        found = _found(options)
+        results = _results(options)
     except KeyboardInterrupt:
-        print("vitbench: interrupted; nothing was kept, so the same command starts over", file=sys.stderr)
+        print("vitbench: interrupted; nothing was saved, so the same command starts over", file=sys.stderr)
         return cli.INTERRUPTED
     finally:
         cli.progress("")
-    write(found, options.format)
-    print("\n".join(found.notes), file=sys.stdout if options.format == "table" else sys.stderr)
+    write(results, options.format)
+    print("\n".join(results.notes), file=sys.stdout if options.format == "table" else sys.stderr)
     return 0
 
 
-def _found(options: Options) -> Found:
+def _results(options: Options) -> Results:
     import torch
 
     from vitbench.devices import resolve_device
-    from vitbench.evaluate.display import Found
+    from vitbench.evaluate.display import Results
     from vitbench.evaluate.request import prepare
     from vitbench.evaluate.scoring import Clock, logits_of, score, throughput
 
@@ -124,10 +124,10 @@ def _found(options: Options) -> Found:
         class_map_file=options.class_map,
         device=device,
     )
-    spec, of = ready.dataset.spec, (ready.model, ready.dataset, ready.images)
+    spec, inputs = ready.dataset.spec, (ready.model, ready.dataset, ready.images)
     start = time.perf_counter()
     logits = logits_of(
-        *of,
+        *inputs,
         batch_size=options.batch_size,
         device=device,
         workers=options.workers,
@@ -138,7 +138,7 @@ def _found(options: Options) -> Found:
     cli.progress("calibration")
     scores = score(logits, ready.dataset.test.labels, spec.classes)
     cli.progress("throughput")
-    rate = throughput(*of, batch_size=options.batch_size, device=device) if options.throughput else None
+    rate = throughput(*inputs, batch_size=options.batch_size, device=device) if options.throughput else None
     scope = {
         "model": options.model,
         "weights": options.weights,
@@ -152,19 +152,19 @@ def _found(options: Options) -> Found:
         "threads": options.threads,
         "torch": torch.__version__,
     }
-    return Found(scores, rate, scope, _notes(options, ready, scores, seconds))
+    return Results(scores, rate, scope, _notes(options, ready, scores, seconds))
 
 
 def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[str]:
-    """What the numbers apply to, how they were obtained, and what may be wrong with them."""
+    """Lines on what the numbers apply to, how they were obtained, and their limitations."""
     from vitbench.evaluate.display import SHOWN_CLASSES
 
     spec = ready.dataset.spec
     lines = [
         f"{options.weights}, format {ready.report}",
         *(f"assumed: {text}" for text in ready.assumptions),
-        _about(str(options.data), spec),
-        ready.images.said,
+        _describe(str(options.data), spec),
+        ready.images.description,
     ]
     if ready.outputs is None:
         lines.append(f"outputs 0 to {spec.num_classes - 1} are the classes in the order of the data set")
@@ -187,10 +187,10 @@ def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[
     return lines
 
 
-def _about(data: str, spec: DataSpec) -> str:
-    everything = spec.num_train + spec.num_val + spec.num_test
-    chance = f"always answering the most frequent class scores {spec.chance:.1%}"
-    return f"{data}: {spec.num_test} test images of {everything}, {spec.num_classes} classes; {chance}"
+def _describe(data: str, spec: DataSpec) -> str:
+    total = spec.num_train + spec.num_val + spec.num_test
+    chance = f"always predicting the most frequent class scores {spec.chance:.1%}"
+    return f"{data}: {spec.num_test} of {total} images are the test split; {spec.num_classes} classes; {chance}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The results of an evaluation: tables for readers, or rows of data."""
+"""Display of the results of an evaluation, as tables or as rows of data."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from vitbench.utils.display import Table
 from vitbench.utils.format import MISSING, percent, significant
 
 SHOWN_CLASSES = 20
-"""The most classes in a table for readers, those of the lowest accuracy first; csv and json have all."""
+"""Maximum number of classes in a table, lowest accuracy first; csv and json have all classes."""
 
 COLUMNS = ("quantity", "class", "value", "low", "high", "level", "n", "unit")
 
 
 @dataclass(frozen=True)
-class Found:
-    """Results; ``scope`` is what they apply to, ``notes`` what else a reader must know."""
+class Results:
+    """Scores and throughput of a checkpoint, with the settings they apply to (``scope``) and notes for the reader."""
 
     scores: Scores
     throughput: Interval | None
@@ -30,28 +30,27 @@ class Found:
     notes: list[str]
 
 
-def write(found: Found, form: display.Format) -> None:
-    """Prints the results without the notes."""
+def write(results: Results, form: display.Format) -> None:
+    """Prints the results; the notes are the caller's to print."""
     if form == "json":
-        print(json.dumps(_data(found), indent=2, ensure_ascii=False))
+        print(json.dumps(_data(results), indent=2, ensure_ascii=False))
     else:
-        display.write(form, rows(found), _overall(found), _classes(found.scores), fields=COLUMNS)
+        display.write(form, rows(results), _overall(results), _classes(results.scores), fields=COLUMNS)
 
 
-def rows(found: Found) -> list[dict[str, Any]]:
-    """One row for each number, with the fields of ``COLUMNS``; accuracies and calibration error are fractions."""
-    scores = found.scores
+def rows(results: Results) -> list[dict[str, Any]]:
+    """One row per number, with the fields of ``COLUMNS``; accuracies and calibration error are fractions."""
+    scores = results.scores
     lines = [_row("top1_accuracy", scores.top1, "images")]
     if scores.top5 is not None:
         lines.append(_row("top5_accuracy", scores.top5, "images"))
     error = scores.calibration
     lines.append(_row("calibration_error", error.error, "images"))
     lines.append(_row("calibration_error_plain", Interval(error.plain, *_NO_BOUNDS, error.error.n), "images"))
-    if found.throughput is not None:
-        lines.append(_row("throughput_img_s", found.throughput, "windows"))
-    for of in scores.classes:
-        none = Interval(_NAN, *_NO_BOUNDS, 0)
-        lines.append(_row("class_accuracy", of.accuracy or none, "images", of.name))
+    if results.throughput is not None:
+        lines.append(_row("throughput_img_s", results.throughput, "windows"))
+    unknown = Interval(_NAN, *_NO_BOUNDS, 0)
+    lines += [_row("class_accuracy", score.accuracy or unknown, "images", score.name) for score in scores.classes]
     return lines
 
 
@@ -68,35 +67,37 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _data(found: Found) -> dict[str, Any]:
-    found_rows = rows(found)
-    named = {row["quantity"]: {k: v for k, v in row.items() if k not in {"quantity", "class"}} for row in found_rows}
+def _data(results: Results) -> dict[str, Any]:
+    data_rows = rows(results)
+    named = {row["quantity"]: {k: v for k, v in row.items() if k not in {"quantity", "class"}} for row in data_rows}
     named.pop("class_accuracy")
     classes = [
-        {k: v for k, v in row.items() if k != "quantity"} for row in found_rows if row["quantity"] == "class_accuracy"
+        {k: v for k, v in row.items() if k != "quantity"} for row in data_rows if row["quantity"] == "class_accuracy"
     ]
-    return {**found.scope, "notes": found.notes, **named, "classes": classes}
+    return {**results.scope, "notes": results.notes, **named, "classes": classes}
 
 
-def _overall(found: Found) -> Table:
-    scores, error = found.scores, found.scores.calibration.error
+def _overall(results: Results) -> Table:
+    scores, error = results.scores, results.scores.calibration.error
     lines = [["Top-1 accuracy (%)", *_cells(scores.top1, percent), str(scores.top1.n)]]
     if scores.top5 is not None:
         lines.append(["Top-5 accuracy (%)", *_cells(scores.top5, percent), str(scores.top5.n)])
     lines.append(["Calibration error (points)", *_cells(error, percent), str(error.n)])
-    if found.throughput is not None:
-        lines.append(["Throughput (img/s)", *_cells(found.throughput, significant), MISSING])
+    if results.throughput is not None:
+        lines.append(["Throughput (img/s)", *_cells(results.throughput, significant), MISSING])
     return Table(heads=("Quantity", "Value", "95 % interval", "Images"), rows=lines)
 
 
 def _classes(scores: Scores) -> Table:
-    def order(of: ClassScore) -> tuple[float, int]:
-        return (of.accuracy.value if of.accuracy else 2.0, -of.images)
+    def order(score: ClassScore) -> tuple[float, int]:
+        return (score.accuracy.value if score.accuracy else 2.0, -score.images)
 
-    most = sorted(scores.classes, key=order)[:SHOWN_CLASSES]
-    kept = [of for of in scores.classes if of in most] if len(scores.classes) <= SHOWN_CLASSES else most
+    shown = list(scores.classes)
+    if len(shown) > SHOWN_CLASSES:
+        shown = sorted(shown, key=order)[:SHOWN_CLASSES]
     lines = [
-        [of.name, str(of.images), *(_cells(of.accuracy, percent) if of.accuracy else (MISSING, MISSING))] for of in kept
+        [score.name, str(score.images), *(_cells(score.accuracy, percent) if score.accuracy else (MISSING, MISSING))]
+        for score in shown
     ]
     return Table(heads=("Class", "Images", "Accuracy (%)", "95 % interval"), rows=lines)
 

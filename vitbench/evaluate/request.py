@@ -1,4 +1,4 @@
-"""What was asked for, made ready: config, weights, data, normalisation. Cheap checks come before costly ones."""
+"""Preparation of an evaluation: model, weights, data and preprocessing. Cheap checks come before expensive ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vitbench.evaluate.class_map import class_map
 from vitbench.evaluate.preprocessing import (
     FILES,
     INTERPOLATIONS,
-    WORDS,
+    NORMALISATIONS,
     Family,
     Images,
     family_of,
@@ -41,15 +41,15 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Ready:
-    """All that an evaluation takes."""
+    """The inputs of an evaluation."""
 
     config: ModelConfig
     model: nn.Module  # on its device, with the weights
     dataset: Dataset
     images: Images
-    outputs: tuple[int, ...] | None  # which of the model's outputs are the classes; None: all
+    outputs: tuple[int, ...] | None  # output of each class; None: all outputs, in order
     report: LoadReport
-    assumptions: tuple[str, ...]  # about the config, where the file does not show it
+    assumptions: tuple[str, ...]  # about parts of the config that the file does not determine
 
 
 def prepare(
@@ -64,45 +64,45 @@ def prepare(
     class_map_file: str | None = None,
     device: str = "cpu",
 ) -> Ready:
-    """Reads weights and data, and checks that they go together.
+    """The loaded weights and data, checked against each other.
 
     Args:
-        model: a zoo name, whose classes and channels follow the file; or ``auto``, all from the file.
-        weights: a checkpoint, of any format that ``load_weights`` reads.
+        model: a zoo name, with classes and channels taken from the file; or ``auto`` to infer all from the file.
+        weights: a checkpoint in any format that ``load_weights`` reads.
         data: the name of a data set.
-        img_size: side of the model's images; None: as the config has it.
-        normalise: ``data``, ``imagenet`` or ``half``, see ``images.images_for``; None: as the file's family has it.
-        crop: share of the shorter side that is cut from the middle.
-        interpolation: ``bilinear`` or ``bicubic``; None: as the file's family has it.
-        class_map_file: see ``class_map``.
-        device: where the model goes.
+        img_size: side of the model's input, in pixels; None: the config's.
+        normalise: ``data``, ``imagenet`` or ``half``, see ``preprocessing.images_for``; None: the family's.
+        crop: side of the centre crop as a share of the shorter side; None: the family's.
+        interpolation: ``bilinear`` or ``bicubic``; None: the family's.
+        class_map_file: see ``class_map``; None: outputs in the order of the classes.
+        device: device of the model.
 
     Raises:
-        UserError: whatever does not exist or does not fit.
+        UserError: an argument is unknown or impossible, or the weights do not match the model or the data.
     """
     if crop is not None and not 0 < crop <= 1:
-        raise UserError(f"crop {crop:g} is not a fraction: it takes more than 0 and at most 1")
-    if normalise is not None and normalise not in WORDS:
-        raise UserError(unknown("normalisation", normalise, WORDS))
+        raise UserError(f"crop {crop:g} is not a fraction: give more than 0, at most 1")
+    if normalise is not None and normalise not in NORMALISATIONS:
+        raise UserError(unknown("normalisation", normalise, NORMALISATIONS))
     if interpolation is not None and interpolation not in INTERPOLATIONS:
         raise UserError(unknown("interpolation", interpolation, INTERPOLATIONS))
-    asked = cast("Interpolation | None", interpolation)
+    requested = cast("Interpolation | None", interpolation)
     config, family, assumptions = _config(model, weights, img_size)
-    side, across = as_pair(config.img_size)
-    if side != across:
+    side, width = as_pair(config.img_size)
+    if side != width:
         raise UserError(
-            f"{model} takes images of {side}×{across}: square ones can be evaluated, with --img-size {side}"
+            f"{model} takes images of {side}×{width}: only square images can be evaluated: give --img-size {side}"
         )
-    resize = resize_of(family, side, crop=crop, interpolation=asked)
+    resize = resize_of(family, side, crop=crop, interpolation=requested)
     dataset, decoded = _dataset(data, side, resize, statistics=(normalise or family.normalise) == "data")
     outputs = _outputs(config, weights, data, dataset.spec, class_map_file)
-    images = images_for(dataset, side, family, normalise=normalise, crop=crop, interpolation=asked, decoded=decoded)
+    images = images_for(dataset, side, family, normalise=normalise, crop=crop, interpolation=requested, decoded=decoded)
     torch.manual_seed(0)
     module = build(config)
     try:
         report = load_weights(module, weights)
     except UserError as error:
-        raise UserError(str(error) if model == AUTO else f"{error}; here that is: type {AUTO} for {model}") from error
+        raise UserError(str(error) if model == AUTO else f"{error}; that is, type {AUTO} for {model}") from error
     return Ready(config, module.to(device).eval(), dataset, images, outputs, report, tuple(assumptions))
 
 
@@ -113,30 +113,31 @@ def _config(model: str, weights: str, img_size: int | None) -> tuple[ModelConfig
     form = recognise(checkpoint)
     family = family_of(checkpoint, form)
     config: ModelConfig
-    said: Sequence[str] = ()
+    assumptions: Sequence[str] = ()
     try:
         inferred = infer(checkpoint, form, convert(form, checkpoint.tensors))
     except UserError:
         if model == AUTO:
             raise
-        config = zoo(model)  # loading names what does not fit
+        config = zoo(model)  # loading the weights reports the mismatch
     else:
-        theirs = inferred.config
+        stored = inferred.config
         if model == AUTO:
-            config, said = theirs, [text for text in inferred.assumptions if img_size is None or "img" not in text]
+            config = stored
+            assumptions = [text for text in inferred.assumptions if img_size is None or "img" not in text]
         else:
-            config = with_values(zoo(model), {"num_classes": theirs.num_classes, "in_chans": theirs.in_chans})
-        if not theirs.num_classes:
+            config = with_values(zoo(model), {"num_classes": stored.num_classes, "in_chans": stored.in_chans})
+        if not stored.num_classes:
             raise UserError(f"{weights} has no classifier: fine-tune it first")
     if img_size is not None:
         config = with_values(config, {"img_size": img_size})
-    return config, family, said
+    return config, family, assumptions
 
 
 def _dataset(data: str, side: int, resize: Resize | None, *, statistics: bool) -> tuple[Dataset, Resize | None]:
-    """The data set, and how its files are resized when they are decoded, unless the user gave their size.
+    """The data set, and how the decoder resizes its files; None if the name of the data set fixes their size.
 
-    Of files the training images are decoded only where their mean and deviation are asked for.
+    Training images in files are decoded only if their statistics are needed.
     """
     kind, _, path = data.partition(":")
     if not data.startswith(FILES) or not path:
@@ -147,24 +148,25 @@ def _dataset(data: str, side: int, resize: Resize | None, *, statistics: bool) -
         path = f"{path}@{side}"
     if not statistics:
         return folder.load_undecoded(kind, path, resize), resize
-    whole = load(f"{kind}:{path}")
+    decoded = load(f"{kind}:{path}")
     if resize is None:
-        return whole, None
-    apart = folder.load_undecoded(kind, path, resize)
-    return dataclasses.replace(apart, mean=whole.mean, std=whole.std), resize
+        return decoded, None
+    undecoded = folder.load_undecoded(kind, path, resize)
+    return dataclasses.replace(undecoded, mean=decoded.mean, std=decoded.std), resize
 
 
 def _outputs(config: ModelConfig, weights: str, data: str, spec: DataSpec, file: str | None) -> tuple[int, ...] | None:
     if config.in_chans != spec.in_chans:
         raise UserError(
-            f"{weights} takes images of {config.in_chans} channels, {data} has {spec.in_chans}: they do not match"
+            f"{weights} needs images of {config.in_chans} channels, and {data} has {spec.in_chans}: "
+            "take other data or weights"
         )
     if file is not None:
         return class_map(file, spec.classes, config.num_classes)
     if config.num_classes != spec.num_classes:
-        few = choices(spec.classes[:3]) + ", …" * (spec.num_classes > 3)
+        first = choices(spec.classes[:3]) + ", …" * (spec.num_classes > 3)
         raise UserError(
-            f"{weights} is for {config.num_classes} classes and {data} has {spec.num_classes} ({few}): evaluating "
-            "needs the same classes; give --class-map FILE with one line per class: name,output"
+            f"{weights} is for {config.num_classes} classes, and {data} has {spec.num_classes} ({first}): "
+            "give --class-map FILE with one line per class: name,output"
         )
     return None

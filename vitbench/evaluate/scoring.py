@@ -1,8 +1,8 @@
-"""Logits and labels → how good a classifier is, and how well it knows that; each number with its interval.
+"""Scores of a classifier on a test split: accuracy, calibration error and throughput, each with an interval.
 
-The intervals are over images: what another test split of the same kind might show. They say nothing of other seeds of
-the training, and two models on one test split are to be compared image by image, not by whether their intervals meet.
-Accuracy has Wilson's interval; calibration error that of a bootstrap (``vitbench.stats.calibration``).
+Intervals are over images: the range that another test split of the same kind might show. They do not cover other
+training seeds. To compare two models on one test split, compare them image by image, not by their intervals. Accuracy
+has Wilson's interval, calibration error a bootstrap interval (``vitbench.stats.calibration``).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from vitbench.utils.errors import UserError
 
 TOP = 5
 WINDOWS, WINDOW_S = 5, 1.0
-"""Throughput: windows of back-to-back calls, and seconds each takes at least."""
+"""Number of throughput windows of back-to-back calls, and the minimum seconds of each."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: its accuracy is a fraction of its images; None where it has none in the test split."""
+    """The accuracy of a class as a fraction of its test images; None if it has no test images."""
 
     name: str
     images: int
@@ -41,7 +41,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracies are fractions of the test split; ``top5`` is None where five guesses would say nothing."""
+    """Scores of a classifier; accuracies are fractions, and ``top5`` is None with five classes or fewer."""
 
     top1: Interval
     top5: Interval | None
@@ -50,27 +50,28 @@ class Scores:
 
 
 def score(logits: Tensor, labels: Tensor, classes: Sequence[str], *, seed: int = 0) -> Scores:
-    """All that one pass over the test split shows.
+    """The scores of logits on a test split.
 
     Args:
         logits: (images, classes).
         labels: (images,), from 0.
-        classes: their names.
-        seed: of the bootstrap.
+        classes: names of the classes.
+        seed: seed of the bootstrap.
     """
     n = len(labels)
     ranked = logits.topk(min(TOP, len(classes)), dim=1).indices == labels[:, None]
     correct = logits.argmax(dim=1) == labels
-    found = []
+    class_scores = []
     for index, name in enumerate(classes):
-        own = labels == index
-        images = int(own.sum())
-        found.append(ClassScore(name, images, wilson_interval(int(correct[own].sum()), images) if images else None))
+        in_class = labels == index
+        images = int(in_class.sum())
+        accuracy = wilson_interval(int(correct[in_class].sum()), images) if images else None
+        class_scores.append(ClassScore(name, images, accuracy))
     return Scores(
         top1=wilson_interval(int(correct.sum()), n),
         top5=wilson_interval(int(ranked.any(dim=1).sum()), n) if len(classes) > TOP else None,
         calibration=expected_calibration_error(logits.softmax(dim=1).numpy(), labels.numpy(), seed=seed),
-        classes=tuple(found),
+        classes=tuple(class_scores),
     )
 
 
@@ -85,24 +86,24 @@ def logits_of(
     outputs: Sequence[int] | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Tensor:
-    """What the model says of each test image, (images, classes) float32, in evaluation mode.
+    """The model's logits of the test images, (images, classes), float32, on the CPU.
 
     Args:
-        model: on its device; its mode is left at evaluation.
-        dataset: its test split is looked at, in memory or streamed.
-        images: what is done to them first.
-        batch_size: images in a call; the logits do not depend on it, but for rounding.
-        device: of the model.
-        workers: processes that decode streamed images.
-        outputs: which of the model's outputs are the classes; None: all.
-        progress: told images done and in all, before the first batch and after each.
+        model: on its device; left in evaluation mode.
+        dataset: the data set; its test split is in memory or streamed.
+        images: preprocessing of the images.
+        batch_size: images per call; the logits do not depend on it, except for rounding.
+        device: device of the model.
+        workers: number of processes that decode streamed images.
+        outputs: output of each class; None: all outputs, in order.
+        progress: called with the images done and in total, before the first batch and after each.
 
     Raises:
-        UserError: an output is NaN or infinite, or not (batch, classes).
+        UserError: an output is NaN or infinite, or its shape is not (batch, classes).
     """
     model.eval()
     prepare, total = images.to(device), len(dataset.test)
-    found: list[Tensor] = []
+    parts: list[Tensor] = []
     done = 0
     progress(0, total)
     with torch.inference_mode():
@@ -114,23 +115,23 @@ def logits_of(
             if not torch.isfinite(logits).all():
                 raise UserError(
                     f"the model outputs NaN or infinity for one of test images {done + 1} to {done + len(logits)}: "
-                    "its weights are damaged, or their numbers too large for float32"
+                    "its weights are damaged or too large for float32"
                 )
-            found.append(logits if outputs is None else logits[:, list(outputs)])
+            parts.append(logits if outputs is None else logits[:, list(outputs)])
             done += len(logits)
             progress(done, total)
-    return torch.cat(found)
+    return torch.cat(parts)
 
 
 def throughput(
     model: nn.Module, dataset: Dataset, images: Images, *, batch_size: int = 32, device: str = "cpu", seed: int = 0
 ) -> Interval:
-    """Images per second of the model alone, on real ones: loading and preparing them is left out.
+    """Throughput of the model in images per second, on real images, without loading and preprocessing.
 
-    The interval is over windows, each with a fresh placement in memory: this machine, today.
+    The interval is over windows, each with a fresh placement in memory; it does not cover other machines or days.
 
     Raises:
-        UserError: the model raised, or put out NaN or infinity.
+        UserError: the model raised an exception, or its output is NaN or infinite.
     """
     batch = images.to(device)(next(raw_batches(dataset.test, device, batch_size=batch_size, workers=0)))
     batch = batch.repeat(-(-batch_size // len(batch)), 1, 1, 1)[:batch_size]
@@ -144,7 +145,7 @@ def throughput(
 
 
 class Clock:
-    """Says how long the rest will take, from what is done so far."""
+    """Reports the progress and the estimated remaining time."""
 
     def __init__(self, say: Callable[[str], None], timer: Callable[[], float] = time.perf_counter) -> None:
         self.say, self.timer = say, timer

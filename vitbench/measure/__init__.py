@@ -1,4 +1,4 @@
-"""What a model costs and gives, one file a quantity. Names are imported on first use (PEP 562)."""
+"""Measurement of models, one package or module per quantity. Names are imported on first use (PEP 562)."""
 
 from __future__ import annotations
 

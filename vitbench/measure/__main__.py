@@ -95,7 +95,8 @@ def measure(options: Options) -> int:
     cli.import_from_here()
 
     from vitbench.devices import resolve_device
-    from vitbench.measure.side_by_side import config_of, side_by_side
+    from vitbench.measure.side_by_side import side_by_side
+    from vitbench.models.by_name import config_of
 
     device = resolve_device(options.device)
     models: dict[str, ModelConfig] = {}

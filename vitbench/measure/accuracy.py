@@ -1,8 +1,8 @@
-"""Accuracy: the share of the test split that a model names correctly after training, from scratch or from a checkpoint.
+"""Test accuracy of a model after training, from scratch or from a checkpoint.
 
-One seed gives one number, and its spread over seeds is the unit of every comparison; the images within one run are not
-independent repetitions. The whole per-image outcome is kept, so that two checkpoints can be compared image by image.
-Of a vision transformer it also keeps what the trained model looks at: see ``looks``.
+One seed gives one accuracy, and seeds are the units of every comparison; the images of a run are not independent
+repetitions. Per-image predictions are kept, so that two checkpoints can be compared image by image. For a vision
+transformer, attention distances and similarities of the position embedding are kept too (``attention_arrays``).
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from vitbench.train.loop import Epoch, train
 from vitbench.train.teachers import load_teacher
 
 LOOKED_AT = 64
-"""Images of the validation split, its first, over which attention distances are averaged."""
+"""Number of validation images over which attention distances are averaged."""
 
 WEIGHTS_AT_ONCE = 2**24
-"""Attention weights held at a time: 64 MiB."""
+"""Maximum number of attention weights in memory at once: 64 MiB."""
 
 SIMILARITIES_UP_TO = 1024
-"""Patches of the largest grid whose similarities are kept; their number grows as its square."""
+"""Maximum number of patches for which similarities are kept, because they grow with its square."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What an accuracy record needs; ``arrays`` go to its artifact: curves over epochs, predictions over images."""
+    """The content of an accuracy record; ``arrays`` go to its artifact: curves over epochs, predictions over images."""
 
     values: dict[str, Any]
     samples: dict[str, dict[str, Any]]
@@ -67,25 +67,25 @@ def measure(
     save_weights_to: Path | None = None,
     checkpoint: TrainingCheckpoint | None = None,
 ) -> Accuracy:
-    """Trains once and tests once.
+    """The accuracy of one training and one test.
 
-    Of a training that went on from a checkpoint, ``train_seconds``, ``total_seconds`` and ``wait_share`` are over all
-    its pieces, and ``resumed`` is how often it did; ``started_over`` says why a checkpoint that was there is not used.
+    For a resumed training, ``train_seconds``, ``total_seconds`` and ``wait_share`` cover all its parts, and ``resumed``
+    counts the resumptions. ``started_over`` says why an existing checkpoint was not used.
 
     Args:
-        model_config: what is trained.
-        train_config: how; its ``teacher`` is looked up (``train.teachers``).
-        dataset: what on.
-        seed: draws initial weights, data order and augmentation.
+        model_config: the model to train.
+        train_config: the recipe; its ``teacher`` is loaded (``train.teachers``).
+        dataset: the data.
+        seed: seed of initial weights, data order and augmentation.
         device: ``cpu`` or ``cuda``.
-        on_epoch: told each point of the learning curve.
-        teacher_weights: the file of a teacher that was trained just before (``teacher=variant:NAME``).
-        teacher_config: of that file's model, where the file does not hold it.
-        save_weights_to: a safetensors file for the trained weights, which may teach others.
-        checkpoint: where a long training leaves its state, and finds it.
+        on_epoch: called with each point of the learning curve.
+        teacher_weights: the file of a teacher that was just trained (``teacher=variant:NAME``).
+        teacher_config: the model in that file, if the file does not store it.
+        save_weights_to: a safetensors file to write the trained weights to.
+        checkpoint: where a long training saves its state, and resumes from.
 
     Raises:
-        Diverged: the loss became infinite or not a number.
+        Diverged: the loss became infinite or NaN.
         UserError: a checkpoint of the recipe cannot be read or does not fit.
     """
     start = time.perf_counter()
@@ -114,13 +114,13 @@ def measure(
             "num_test": len(result.correct),
             "correct": int(result.correct.sum()),
             "train_seconds": last.seconds,
-            "total_seconds": total_seconds,  # evaluations too
+            "total_seconds": total_seconds,  # including evaluations
             "epochs": last.epoch,
             "steps": result.steps,
-            # of the training time: loading, decoding, augmenting
+            # share of the training time spent waiting for loading, decoding and augmentation
             "wait_share": last.wait_s / last.seconds if last.epoch else None,
             **({} if result.loaded is None else {"init": str(result.loaded).splitlines()}),
-            **({} if checkpoint is None else checkpoint.told()),
+            **({} if checkpoint is None else checkpoint.record_fields()),
         },
         samples={"correct": {"unit": "0/1 per test image", "values": result.correct.astype(int).tolist()}},
         arrays={
@@ -133,18 +133,18 @@ def measure(
             "logits": result.logits,
             "labels": dataset.test.labels.numpy(),
             "predictions": result.predictions,
-            **looks(result.model, dataset, device),
+            **attention_arrays(result.model, dataset, device),
         },
     )
 
 
-def looks(model: nn.Module, dataset: Dataset, device: str) -> dict[str, npt.NDArray[Any]]:
-    """What a trained vision transformer looks at; of any other model nothing.
+def attention_arrays(model: nn.Module, dataset: Dataset, device: str) -> dict[str, npt.NDArray[Any]]:
+    """Attention distances and position-embedding similarities of a vision transformer; empty for other models.
 
     Returns:
-        ``attention_distance`` (layers, heads), in pixels of the data set's images, and ``uniform_distance`` (), what it
-        would be if every patch attended to all alike; ``pos_similarity`` (rows, columns, rows, columns), where the
-        positions have vectors and are not too many.
+        ``attention_distance`` (layers, heads), in pixels of the data set's images; ``uniform_distance`` (), its value
+        under uniform attention; ``pos_similarity`` (rows, columns, rows, columns), if positions have vectors and there
+        are at most ``SIMILARITIES_UP_TO`` patches.
     """
     if not isinstance(model, VisionTransformer):
         return {}

@@ -1,7 +1,7 @@
-"""Activation checkpointing: a training step keeps what enters a block, and runs the block again on its way back.
+"""Activation checkpointing: a training step keeps only the inputs of blocks and recomputes the blocks in backward.
 
-It trades memory for time: of L alike blocks, L inputs and one block's insides are kept instead of L blocks' insides,
-for one more forward pass. (Chen et al. 2016, "Training deep nets with sublinear memory cost".)
+It trades time for memory: for L equal blocks, it keeps L inputs and the activations of one block instead of those of L
+blocks, at the cost of one more forward pass (Chen et al. 2016, "Training deep nets with sublinear memory cost").
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vitbench.utils.errors import UserError
 
 
 class Checkpointed(nn.Module):
-    """A block whose insides are computed again in the backward pass; otherwise it is the block."""
+    """A block whose activations are recomputed in the backward pass."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Checkpointed(nn.Module):
         return self.block(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        """What is no part of this wrapper is the block's."""
+        """The block's attribute, if the wrapper has none of that name."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -37,27 +37,27 @@ class Checkpointed(nn.Module):
 
 
 def checkpoint_activations(model: nn.Module) -> nn.Module:
-    """The same model, changed: the blocks of its stacks are checkpointed one by one.
+    """The model, changed in place so that each block of its stacks is checkpointed.
 
-    A stack is an ``nn.Sequential`` or ``nn.ModuleList`` whose members have members of their own; the outermost stacks
-    count: the blocks of a ViT, the residual blocks of a ResNet's stages.
+    A stack is an outermost ``nn.Sequential`` or ``nn.ModuleList`` whose modules have submodules: the blocks of a ViT,
+    the residual blocks of a ResNet's stages.
 
     Raises:
         UserError: the model has no stack of blocks.
     """
-    places = list(_blocks(model))
-    if not places:
+    blocks = list(_blocks(model))
+    if not blocks:
         raise UserError(
-            f"checkpoint_activations=True finds no blocks in {type(model).__name__}: it takes an nn.Sequential or "
-            "nn.ModuleList of modules that have parts"
+            f"checkpoint_activations=True finds no blocks in {type(model).__name__}: it needs an nn.Sequential or "
+            "nn.ModuleList of modules with submodules"
         )
-    for stack, name, block in places:
+    for stack, name, block in blocks:
         setattr(stack, name, Checkpointed(block))
     return model
 
 
 def _blocks(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    """Stack, name in it, block: of the outermost stacks."""
+    """The blocks of the outermost stacks, each as (stack, name in the stack, block)."""
     for part in module.children():
         if isinstance(part, (nn.Sequential, nn.ModuleList)) and all(any(c.children()) for c in part) and len(part):
             yield from ((part, name, block) for name, block in part.named_children())

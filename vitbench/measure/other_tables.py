@@ -1,4 +1,4 @@
-"""The tables of ``python -m vitbench.measure --only NAME``: rows of data, and the table for readers."""
+"""The tables of ``python -m vitbench.measure --only NAME``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class OtherTable:
-    """Rows for programs and the table for readers; what they apply to, and why some rows are missing."""
+    """Rows of data and a table for readers, with notes on their scope and the reasons for missing rows."""
 
     rows: list[dict[str, Any]]
     table: Table
@@ -38,7 +38,7 @@ class OtherTable:
 
 
 def batch_sizes(models: Models, settings: MeasureConfig, device: str, _img_size: int | None = None) -> OtherTable:
-    """Throughput at 1, 2, 4 … images a call, up to the batch size of the settings."""
+    """Throughput at 1, 2, 4 … images per call, up to the batch size of the settings."""
 
     def subject_of(name: str, size: int) -> Subject:
         model, images = prepared(models[name], dataclasses.replace(settings, batch_size=size), device=device)
@@ -53,7 +53,7 @@ def batch_sizes(models: Models, settings: MeasureConfig, device: str, _img_size:
                 window_s=WINDOW_S,
                 windows=WINDOWS,
                 seed=0,
-                on_window=lambda name, size: cli.progress(f"{name}: {size} images a call"),
+                on_window=lambda name, size: cli.progress(f"{name}: {size} images per call"),
             )
     finally:
         cli.progress("")
@@ -66,15 +66,15 @@ def batch_sizes(models: Models, settings: MeasureConfig, device: str, _img_size:
             row |= {"throughput_img_s_low": rate.low, "throughput_img_s_high": rate.high}
             rows.append(row | {"saturation_batch_size": rates.saturation, "windows": rate.n})
             shown = f"{significant(rate.value)} [{significant(rate.low)}, {significant(rate.high)}]"
-            cells.append([name, str(size), shown, "from here on" if size == rates.saturation else ""])
-    heads = ("Model", "Batch size", "Throughput (img/s)", "Gains under 5% a doubling")
+            cells.append([name, str(size), shown, "gains under 5% per doubling" if size == rates.saturation else ""])
+    heads = ("Model", "Batch size", "Throughput (img/s)", "Saturated")
     note = f"{WINDOWS} interleaved windows of {WINDOW_S:g} s; 95% intervals in brackets; {_scope(settings, device)}"
     reasons = [f"{name} ended at {rates.ended}" for name, rates in found.items() if rates.ended]
     return OtherTable(rows, Table(heads=heads, rows=cells, left=heads[-1:]), [note], reasons)
 
 
 def largest_batches(models: Models, settings: MeasureConfig, device: str, _img_size: int | None = None) -> OtherTable:
-    """The largest batch of a forward pass, as predicted and as confirmed by running it."""
+    """The largest batch of a forward pass, predicted and confirmed by running it."""
     rows, reasons = [], []
     try:
         for name, config in models.items():
@@ -90,14 +90,14 @@ def largest_batches(models: Models, settings: MeasureConfig, device: str, _img_s
                     "predicted_batch_size": found.predicted,
                     "largest_batch_size": found.confirmed,
                     "limit_mib": found.limit_bytes / MIB,
-                    "tried": ", ".join(f"{size} {what}" for size, what in found.tried.items()),
+                    "tried": ", ".join(f"{size} {result}" for size, result in found.tried.items()),
                 }
             )
             if found.confirmed is None:
-                reasons.append(f"{name}: no batch that was tried fits")
+                reasons.append(f"{name}: none of the tried batch sizes fits")
     finally:
         cli.progress("")
-    heads = ("Model", "Predicted", "Largest that ran", "Limit (MiB)", "Tried")
+    heads = ("Model", "Predicted", "Confirmed", "Limit (MiB)", "Tried")
     cells = [[*map(text, list(row.values())[:3]), f"{row['limit_mib']:.0f}", str(row["tried"])] for row in rows]
     note = f"a forward pass; predicted from modelled memory, run in separate processes; {_scope(settings, device)}"
     return OtherTable(rows, Table(heads=heads, rows=cells, left=("Tried",)), [note], reasons)
@@ -112,11 +112,11 @@ def memory(models: Models, settings: MeasureConfig, device: str, _img_size: int 
 
 
 def counters(models: Models, _settings: MeasureConfig, _device: str, img_size: int | None = None) -> OtherTable:
-    """MACs by closed form, and by the counters in common use."""
+    """MACs by the closed form and by common counters."""
     sides = common_counters.SIDES if img_size is None else (img_size,)
     rows = common_counters.rows(dict.fromkeys(name.partition(" #")[0] for name in models), sides, progress=cli.progress)
     table = Table(heads=common_counters.HEADS, rows=common_counters.cells(rows))
-    note = "multiply-adds of the forward pass of one image in evaluation mode; FLOPs of a counter are halved"
+    note = "MACs of the forward pass of one image in evaluation mode; FLOPs of a counter are halved"
     return OtherTable(rows, table, [note])
 
 

@@ -1,7 +1,7 @@
-"""Named models side by side: what each costs, holds, takes, and by how much it differs from the first.
+"""Counts, memory, latency and throughput of named models side by side, compared with the first.
 
-Counts and memory are exact; latencies come from one joint session (``session``), so that the ratios hold up on a busy
-machine; throughput from windows of its own. A model that cannot be measured is a row with the reason.
+Counts and memory are exact. Latencies come from one joint session (``timing.session``), so that ratios are valid even
+on a busy machine; throughput has separate windows. A model that cannot be measured is a row with the reason.
 """
 
 from __future__ import annotations
@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vitbench.declare.checked import with_values
-from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.declare.sizes import Size, as_pair
-from vitbench.declare.zoo import zoo
+from vitbench.declare.sizes import as_pair
 from vitbench.measure.counts.flops import count
 from vitbench.measure.peak_memory.modelled import memory
 from vitbench.measure.prepare import modelled, prepared
@@ -27,8 +24,6 @@ from vitbench.measure.timing.latency import MAXIMUM_BLOCKS, Comparison, comparis
 from vitbench.measure.timing.session import run_session
 from vitbench.measure.timing.subject import Subject, SubjectError, check, first_line, place
 from vitbench.measure.timing.throughput import measure as throughput
-from vitbench.models.external import check_source
-from vitbench.models.libraries import native_img_size
 from vitbench.stats import mean_interval
 from vitbench.utils.errors import UserError
 from vitbench.utils.threads import torch_threads
@@ -38,7 +33,7 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 WINDOW_S, WINDOWS = 2.0, 2
-"""Throughput: seconds of back-to-back calls in a window, and windows a model."""
+"""Seconds of back-to-back calls in a throughput window, and number of windows per model."""
 
 MINIMUM_BLOCKS = 6
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc")
@@ -49,7 +44,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class SideBySide:
-    """What was found, one row a model; ``compared`` is None where nothing could be timed."""
+    """The results, one row per model; ``compared`` is None if no model could be timed."""
 
     rows: Mapping[str, Row]
     compared: Comparison | None
@@ -57,11 +52,11 @@ class SideBySide:
 
     @property
     def failed(self) -> int:
-        """Models that could not be measured in full."""
+        """The number of models with an incomplete measurement."""
         return sum(row["status"] != "ok" for row in self.rows.values())
 
     def table(self) -> pd.DataFrame:
-        """One row a model in the order asked for; columns as in an ablation's ``table.csv``, the scope behind them."""
+        """One row per model, in order, with columns as in an ablation's ``table.csv`` followed by the scope."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -86,26 +81,7 @@ COLUMNS: tuple[tuple[str, Any], ...] = (
     ("grade", _WORD),
     ("reason", _WORD),
 )
-"""Name and type of every column."""
-
-
-def config_of(name: str, img_size: Size | None = None) -> ModelConfig:
-    """The config of a zoo name, ``timm:NAME``, ``torchvision:NAME`` or ``package.module:function``.
-
-    Args:
-        name: of the model.
-        img_size: in pixels; None: what the model is published for, or 224.
-
-    Raises:
-        UserError: no such model (with the nearest name), nothing to import it from, or an image that it cannot take.
-    """
-    if ":" not in name:
-        config: ModelConfig = zoo(name)
-    else:
-        config = external = ExternalConfig(name)
-        check_source(external)
-        img_size = native_img_size(name) if img_size is None else img_size
-    return config if img_size is None else with_values(config, {"img_size": img_size})
+"""Names and dtypes of the columns."""
 
 
 def side_by_side(
@@ -117,15 +93,15 @@ def side_by_side(
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> SideBySide:
-    """Measures all models, the first of which that can be timed is what the others are compared with.
+    """The measurements of all models, compared with the first one that can be timed.
 
     Args:
-        models: name → config.
-        settings: batch size, dtype, threads, and the rest; blocks and cycles are at most what is run.
+        models: configs by name.
+        settings: batch size, dtype, threads and so on; blocks and cycles are upper limits.
         device: ``cpu`` or ``cuda``.
-        budget_s: seconds of the joint timing. At least 6 blocks of one cycle are run, however long they take.
-        seed: of placements and orders.
-        progress: told what comes next, outside all timing.
+        budget_s: seconds of the joint timing. At least 6 blocks of one cycle run, however long they take.
+        seed: seed of placements and orders.
+        progress: called with the next measurement, outside all timing.
     """
     scope = {"device": device, "dtype": settings.dtype, "threads": settings.threads}
     rows: dict[str, Row] = {
@@ -143,7 +119,7 @@ def side_by_side(
         with torch_threads(settings.threads):
             for name, config in models.items():
                 progress(f"{name}: counting")
-                _attempt(rows[name], "cost", partial(_costs, config))
+                _attempt(rows[name], "cost", partial(_counts, config))
                 progress(f"{name}: memory")
                 for training in (False, True):
                     _attempt(rows[name], "memory", partial(_memory, config, settings, training=training))
@@ -163,30 +139,32 @@ def side_by_side(
     return SideBySide(rows, compared, compared.scope)
 
 
-def _attempt(row: Row, what: str, measure: Callable[[], Row]) -> Row | None:
-    """Adds what was found to the row, or says why not."""
+def _attempt(row: Row, quantity: str, measure: Callable[[], Row]) -> Row | None:
+    """The measured fields, added to the row; None if the measurement failed, with the reason in the row."""
     try:
         found = measure()
-    except Exception as error:  # noqa: BLE001  # other people's models fail in every way, and each is a result
-        _fail(row, what, error)
+    except Exception as error:  # noqa: BLE001  # external models can raise anything, and a failure is a result
+        _fail(row, quantity, error)
         return None
     row.update({name: value for name, value in found.items() if name != "subject"})
     return found
 
 
-def _fail(row: Row, what: str, error: Exception) -> None:
+def _fail(row: Row, quantity: str, error: Exception) -> None:
+    """Sets the status and appends the reason of a failure."""
     root: BaseException = error
     while root.__cause__ is not None:
         root = root.__cause__
-    short = isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY)
-    said = error.reason if isinstance(error, SubjectError) else first_line(error)
-    reason = f"{what}: {said}" if isinstance(error, UserError) else f"{what}: {type(error).__name__}: {said}"
-    row["status"] = "oom" if short or row["status"] == "oom" else "failed"
+    oom = isinstance(root, MemoryError) or any(words in str(root).lower() for words in OUT_OF_MEMORY)
+    message = error.reason if isinstance(error, SubjectError) else first_line(error)
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    reason = f"{quantity}: {kind}{message}"
+    row["status"] = "oom" if oom or row["status"] == "oom" else "failed"
     earlier = row.get("reason")
-    row["reason"] = reason if earlier is None else earlier if said in earlier else f"{earlier}; {reason}"
+    row["reason"] = reason if earlier is None else earlier if message in earlier else f"{earlier}; {reason}"
 
 
-def _costs(config: ModelConfig) -> Row:
+def _counts(config: ModelConfig) -> Row:
     counts = count(config)
     return {name: getattr(counts, name) for name in ("params", "macs", "flops", "activations")}
 
@@ -198,7 +176,7 @@ def _memory(config: ModelConfig, settings: MeasureConfig, *, training: bool) -> 
 
 
 def _subject(name: str, config: ModelConfig, settings: MeasureConfig, device: str) -> Row:
-    """A subject that has been called once."""
+    """A subject after one call."""
     model, images = prepared(config, settings, device=device)
     subject = Subject(model, images, device, settings.compile)
     with torch.inference_mode():
@@ -208,7 +186,7 @@ def _subject(name: str, config: ModelConfig, settings: MeasureConfig, device: st
 
 @dataclass(frozen=True)
 class _Timing:
-    """The subjects that can be called, and the rows that what they take is written into."""
+    """Joint timing of the subjects, which writes into their rows."""
 
     subjects: dict[str, Subject]
     rows: dict[str, Row]
@@ -218,7 +196,7 @@ class _Timing:
     progress: Progress
 
     def latency(self) -> Comparison | None:
-        """Times the subjects together; whoever ends a session is removed from them, and it is run again."""
+        """The comparison of all subjects. A subject that fails is removed, and the session is run again."""
         while self.subjects:
             baseline = next(iter(self.subjects))
             try:
@@ -247,7 +225,7 @@ class _Timing:
         return None
 
     def throughput(self) -> None:
-        """Fills in images per second."""
+        """Measures images per second."""
         self.progress("throughput")
         while self.subjects:
             try:
@@ -259,13 +237,13 @@ class _Timing:
                 self.rows[name]["throughput_img_s"] = mean_interval(rate).value
             return
 
-    def _remove(self, error: SubjectError, what: str) -> None:
+    def _remove(self, error: SubjectError, quantity: str) -> None:
         del self.subjects[error.subject]
-        _fail(self.rows[error.subject], what, error)
+        _fail(self.rows[error.subject], quantity, error)
 
 
 def _timed(compared: Comparison, name: str, baseline: str) -> Row:
-    """Cells of the joint timing; no absolute latency at grade D."""
+    """The fields of a model from the joint timing; no absolute latency at noise grade D."""
     row: Row = {}
     if compared.grade != "D":
         latency = compared.latency_ms(name)

@@ -1,6 +1,6 @@
-"""Figures of families along something: training steps and seconds, training images, depth.
+"""Figures over training steps and seconds, over training images, and over depth.
 
-As in figures.py they take finished frames and compute nothing; a colour never says alone what it says.
+The functions draw finished frames and compute nothing; a marker, position or word repeats what a colour says.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from vitbench.plots.style import INK, MUTED, WIDTH
 
 
 def progress(curves: pd.DataFrame, *, leaders: Sequence[str], chance: float | None = None) -> Figure:
-    """Validation accuracy against steps, and against seconds of training: a line a variant, the mean over its seeds.
+    """Validation accuracy against steps and seconds of training: a line a variant, the mean over its seeds.
 
     Args:
         curves: ``variant, family, steps, seconds, val_accuracy``.
         leaders: the variants drawn thick and named, at most one a family.
         chance: accuracy of guessing.
     """
-    with style.style():
+    with style.figure_style():
         figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
         grid = figure.subplots(1, 2, sharey=True)
-        families = style.Families(curves["family"])
+        families = style.Palette(curves["family"])
         for axes, field, label in zip(
             grid, ("steps", "seconds"), ("Training steps", "Seconds of training"), strict=True
         ):
@@ -66,18 +66,18 @@ def progress(curves: pd.DataFrame, *, leaders: Sequence[str], chance: float | No
 
 
 def data_sizes(points: pd.DataFrame, lines: pd.DataFrame, *, chance: float | None = None) -> Figure:
-    """Accuracy against the number of training images: every seed a dot, the mean, the power law and its band.
+    """Accuracy against the number of training images: every seed, the mean, the power law and its band.
 
     Args:
         points: ``curve, family, images, seed, accuracy``.
-        lines: ``curve, images, accuracy, low, high``; a curve without a fit has its means joined by thin lines.
-        chance: accuracy of guessing, drawn where it falls into the picture.
+        lines: ``curve, images, accuracy, low, high``; the means of a curve without a fit are joined by dashed lines.
+        chance: accuracy of guessing, drawn if it is in range.
     """
-    with style.style():
+    with style.figure_style():
         figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
         axes = figure.subplots()
         names = list(dict.fromkeys(points["curve"]))
-        looks = style.Families(names)
+        looks = style.Palette(names)
         for name in names:
             own, law = points[points["curve"] == name], lines[lines["curve"] == name]
             colour, means = looks.colours[name], own.groupby("images")["accuracy"].mean()
@@ -100,30 +100,26 @@ def data_sizes(points: pd.DataFrame, lines: pd.DataFrame, *, chance: float | Non
         axes.set_ylim(top=min(axes.get_ylim()[1], 1.02))
         style.percent_axis(axes.yaxis)
         axes.set(xlabel="Training images (logarithmic)", ylabel="Test accuracy (%)")
-        handles = [
-            Line2D([], [], color=looks.colours[n], marker=looks.markers[n], mec=INK, label=style.short(n, 34))
-            for n in names
-        ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=2)
+        figure.legend(handles=looks.handles(34, ls="-"), loc="outside upper left", ncols=2)
     return figure
 
 
 def reach(distances: pd.DataFrame, fields: pd.DataFrame, *, image_px: int) -> Figure:
-    """By depth: how far each head of the ViTs looks on the left, how far the ResNets could see on the right.
+    """By depth: attention distance of the ViTs on the left, half of the ResNets' receptive field on the right.
 
     Args:
         distances: ``variant, block, distance_px``, of ViTs.
         fields: ``variant, depth, field_px``, of ResNets; half of a field is drawn.
-        image_px: the image's side, where the picture ends.
+        image_px: the side of an image, the end of the vertical axis.
     """
-    with style.style():
+    with style.figure_style():
         lines = max(frame["variant"].nunique() for frame in (distances, fields))
         figure = Figure(figsize=(WIDTH, 2.9 + 0.19 * lines), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        below = ScaledTranslation(0, -0.42, figure.dpi_scale_trans)  # inches: room for ticks and label
+        below = ScaledTranslation(0, -0.42, figure.dpi_scale_trans)  # inches, for ticks and label
         for axes, frame in ((left, distances), (right, fields)):
             names = list(dict.fromkeys(frame["variant"]))
-            looks = style.Families(names)
+            looks = style.Palette(names)
             for name in names:
                 own, colour = frame[frame["variant"] == name], looks.colours[name]
                 if axes is left:
@@ -137,14 +133,9 @@ def reach(distances: pd.DataFrame, fields: pd.DataFrame, *, image_px: int) -> Fi
             axes.set_xlim(0, 1.04)
             axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
             axes.set_xlabel("Depth (share of layers passed)")
-            handles = [
-                Line2D([], [], color=looks.colours[n], marker=looks.markers[n], ms=4.5, mec=INK, mew=0.6,
-                       label=style.short(n, 24))
-                for n in names
-            ]  # fmt: skip
             axes.legend(
-                handles=handles, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=axes.transAxes + below,
-                borderaxespad=0,
+                handles=looks.handles(24, ls="-", ms=4.5, mew=0.6), loc="upper left", bbox_to_anchor=(0, 0),
+                bbox_transform=axes.transAxes + below, borderaxespad=0,
             )  # fmt: skip
         left.set_ylim(0, 1.02 * image_px)
         left.set_title("ViT: attention distance")
@@ -154,7 +145,7 @@ def reach(distances: pd.DataFrame, fields: pd.DataFrame, *, image_px: int) -> Fi
 
 
 def _apart(sizes: Sequence[int]) -> list[int]:
-    """Those sizes whose ticks do not stand over each other: the smallest, the largest, and what keeps its distance."""
+    """The sizes whose tick labels do not overlap, the smallest and the largest among them."""
     least = math.log(sizes[-1] / sizes[0]) / 9 if len(sizes) > 1 else 0
     kept = [sizes[0]]
     for size in sizes[1:-1]:

@@ -1,6 +1,6 @@
-"""Figures of a grid: main effects level by level, and what two axes do together.
+"""Figures of a grid: main effects and interactions.
 
-As in figures.py they take finished frames and compute nothing; a colour never says alone what it says.
+The functions draw finished frames and compute nothing; a marker, position or word repeats what a colour says.
 """
 
 from __future__ import annotations
@@ -17,25 +17,24 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from vitbench.plots import style
-from vitbench.plots.style import INK, MUTED, PAPER, SWATCHES, WIDTH
+from vitbench.plots.style import INK, MUTED, WIDTH
 
 REFERENCE = "reference"
-"""In place of a verdict: the level that the others are compared with."""
+"""The kind of the level that the others are compared with."""
 
-GOOD, BAD = ("better", "faster"), ("worse", "slower")
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""One for each colour and marker."""
+"""Line styles, one for each colour and marker."""
 
 
 def main_effects(frame: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
-    """A row a level, the axes below each other, a column a metric: a dot and the interval that its verdict rests on.
+    """A row a level, a column a metric: the effect and the interval of its verdict.
 
     Args:
         frame: ``axis, setting, metric, value, low, high, kind``: a difference of accuracies or a ratio of timings, and
             the word of the verdict, or ``REFERENCE``.
-        labels: metric → what stands under its column.
+        labels: metric → the label of its column.
     """
-    with style.style():
+    with style.figure_style():
         rows = frame.drop_duplicates("setting")[["axis", "setting"]].to_dict("records")
         names = ["\n".join(style.wrapped(style.short(row["setting"], 60), 28)) for row in rows]
         tall = max(name.count("\n") for name in names) + 1
@@ -60,14 +59,14 @@ def main_effects(frame: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
 
 
 def interactions(means: pd.DataFrame, *, label: str, metric: str) -> Figure:
-    """A small picture for each two axes: the one along the bottom, a line for each level of the other.
+    """A small plot for each two axes: one along the bottom, a line for each level of the other.
 
     Args:
-        means: ``axis, level, axis_2, level_2, value, low, high``: ``axis`` lies along the bottom.
+        means: ``axis, level, axis_2, level_2, value, low, high``; ``axis`` is along the bottom.
         label: of the vertical axes.
-        metric: accuracies are shown in hundredths.
+        metric: accuracy is shown in percent.
     """
-    with style.style():
+    with style.figure_style():
         pairs = list(means.groupby(["axis", "axis_2"], sort=False))
         lines = math.ceil(len(pairs) / 2)
         across = min(2, len(pairs))
@@ -87,23 +86,20 @@ def interactions(means: pd.DataFrame, *, label: str, metric: str) -> Figure:
 
 
 def _effect(axes: Axes, at: int, row: Mapping[Any, Any] | None, nothing: float) -> None:
-    """One level in one metric: filled where there is a verdict; the reference; or nothing, in words."""
+    """Draws one level in one metric, or the words that it was not measured."""
     if row is None or math.isnan(row["value"]):
         style.note(axes, at, "not measured")
         return
-    kind, value, low, high = (row[field] for field in ("kind", "value", "low", "high"))
+    kind = row["kind"]
     if kind == REFERENCE:
         axes.plot(nothing, at, "|", ms=9, mew=2, color=MUTED, zorder=4)
         return
-    decided = kind in GOOD or kind in BAD
-    colour = SWATCHES[0 if kind in GOOD else 1] if decided else MUTED
-    style.interval(axes, value, at, across=(low, high), colour=colour, width=1.5)
-    shape = "^" if kind in GOOD else "v" if kind in BAD else "o"
-    axes.plot(value, at, shape, ms=6, mec=colour, mew=1.4, mfc=colour if decided else PAPER, zorder=4)
+    shape = "^" if kind in style.GOOD else "v" if kind in style.BAD else "o"
+    style.verdict_mark(axes, at, row["value"], bounds=(row["low"], row["high"]), kind=kind, shape=shape)
 
 
 def _scale(axes: Axes, metric: str, own: pd.DataFrame) -> None:
-    """A difference in points; a ratio, logarithmic where it is wide."""
+    """Shows a difference in points, and a wide ratio on a logarithmic axis."""
     axes.margins(x=0.1)
     if metric == "accuracy":
         style.percent_axis(axes.xaxis)
@@ -113,17 +109,17 @@ def _scale(axes: Axes, metric: str, own: pd.DataFrame) -> None:
     if max(ends) > style.LOG_FROM * min(ends):
         decades = math.log10(max(ends) / min(ends))
         style.log_axis(axes, decades=decades)
-        if decades > 1:  # half a figure's width has no room for more
+        if decades > 1:  # half of a figure has no space for more
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if decades < 2 else (1,)))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
 
 
 def _lines(axes: Axes, own: pd.DataFrame, other: str, *, columns: int) -> None:
-    """The levels of one axis as lines over those of the other, a little apart so that intervals do not cover."""
+    """Draws the levels of one axis as lines, a little apart so that their intervals can be seen."""
     places = list(dict.fromkeys(own["level"]))
     names = list(dict.fromkeys(own["level_2"]))
-    looks = style.Families(names)
+    looks = style.Palette(names)
     handles = []
     for number, name in enumerate(names):
         line = own[own["level_2"] == name].set_index("level").reindex(places)

@@ -1,6 +1,6 @@
-"""Figures of families against each other: Pareto fronts, and each variant at its tuned best.
+"""Figures that compare families: Pareto fronts, and tuned accuracy.
 
-As in figures.py they take finished frames and compute nothing; a colour never says alone what it says.
+The functions draw finished frames and compute nothing; a marker, position or word repeats what a colour says.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from vitbench.plots import style
 from vitbench.plots.style import INK, MUTED, PAPER, WIDTH
 
 LIKELY = 0.5
-"""Probability of being on a front from which on a point bears its name."""
+"""Probability of being on a front from which on a point has its name."""
 
 
 def fronts(front: pd.DataFrame, *, labels: Mapping[str, str], baseline: str) -> Figure:
-    """Accuracy against each cost, a small picture each: points filled by their probability of being on that front.
+    """Accuracy against each cost, a small plot each: points are filled by their probability of being on the front.
 
-    The stairs are the front of the means. The names are of those that are on it more often than not.
+    The stairs are the front of the means; points that are probably on it have names.
 
     Args:
         front: ``cost, variant, family, value, low, high, accuracy, accuracy_low, accuracy_high, probability``.
-        labels: cost → axis label with unit; the pictures, in order.
+        labels: cost → axis label with unit, in the order of the plots.
         baseline: the variant drawn larger.
     """
-    with style.style():
+    with style.figure_style():
         count = len(labels)
         lines = math.ceil((count + 1) / 2)
         figure = Figure(figsize=(WIDTH, 0.3 + 2.75 * lines), layout="constrained")
         grid = figure.subplots(lines, 2, sharey=True, squeeze=False).ravel()
-        families = style.Families(front["family"])
+        families = style.Palette(front["family"])
         for axes, (cost, label) in zip(grid, labels.items(), strict=False):
             own = front[front["cost"] == cost]
             _stairs(axes, own)
@@ -55,7 +55,7 @@ def fronts(front: pd.DataFrame, *, labels: Mapping[str, str], baseline: str) -> 
                 axes.plot(p["value"], p["accuracy"], mfc="none", mec=INK, mew=0.8, **shape)
             style.cost_axis(axes, [float(value) for value in own["value"]])
             axes.xaxis.set_major_locator(_few(axes))
-            axes.set_xlim(left=max(axes.get_xlim()[0], 0))  # no cost is less, whatever its interval says
+            axes.set_xlim(left=max(axes.get_xlim()[0], 0))  # a cost is not negative, even if its interval is
             axes.margins(y=0.14)
             style.percent_axis(axes.yaxis)
             axes.tick_params(labelleft=True)
@@ -78,14 +78,14 @@ def fronts(front: pd.DataFrame, *, labels: Mapping[str, str], baseline: str) -> 
 
 
 def tuned(frame: pd.DataFrame) -> Figure:
-    """One row a variant: hollow under the recipe that all share, filled at its tuned best, both with intervals.
+    """A row a variant: hollow under the shared recipe, filled tuned, both with intervals.
 
     Args:
         frame: ``variant, family, same, same_low, same_high, tuned, tuned_low, tuned_high``.
     """
-    with style.style():
+    with style.figure_style():
         figure, axes = style.rows(list(frame["variant"]))
-        families = style.Families(frame["family"])
+        families = style.Palette(frame["family"])
         for at, row in enumerate(frame.to_dict("records")):
             colour, marker = families.colours[row["family"]], families.markers[row["family"]]
             for name, height, full in (("same", at - 0.13, False), ("tuned", at + 0.13, True)):
@@ -99,42 +99,36 @@ def tuned(frame: pd.DataFrame) -> Figure:
         axes.margins(x=0.06)
         axes.set(xlabel="Test accuracy (%)", ylabel="")
         handles = [
-            Line2D([], [], ls="", marker="o", mec=INK, mew=1.3, color=PAPER, label="same recipe"),
+            Line2D([], [], ls="", marker="o", mec=INK, mew=1.3, color=PAPER, label="shared recipe"),
             Line2D([], [], ls="", marker="o", mec=INK, mew=1.3, color=INK, label="tuned"),
         ]
         if len(families.names) > 1:
-            handles += [
-                Line2D([], [], ls="", marker=families.markers[n], color=families.colours[n], label=style.short(n, 24))
-                for n in families.names
-            ]
+            handles += families.handles(24)
         figure.legend(handles=handles, loc="outside upper left", ncols=4, handletextpad=0.2)
     return figure
 
 
 def _stairs(axes: Axes, own: pd.DataFrame) -> None:
-    """The front of the means: no model is above and to the left of it."""
+    """Draws the front of the means."""
     ordered = own.sort_values(["value", "accuracy"], ascending=[True, False])
     best = ordered[ordered["accuracy"] > ordered["accuracy"].cummax().shift(fill_value=-math.inf)]
     corners = best[["value", "accuracy"]].to_numpy(dtype=float)
-    for (x, y), (next_x, next_y) in itertools.pairwise(corners):  # step by step, so that names make way for each
+    for (x, y), (next_x, next_y) in itertools.pairwise(corners):  # one line a step, so that labels avoid each
         axes.plot((x, next_x), (y, y), color=MUTED, lw=1, zorder=1.5)
         axes.plot((next_x, next_x), (y, next_y), color=MUTED, lw=1, zorder=1.5)
 
 
 def _few(axes: Axes) -> mpl.ticker.Locator:
-    """Fewer ticks than a whole figure has room for."""
+    """Fewer ticks than in a whole figure."""
     return LogLocator(subs=(1, 3)) if axes.get_xscale() == "log" else MaxNLocator(nbins=4)
 
 
-def _fill_legend(axes: Axes, families: style.Families) -> None:
-    """What a marker's shape, its fill, the stairs and a larger mark say."""
-    handles = [
-        Line2D([], [], ls="", marker=families.markers[n], color=families.colours[n], mec=INK, label=style.short(n, 30))
-        for n in families.names
-    ]
+def _fill_legend(axes: Axes, families: style.Palette) -> None:
+    """Explains shapes, fills and stairs."""
+    handles = families.handles(30)
     handles += [
         Line2D([], [], ls="", marker="o", mfc=(*mpl.colors.to_rgb(MUTED), chance), mec=INK, label=text)
-        for chance, text in ((1.0, "always on the front"), (0.5, "every other time"), (0.0, "never"))
+        for chance, text in ((1.0, "always on the front"), (0.5, "in half of the draws"), (0.0, "never"))
     ]
     handles.append(Line2D([], [], color=MUTED, lw=1, label="front of the means"))
     axes.legend(handles=handles, loc="center", fontsize=8.5)

@@ -1,8 +1,7 @@
-"""The roofline figure: each variant under the roofs of the machine that it was timed on, both axes logarithmic."""
+"""The roofline figure: each variant under the roof of its machine, both axes logarithmic."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,22 +20,22 @@ from vitbench.utils.format import si
 
 HEIGHT = 4.4
 STROKES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
-"""Of the roofs of one machine after another: settings tell them apart, as dtype and threads do."""
+"""Line styles of the roofs, one for each set of machine settings."""
 
-SMALL = 8  # points of print: the roofs' names
+SMALL = 8  # points of print
 
 
 def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
-    """Achieved FLOP/s over FLOPs a byte, one point a variant, and the ceilings as lines.
+    """Achieved FLOP/s over FLOPs per byte, a point a variant, and the roofs as lines.
 
-    A point stands at the intensity of its unfused traffic; the thin line to its right ends at that of its compulsory
-    traffic. Hollow: starting operations holds it back.
+    A point is at the intensity of its unfused traffic; the thin line to its right ends at that of its compulsory
+    traffic. A hollow point is limited by operator launch overhead.
 
     Args:
         points: ``variant, family, intensity, intensity_at_most, achieved, bound``.
-        machines: ``machine, flop_per_s, bytes_per_s``, one row a set of ceilings.
+        machines: ``machine, flop_per_s, bytes_per_s``, a row for each set of machine settings.
     """
-    with style.style():
+    with style.figure_style():
         figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
@@ -52,7 +51,7 @@ def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
                     [_line(machine, left, right)], colors=INK, lw=1.4, ls=[STROKES[number % len(STROKES)]], zorder=2
                 )
             )
-        families = style.Families(points["family"])
+        families = style.Palette(points["family"])
         for row in points.to_dict("records"):
             colour, marker = families.colours[row["family"]], families.markers[row["family"]]
             x, y, hollow = row["intensity"], row["achieved"], row["bound"] == "launch"
@@ -69,7 +68,7 @@ def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
         axes.set(xlabel="FLOPs per byte moved", ylabel="FLOP per second")
         style.legend(axes, families)
         figure.draw_without_rendering()
-        taken = [*_name_roofs(axes, known, left, right)]
+        taken = [*_name_roofs(axes, known, right)]
         taken += [tuple(at) for machine in known for at in _line(machine, left, right, 70).tolist()]
         named = [(row["intensity"], row["achieved"], row["variant"]) for row in points.to_dict("records")]
         style.direct_labels(axes, named, taken)
@@ -77,46 +76,21 @@ def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
 
 
 def _line(machine: dict[Any, Any], left: float, right: float, count: int = 200) -> np.ndarray:
-    """Points of a roof, (count, 2)."""
+    """Points of a roof, shape (count, 2)."""
     at = np.geomspace(left, right, count)
     return np.stack([at, np.minimum(machine["flop_per_s"], at * machine["bytes_per_s"])], axis=1)
 
 
-def _name_roofs(
-    axes: Axes, machines: Sequence[dict[Any, Any]], left: float, right: float
-) -> Iterator[tuple[float, float]]:
-    """Writes what each roof is along it, and gives the points that the words cover.
-
-    The slopes' words are turned as the slopes are, and stand once where two are nearly the same.
-    """
-    style: dict[str, Any] = {
-        "textcoords": "offset points", "va": "bottom", "size": SMALL, "color": MUTED, "zorder": 5,
-        "path_effects": [withStroke(linewidth=2.2, foreground=PAPER)],
-    }  # fmt: skip
-    to_screen, scale = axes.transData, axes.get_window_extent().width / 72  # rough: only how far apart points are
-    slopes: list[float] = []
+def _name_roofs(axes: Axes, machines: Sequence[dict[Any, Any]], right: float) -> Iterator[tuple[float, float]]:
+    """Writes the limits of each machine at its roof, and yields points of the data that the words cover."""
     for machine in machines:
         peak, bandwidth = float(machine["flop_per_s"]), float(machine["bytes_per_s"])
-        text = axes.annotate(f"{machine['machine']}: {si(peak)}FLOP/s", (right, peak), (-3, 3), ha="right", **style)
-        box = text.get_window_extent()
-        yield from _along(axes, (box.x0, box.y0 + box.height / 2), (box.x1, box.y0 + box.height / 2))
-        if any(abs(math.log(bandwidth / other)) < 0.15 for other in slopes):
-            continue
-        slopes.append(bandwidth)
-        ends = to_screen.transform([(left, left * bandwidth), (10 * left, 10 * left * bandwidth)])
-        turn = math.atan2(ends[1][1] - ends[0][1], ends[1][0] - ends[0][0])
-        start = max(left, float(axes.get_ylim()[0]) / bandwidth) * 1.2
-        words = axes.annotate(
-            f"copying {si(bandwidth)}B/s", (start, start * bandwidth), (-2, 4), ha="left",
-            rotation=math.degrees(turn), rotation_mode="anchor", **style,
+        text = axes.annotate(
+            f"{machine['machine']}: {si(peak)}FLOP/s, {si(bandwidth)}B/s", (right, peak), (-3, 3), ha="right",
+            textcoords="offset points", va="bottom", size=SMALL, color=MUTED, zorder=5,
+            path_effects=[withStroke(linewidth=2.2, foreground=PAPER)],
         )  # fmt: skip
-        box = words.get_window_extent()
-        yield from _along(axes, (box.x0 + scale, box.y0 + scale), (box.x1 - scale, box.y1 - scale))
-
-
-def _along(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> Iterator[tuple[float, float]]:
-    """Points of the data on a line between two places of the screen."""
-    for share in np.linspace(0, 1, 16):
-        x, y = (first + share * (last - first) for first, last in zip(start, end, strict=True))
-        at = axes.transData.inverted().transform((x, y))
-        yield float(at[0]), float(at[1])
+        box = text.get_window_extent()
+        for x in np.linspace(box.x0, box.x1, 16):
+            at = axes.transData.inverted().transform((x, (box.y0 + box.y1) / 2))
+            yield float(at[0]), float(at[1])

@@ -1,4 +1,4 @@
-"""How a vitbench figure looks, and where its words go: style, row charts, labels that do not overlap."""
+"""The style of the figures: colours, row charts, marks, axes, and labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocat
 from matplotlib.transforms import Bbox
 
 INK, MUTED, GRID, PAPER = "#1f2329", "#62676e", "#dde1e6", "#ffffff"
-"""Text, second text, lines and background: the page maps them to its own colours, light or dark."""
+"""Text, secondary text, lines and background; the HTML report maps them to its light or dark theme."""
 
 SWATCHES = tuple(str(sns.color_palette("colorblind").as_hex()[i]) for i in (0, 3, 2, 4, 5, 7))
 MARKERS = ("o", "s", "^", "D", "v", "P")
-WIDTH = 6.6  # inches: the page's column at 96 px an inch
-POINT = "point-"  # before the name, in the id of what ``hit`` draws
+WIDTH = 6.6  # inches; the column of the HTML report at 96 px an inch
+POINT = "point-"  # the start of the id of a mark that ``hit`` draws
 LOG_FROM = 4  # a cost axis that spans a larger factor is logarithmic
+GOOD, BAD = ("better", "faster"), ("worse", "slower")
 
 STYLE: Mapping[str, Any] = {
     "axes.axisbelow": True,
@@ -47,7 +48,7 @@ STYLE: Mapping[str, Any] = {
     "figure.constrained_layout.w_pad": 0.06,
     "figure.dpi": 100,
     "figure.facecolor": PAPER,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same everywhere
     "font.size": 9,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
@@ -66,46 +67,49 @@ STYLE: Mapping[str, Any] = {
 
 
 @contextlib.contextmanager
-def style() -> Iterator[None]:
-    """Inside it, whatever is made or saved has vitbench's looks, whatever the user's matplotlibrc says."""
+def figure_style() -> Iterator[None]:
+    """A context in which figures are made and saved in this style, whatever the user's matplotlibrc says."""
     settings: dict[Any, Any] = {k: mpl.rcParamsDefault[k] for k in mpl.rcParamsDefault if not k.startswith("backend")}
     with mpl.rc_context(settings | dict(STYLE)), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for it; the text beside has the letter
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the figure has a box, the tables have the letter
         yield
 
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Writes ``stem.svg`` and ``stem.png``; neither holds a date or a version."""
+    """Writes ``stem.svg`` and ``stem.png`` without a date or a version; their paths."""
     svg, png = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
-    with style():
+    with figure_style():
         figure.savefig(svg, metadata={"Date": None, "Creator": None})
         figure.savefig(png, dpi=200, metadata={"Software": None})
     return svg, png
 
 
-class Families:
-    """Colour and marker of each model family, in order of appearance."""
+class Palette:
+    """Colour and marker of each name, in order of appearance."""
 
-    def __init__(self, families: Iterable[str]) -> None:
-        self.names = list(dict.fromkeys(families))
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(dict.fromkeys(names))
         self.colours = {name: SWATCHES[i % len(SWATCHES)] for i, name in enumerate(self.names)}
         self.markers = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(self.names)}
 
+    def handles(self, width: int = 40, **look: Any) -> list[Line2D]:
+        """A legend entry for each name, shortened to ``width``; ``look`` are properties of the lines."""
+        look = {"ls": "", "mec": INK, **look}
+        return [Line2D([], [], marker=self.markers[n], color=self.colours[n], label=short(n, width), **look)
+                for n in self.names]  # fmt: skip
 
-def legend(axes: Axes, families: Families) -> None:
-    """Names the families above the axes, where there is more than one."""
+
+def legend(axes: Axes, families: Palette) -> None:
+    """Names the families above the axes if there is more than one."""
     if len(families.names) > 1:
-        handles = [
-            Line2D([], [], ls="", marker=families.markers[n], color=families.colours[n], mec=INK, label=short(n))
-            for n in families.names
-        ]
         axes.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2, handletextpad=0.2
-        )
+            handles=families.handles(), loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2,
+            handletextpad=0.2,
+        )  # fmt: skip
 
 
 def wrapped(name: str, width: int) -> list[str]:
-    """A name in lines of at most ``width`` characters, broken after a comma if it can be, else after ``=`` or ``_``."""
+    """A name in lines of at most ``width`` characters, broken after a comma if possible, else after ``=`` or ``_``."""
     lines = [""]
     for part in _pieces(name, ","):
         for piece in [part] if len(part) <= width else _pieces(_pieces(part, "="), "_"):
@@ -117,20 +121,20 @@ def wrapped(name: str, width: int) -> list[str]:
 
 
 def _pieces(text: str | list[str], mark: str) -> list[str]:
-    """Cut after every mark; nothing is lost."""
+    """The text, cut after every mark."""
     if isinstance(text, list):
         return [piece for part in text for piece in _pieces(part, mark)]
     return text.replace(mark, mark + "\0").split("\0")
 
 
 def short(name: str, width: int = 40) -> str:
-    """A name on one line, its middle left out where it is too long."""
+    """A name on one line; a long name loses its middle."""
     name, half = " ".join(name.split()), (width - 1) // 2
     return name if len(name) <= width else f"{name[:half]}…{name[-half:]}"
 
 
 def rows(names: Sequence[str], least: float = 0.34) -> tuple[Figure, Axes]:
-    """A chart with one row a name, first on top, each at least so many inches high."""
+    """A chart with a row for each name, the first on top, each at least ``least`` inches high."""
     lines = [wrapped(short(name, 78), 30) for name in names]
     height = 0.75 + len(names) * max(least, 0.15 * max(map(len, lines)) + 0.07)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -144,7 +148,7 @@ def rows(names: Sequence[str], least: float = 0.34) -> tuple[Figure, Axes]:
 
 
 def note(axes: Axes, row: int, text: str) -> None:
-    """A word in a row that has no numbers."""
+    """Writes a word into a row without numbers."""
     axes.annotate(
         text, (0, row), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
         color=MUTED, style="italic", bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
@@ -152,7 +156,7 @@ def note(axes: Axes, row: int, text: str) -> None:
 
 
 def margin_note(axes: Axes, row: int, text: str, *, quiet: bool = False) -> None:
-    """What stands to the right of a row: its numbers, or (quiet) why it has none."""
+    """Writes to the right of a row its numbers, or (``quiet``) why it has none."""
     axes.annotate(
         text, (1, row), (8, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
         color=MUTED if quiet else INK, style="italic" if quiet else "normal", annotation_clip=False,
@@ -160,11 +164,12 @@ def margin_note(axes: Axes, row: int, text: str, *, quiet: bool = False) -> None
 
 
 def hundredths(value: float, _: object = None) -> str:
-    """A tick: a fraction in per cent."""
+    """The label of a tick: a fraction in percent."""
     return f"{100 * value:.5g}"
 
 
 def percent_axis(axis: Axis) -> None:
+    """Shows fractions in percent."""
     axis.set_major_formatter(FuncFormatter(hundredths))
 
 
@@ -178,23 +183,33 @@ def interval(
     colour: str,
     width: float = 1.5,
 ) -> None:
-    """The interval of a point, where it has one."""
+    """Draws the interval of a point, if it has one."""
     if across is not None and not math.isnan(across[0]):
         axes.plot(across, (y, y), "|-", color=colour, lw=width, ms=4 * width, mew=width, zorder=3)
     if up is not None and not math.isnan(up[0]):
         axes.plot((x, x), up, "_-", color=colour, lw=width, ms=4 * width, mew=width, zorder=3)
 
 
-def hit(axes: Axes, x: float, y: float, name: str, *, of: str = "") -> None:
-    """An unseen mark over a point, with its name in its id: so a page knows what the pointer is on.
+def verdict_mark(
+    axes: Axes, row: int, value: float, *, bounds: tuple[float, float], kind: str, shape: str = "o"
+) -> None:
+    """Draws a value with its interval: filled in blue (good) or orange (bad) if it has a verdict, else hollow."""
+    swatch = 0 if kind in GOOD else 1 if kind in BAD else None
+    colour = MUTED if swatch is None else SWATCHES[swatch]
+    interval(axes, value, row, across=bounds, colour=colour)
+    axes.plot(value, row, shape, ms=5.5, mec=colour, mew=1.4, mfc=PAPER if swatch is None else colour, zorder=4)
 
-    ``of`` tells points of one name apart, which stand in several axes of a figure.
+
+def hit(axes: Axes, x: float, y: float, name: str, *, of: str = "") -> None:
+    """Draws an invisible mark over a point, whose id tells the HTML report the point's name.
+
+    ``of`` distinguishes points of one name in several axes of a figure.
     """
     axes.plot(x, y, "o", ms=15, mew=0, color=INK, alpha=0, zorder=6, gid=f"{POINT}{of}:{quote(name, safe='=,')}")
 
 
 def cost_axis(axes: Axes, values: Sequence[float]) -> None:
-    """A horizontal axis for a cost: logarithmic over a wide span, with k, M, G, and never very narrow."""
+    """Makes the horizontal axis one of costs: logarithmic over a wide span, with k, M, G, and never very narrow."""
     low, high = min(values, default=1.0), max(values, default=1.0)
     if low > 0 and high / low > LOG_FROM:
         log_axis(axes, decades=math.log10(high / low))
@@ -209,7 +224,7 @@ def cost_axis(axes: Axes, values: Sequence[float]) -> None:
 
 
 def log_axis(axes: Axes, *, decades: float = 1.0) -> None:
-    """A logarithmic horizontal axis with plain numbers: at 1, 2 and 5, and between them on less than a decade."""
+    """Makes the horizontal axis logarithmic, with ticks at 1, 2 and 5, and more on less than a decade."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades >= 1 else (1, 1.5, 2, 3, 4, 5, 6, 8)))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -219,13 +234,13 @@ def log_axis(axes: Axes, *, decades: float = 1.0) -> None:
 def direct_labels(
     axes: Axes, points: Sequence[tuple[float, float, str]], others: Sequence[tuple[float, float]] = ()
 ) -> None:
-    """Writes each point's name beside it: the nearest place that covers no name, no point and no edge.
+    """Writes each point's name beside it, at the nearest place that covers no name, no point and no edge.
 
-    The layout is frozen first, since a place found must stay where it was found. ``others`` are points without a name.
+    The layout is frozen first, so that a place stays free. ``others`` are points without a name.
     """
     figure = axes.get_figure(root=True)
     if figure is None:
-        raise ValueError("the axes stand in no figure")
+        raise ValueError("the axes belong to no figure")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     renderer: RendererAgg = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
@@ -256,7 +271,7 @@ def direct_labels(
 
 
 def _places(x: float, y: float, width: float, height: float, scale: float) -> Iterable[tuple[Bbox, float]]:
-    """Boxes around a point, nearest first, each with its distance in points: right and left before above and below."""
+    """Boxes around a point with their distances in points, the nearest first, right and left before above and below."""
     for gap in (6, 9, 14, 20, 28, 38, 50, 64, 80, 100, 125, 155, 190):
         for turn in range(24):
             angle = turn * math.tau / 24
@@ -268,13 +283,13 @@ def _places(x: float, y: float, width: float, height: float, scale: float) -> It
 
 
 def _cost(box: Bbox, near: float, inside: Bbox, taken: Sequence[Bbox], strokes: Sequence[Bbox]) -> float:
-    """Distance, plus a little for crossing an interval, plus much for covering something or leaving the axes."""
+    """The cost of a place: its distance, a little for crossing an interval, much for covering a mark or an edge."""
     covered = sum(box.overlaps(other) for other in taken)
     outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0 or box.y1 > inside.y1
     return float(near + 12 * sum(box.overlaps(stroke) for stroke in strokes) + 1000 * covered + 5000 * outside)
 
 
 def _edge(offset: tuple[float, float], width: float, height: float) -> tuple[float, float]:
-    """The point of a label's box that is nearest to the point it names; lengths in points of print."""
+    """The point of a label's box that is nearest to its mark; lengths in points of print."""
     x, y = offset
     return min(max(0.0, x - width / 2), x + width / 2), min(max(0.0, y - height / 2), y + height / 2)

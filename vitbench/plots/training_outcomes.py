@@ -1,4 +1,4 @@
-"""Figures of what a training left: accuracy of each class, calibration, and parts of the test split read apart."""
+"""Figures of training outcomes: accuracy of each class, calibration, and accuracy by test group."""
 
 from __future__ import annotations
 
@@ -7,31 +7,24 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from vitbench.plots import style
-from vitbench.plots.style import INK, MUTED, PAPER, SWATCHES
-
-DECIDED = {"better": 0, "worse": 1}
-"""Verdict → swatch; every other verdict is drawn grey and hollow."""
+from vitbench.plots.style import INK, MUTED
 
 
 def differences(frame: pd.DataFrame, *, first: str, second: str) -> Figure:
-    """The first one's accuracy against the second's, a row a class or a pair, with the interval of its verdict.
+    """Differences in accuracy, a row a class or a pair, with the interval of the verdict.
 
     Args:
         frame: ``name, value, low, high, kind``; differences of fractions.
-        first: whose advantage lies to the right.
-        second: whose lies to the left.
+        first: is ahead to the right.
+        second: is ahead to the left.
     """
-    with style.style():
+    with style.figure_style():
         figure, axes = style.rows(list(frame["name"]))
         axes.axvline(0, color=MUTED, lw=1, zorder=1)
         for at, row in enumerate(frame.to_dict("records")):
-            decided = row["kind"] in DECIDED
-            colour = SWATCHES[DECIDED[row["kind"]]] if decided else MUTED
-            style.interval(axes, row["value"], at, across=(row["low"], row["high"]), colour=colour, width=1.5)
-            axes.plot(row["value"], at, "o", ms=5.5, mec=colour, mew=1.4, mfc=colour if decided else PAPER, zorder=4)
+            style.verdict_mark(axes, at, row["value"], bounds=(row["low"], row["high"]), kind=row["kind"])
         style.percent_axis(axes.xaxis)
         axes.margins(x=0.08)
         for at, side, text in (
@@ -47,14 +40,14 @@ def differences(frame: pd.DataFrame, *, first: str, second: str) -> Figure:
 
 
 def calibration(frame: pd.DataFrame) -> Figure:
-    """The calibration error of each variant with its interval, a row a variant; the plain estimate is a faint cross.
+    """Calibration error with its interval, a row a variant; the cross is the plain estimate.
 
     Args:
         frame: ``variant, family, error, low, high, plain``, fractions.
     """
-    with style.style():
+    with style.figure_style():
         figure, axes = style.rows(list(frame["variant"]))
-        families = style.Families(frame["family"])
+        families = style.Palette(frame["family"])
         for at, row in enumerate(frame.to_dict("records")):
             colour, marker = families.colours[row["family"]], families.markers[row["family"]]
             style.interval(axes, row["error"], at, across=(row["low"], row["high"]), colour=INK, width=1.3)
@@ -69,17 +62,17 @@ def calibration(frame: pd.DataFrame) -> Figure:
 
 
 def groups(frame: pd.DataFrame, *, order: Sequence[str], chance: float | None = None) -> Figure:
-    """Accuracy on each part of the test split: a row a variant, in it a mark a part, with its interval.
+    """Accuracy by test group: a row a variant, a mark a group, with its interval.
 
     Args:
         frame: ``variant, group, value, low, high``, fractions.
-        order: the parts, from the top of a row to its bottom.
+        order: the groups, from the top of a row to its bottom.
         chance: accuracy of guessing.
     """
-    with style.style():
+    with style.figure_style():
         variants = list(dict.fromkeys(frame["variant"]))
         figure, axes = style.rows(variants, least=0.17 * len(order) + 0.12)
-        looks = style.Families(order)
+        looks = style.Palette(order)
         step = min(0.62 / max(len(order) - 1, 1), 0.22)
         if chance is not None:
             axes.axvline(chance, color=MUTED, lw=1, ls=":", zorder=1)
@@ -94,10 +87,5 @@ def groups(frame: pd.DataFrame, *, order: Sequence[str], chance: float | None = 
             axes.axhline(line - 0.5, color=MUTED, lw=0.4, zorder=0.5)
         style.percent_axis(axes.xaxis)
         axes.set(xlabel="Test accuracy (%)", ylabel="")
-        handles = [
-            Line2D([], [], ls="", marker=looks.markers[n], mec=INK, mew=0.7, color=looks.colours[n],
-                   label=style.short(n, 32))
-            for n in order
-        ]  # fmt: skip
-        figure.legend(handles=handles, loc="outside upper left", ncols=3, handletextpad=0.2)
+        figure.legend(handles=looks.handles(32, mew=0.7), loc="outside upper left", ncols=3, handletextpad=0.2)
     return figure

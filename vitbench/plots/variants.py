@@ -1,13 +1,13 @@
-"""Finished frames → figures, with seaborn. Computes nothing; style and label placement stand in style.py.
+"""Figures of variants: accuracy, its trade-off with cost, latency ratios, learning curves, attention.
 
-Colours are seaborn's colour-blind palette and never carry a meaning alone: a marker, a position or a word says it too.
-The same frames give the same bytes, as long as matplotlib and seaborn stay the same.
+The functions draw finished frames and compute nothing; a marker, position or word repeats what a colour says. The same
+frames give the same bytes with the same versions of matplotlib and seaborn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,30 +18,26 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vitbench.plots import style
-from vitbench.plots.style import GRID, INK, MUTED, PAPER, SWATCHES, WIDTH
+from vitbench.plots.style import GRID, INK, MUTED, SWATCHES, WIDTH
 from vitbench.tables.columns import STATUS_WORDS
 
-DIRECTIONS = {"better": 0, "faster": 0, "worse": 1, "slower": 1}
-"""Verdict → swatch; every other verdict is drawn grey and hollow."""
-
-
 CELL = 4
-"""Pixels a side of a patch in a tile of ``position_similarity``: gaps between tiles may be narrower than a patch."""
+"""Pixels a side of a patch in ``position_similarity``, so that gaps can be narrower than a patch."""
 
 
 def accuracy(table: pd.DataFrame, seeds: pd.DataFrame, *, baseline: str, chance: float | None = None) -> Figure:
-    """Every seed as a dot, the mean and its interval, one row a variant; a row without numbers says why.
+    """Every seed, the mean and its interval, a row a variant; a row without numbers says why.
 
     Args:
         table: ``variant, family, status, accuracy, accuracy_low, accuracy_high``.
-        seeds: ``variant, seed, accuracy``; a seed keeps its height in every row, so that the eye can pair.
+        seeds: ``variant, seed, accuracy``; a seed has the same height in every row.
         baseline: the variant whose mean is drawn as a line through all rows.
-        chance: accuracy of guessing, drawn where it falls into the picture.
+        chance: accuracy of guessing, drawn if it is in range.
     """
-    with style.style():
+    with style.figure_style():
         figure, axes = style.rows(list(table["variant"]))
         order = {variant: row for row, variant in enumerate(table["variant"])}
-        families = style.Families(table["family"])
+        families = style.Palette(table["family"])
         ranks = {seed: rank for rank, seed in enumerate(sorted(seeds["seed"].unique()))}
         step = 0.44 / max(len(ranks) - 1, 1)
         height = [
@@ -78,19 +74,19 @@ def accuracy(table: pd.DataFrame, seeds: pd.DataFrame, *, baseline: str, chance:
 
 
 def tradeoff(table: pd.DataFrame, cost: str, *, label: str, baseline: str) -> Figure:
-    """Accuracy against a cost, both with their intervals where they have one; each point bears its name.
+    """Accuracy against a cost, with intervals; each point has its name.
 
     Args:
         table: ``variant, family, accuracy(+_low, _high)`` and the column ``cost``, with ``_low`` and ``_high`` or none.
-        cost: the column on the horizontal axis; logarithmic where it spans more than a factor of four.
+        cost: the column on the horizontal axis, which is logarithmic over more than a factor of four.
         label: that axis' label, with unit.
         baseline: the variant drawn larger.
     """
-    with style.style():
+    with style.figure_style():
         points = table[table["accuracy"].notna() & table[cost].notna()]
         figure = Figure(figsize=(WIDTH, 3.9 + 0.09 * max(0, len(points) - 6)), layout="constrained")
         axes = figure.subplots()
-        families = style.Families(table["family"])
+        families = style.Palette(table["family"])
         intervals = f"{cost}_low" in table.columns
         for point in points.to_dict("records"):
             x, y = point[cost], point["accuracy"]
@@ -110,33 +106,25 @@ def tradeoff(table: pd.DataFrame, cost: str, *, label: str, baseline: str) -> Fi
         axes.set(xlabel=label, ylabel="Test accuracy (%)")
         style.legend(axes, families)
         style.direct_labels(axes, [(row[cost], row["accuracy"], row["variant"]) for row in points.to_dict("records")])
-        for point in points.to_dict("records"):  # last, since labels make way for what is drawn
+        for point in points.to_dict("records"):  # last, because labels avoid what is drawn
             style.hit(axes, point[cost], point["accuracy"], point["variant"])
     return figure
 
 
 def learning_curves(curves: pd.DataFrame, *, variants: Sequence[str], baseline: str) -> Figure:
-    """Validation accuracy by epoch: a small picture a variant, each seed faint, the mean, the baseline's mean dashed.
+    """Validation accuracy by epoch: a small plot a variant, each seed faint, the mean, the baseline's mean dashed.
 
     Args:
         curves: ``variant, seed, epoch, val_accuracy``.
-        variants: the pictures, in order.
-        baseline: the variant repeated in every picture.
+        variants: the plots, in order.
+        baseline: the variant repeated in every plot.
     """
-    with style.style():
+    with style.figure_style():
         figure, grid = _multiples(len(variants))
-        reference = curves[curves["variant"] == baseline]
-        for axes, variant in zip(grid, variants, strict=True):
-            own = curves[curves["variant"] == variant]
-            look: dict[str, Any] = {"x": "epoch", "y": "val_accuracy", "ax": axes, "legend": False}
-            if variant != baseline and len(reference):
-                sns.lineplot(reference, **look, errorbar=None, color=MUTED, lw=1.1, ls=(0, (4, 2)))
+        for axes, own, look in _lines(grid, curves, ("epoch", "val_accuracy"), variants, baseline):
             sns.lineplot(own, **look, units="seed", estimator=None, color=SWATCHES[0], lw=0.7, alpha=0.4)
             sns.lineplot(own, **look, errorbar=None, color=SWATCHES[0], lw=1.8)
-            axes.set_title("\n".join(style.wrapped(variant, 22)))
             axes.set(xlabel="", ylabel="")
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-            axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
             style.percent_axis(axes.yaxis)
         figure.supxlabel("Epoch", size=9.5)
         figure.supylabel("Validation accuracy (%)", size=9.5)
@@ -144,45 +132,51 @@ def learning_curves(curves: pd.DataFrame, *, variants: Sequence[str], baseline: 
 
 
 def attention_distance(distances: pd.DataFrame, *, variants: Sequence[str], baseline: str) -> Figure:
-    """How far each head looks, by depth: a small picture a variant, each head of each seed a dot, a line their mean.
+    """Attention distance by block: a small plot a variant, each head of each seed a dot, a line their mean.
 
     Args:
-        distances: ``variant, block, distance_px, uniform_px``; the last is drawn dotted, as what to compare with.
-        variants: the pictures, in order.
-        baseline: the variant whose mean is repeated, dashed, in every picture.
+        distances: ``variant, block, distance_px, uniform_px``; the last, of uniform attention, is drawn dotted.
+        variants: the plots, in order.
+        baseline: the variant whose mean is repeated, dashed, in every plot.
     """
-    with style.style():
+    with style.figure_style():
         figure, grid = _multiples(len(variants))
-        reference = distances[distances["variant"] == baseline]
-        for axes, variant in zip(grid, variants, strict=True):
-            own = distances[distances["variant"] == variant]
-            look: dict[str, Any] = {"x": "block", "y": "distance_px", "ax": axes, "legend": False}
+        for axes, own, look in _lines(grid, distances, ("block", "distance_px"), variants, baseline):
             axes.axhline(own["uniform_px"].iloc[0], color=MUTED, lw=1, ls=":", zorder=1)
-            if variant != baseline and len(reference):
-                sns.lineplot(reference, **look, errorbar=None, color=MUTED, lw=1.1, ls=(0, (4, 2)))
             sns.lineplot(own, **look, errorbar=None, color=SWATCHES[0], lw=1.2)
             sns.scatterplot(own, **look, color=SWATCHES[0], s=14, alpha=0.6, linewidth=0, zorder=3)
-            axes.set_title("\n".join(style.wrapped(style.short(variant, 60), 22)))
             axes.set(xlabel="", ylabel="")
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
-            axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
         grid[0].set_xlim(0.5, distances["block"].max() + 0.5)
         figure.supxlabel("Block", size=9.5)
         figure.supylabel("Mean attention distance (px)", size=9.5)
     return figure
 
 
-def position_similarity(similarities: pd.DataFrame, *, variants: Sequence[str]) -> Figure:
-    """How alike position embeddings are: a small picture a variant, a tile a patch, in it the similarity with all.
+def _lines(
+    grid: Sequence[Axes], frame: pd.DataFrame, fields: tuple[str, str], variants: Sequence[str], baseline: str
+) -> Iterator[tuple[Axes, pd.DataFrame, dict[str, Any]]]:
+    """For each variant its axes with the baseline's mean, its rows, and the arguments that draw them with seaborn."""
+    reference = frame[frame["variant"] == baseline]
+    for axes, variant in zip(grid, variants, strict=True):
+        look: dict[str, Any] = {"x": fields[0], "y": fields[1], "ax": axes, "legend": False}
+        if variant != baseline and len(reference):
+            sns.lineplot(reference, **look, errorbar=None, color=MUTED, lw=1.1, ls=(0, (4, 2)))
+        axes.set_title("\n".join(style.wrapped(style.short(variant, 60), 22)))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        yield axes, frame[frame["variant"] == variant], look
 
-    One scale serves all pictures, from the least similarity of any to 1. Its colours grow steadily in lightness, which
-    every kind of sight can tell.
+
+def position_similarity(similarities: pd.DataFrame, *, variants: Sequence[str]) -> Figure:
+    """Similarity of position embeddings: a small plot a variant, a tile a patch with its similarity to all patches.
+
+    All plots have one scale, whose colours differ in lightness.
 
     Args:
         similarities: ``variant, row, column, other_row, other_column, similarity`` (cosine, -1 to 1).
-        variants: the pictures, in order.
+        variants: the plots, in order.
     """
-    with style.style():
+    with style.figure_style():
         titles = [style.wrapped(style.short(variant, 60), 20) for variant in variants]
         figure, grid = _multiples(len(variants), columns=3, share=False, height=1.95 + 0.14 * max(map(len, titles)))
         least = similarities["similarity"].min()
@@ -203,7 +197,7 @@ def position_similarity(similarities: pd.DataFrame, *, variants: Sequence[str]) 
             axes.grid(visible=False)
             axes.spines[:].set_visible(False)
             axes.set_title("\n".join(titles[number]), size=8.5)
-            axes.set_anchor("W")  # a narrow one leaves its title the room to its right
+            axes.set_anchor("W")  # a narrow plot leaves space for its title
             axes.set_xlabel("Patch column" if number + 3 >= len(grid) else "", size=9)
             axes.set_ylabel("Patch row" if number % 3 == 0 else "", size=9)
         lines = math.ceil(len(grid) / 3)
@@ -216,15 +210,15 @@ def position_similarity(similarities: pd.DataFrame, *, variants: Sequence[str]) 
 def latency_ratios(
     comparisons: pd.DataFrame, *, variants: Sequence[str], baseline: str, noise: tuple[float, float] | None
 ) -> Figure:
-    """The latency of each variant over the baseline's, with the interval its verdict rests on.
+    """The latency of each variant over the baseline's, with the interval of its verdict.
 
     Args:
         comparisons: ``variant, value, low, high, kind``: ratios, and the word of the verdict.
         variants: the rows, in order, with or without a comparison.
         baseline: what the ratios are relative to.
-        noise: the A/A control's interval: what this session sees where there is nothing to see.
+        noise: the interval of the A/A control.
     """
-    with style.style():
+    with style.figure_style():
         figure, axes = style.rows(variants)
         if noise is not None:
             axes.axvspan(*noise, color=GRID, lw=0, zorder=0.5)
@@ -236,11 +230,8 @@ def latency_ratios(
             if entry is None or math.isnan(entry["value"]):
                 style.margin_note(axes, at, "baseline" if variant == baseline else "not measured", quiet=True)
                 continue
-            decided = entry["kind"] in DIRECTIONS
-            colour = SWATCHES[DIRECTIONS[entry["kind"]]] if decided else MUTED
             value, low, high = entry["value"], entry["low"], entry["high"]
-            style.interval(axes, value, at, across=(low, high), colour=colour, width=1.6)
-            axes.plot(value, at, "o", ms=5.5, mec=colour, mew=1.4, mfc=colour if decided else PAPER, zorder=4)
+            style.verdict_mark(axes, at, value, bounds=(low, high), kind=entry["kind"])
             style.hit(axes, value, at, variant)
             style.margin_note(axes, at, f"{value:.3f}  [{low:.3f}, {high:.3f}]")
             reach += [end for end in (value, low, high) if not math.isnan(end)]
@@ -254,7 +245,7 @@ def latency_ratios(
 def _multiples(
     count: int, *, columns: int | None = None, share: bool = True, height: float = 1.75
 ) -> tuple[Figure, list[Axes]]:
-    """So many small pictures, up to three abreast; those that share axes have their numbers at the outer ones."""
+    """``count`` small plots, at most three in a line; shared axes have tick labels at the outer plots."""
     columns = columns or min(3, count)
     lines = math.ceil(count / columns)
     figure = Figure(figsize=(WIDTH, 0.5 + height * lines), layout="constrained")

@@ -1,6 +1,6 @@
-"""A results folder → table.csv, figures, report.md and one self-contained report.html. Never torch.
+"""Writes the table, the figures and the reports of a results folder, without torch.
 
-Everything is derived from the records: the same records give the same bytes. Names are imported on first use (PEP 562).
+The same records give the same bytes. Names are imported on first use (PEP 562).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m vitbench.report DIR [DIR …]``: render a report from its records, or verify the one there."""
+"""``python -m vitbench.report DIR [DIR …]``: render a report from its records, or verify it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import tyro
 
 from vitbench.utils import cli
 
-WRONG = 1
+MISMATCH = 1
 
 
 @dataclass(frozen=True)
 class Options:
-    """Render table, figures and report from the records of a results folder. Several folders of one ablation merge."""
+    """Render table, figures and report from the records of a results folder; several of one ablation are merged."""
 
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR [DIR …]")]
     allow_mixed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """show folders of other settings or machines side by side with the first: nothing is subtracted across them"""
+    """show results from other settings or machines beside those of the first folder, without comparing them"""
     verify: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """write nothing: compute everything again and name what does not match (exit status 1 where something does not)"""
+    """compute the report again and list every mismatch, without writing (exit status 1 if there is one)"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status: 0, 1 where a verification found something, 2 for a mistake."""
+    """The exit status: 0, 1 if a verification found a mismatch, 2 for a wrong request."""
     return cli.run(lambda: _render(argv))
 
 
@@ -52,7 +52,7 @@ def _verify(options: Options) -> int:
 
     found = verify(*options.folders, mixed=options.allow_mixed)
     print("\n".join(found.lines()))
-    return 0 if found.holds else WRONG
+    return 0 if found.holds else MISMATCH
 
 
 if __name__ == "__main__":

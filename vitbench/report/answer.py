@@ -1,32 +1,30 @@
-"""The answer in two or three sentences, each made from verdicts and saying no more than they do."""
+"""The answer of a report: two or three sentences that are made from verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from vitbench.report.phrases import Name, Phrase, listed, names, span
-from vitbench.report.text_tables import bracket
+from vitbench.report.cells import Row, bracket
+from vitbench.report.elements import Name, Phrase, listed, names, span
 from vitbench.utils.format import percent
 
 NAMED, CROWD = 3, 6
-"""So many variants with the same verdict are named one by one (in a crowd one fewer); of more, the two extremes."""
-
-Row = Mapping[Any, Any]
+"""At most ``NAMED`` variants with one verdict are named, one fewer among more than ``CROWD``; else the extremes."""
 
 DECIDED = {"better", "worse", "faster", "slower", "equivalent"}
 OPENINGS = {"accuracy": "In accuracy, ", "latency_ms": "In latency, "}
 
 
 def answer(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> list[Phrase]:
-    """Sentences on accuracy, on latency, and on what is won without a price.
+    """Sentences on accuracy, on latency, and on the variants that improve one without losing the other.
 
     Args:
-        table: for the baseline's own accuracy.
+        table: has the baseline's own accuracy.
         compared: every variant against the baseline, with ``kind`` and ``verdict``.
-        baseline: its name.
+        baseline: the baseline's name.
     """
     sentences = []
     own = table[table["variant"] == baseline].iloc[0]
@@ -42,7 +40,7 @@ def answer(table: pd.DataFrame, compared: pd.DataFrame, *, baseline: str) -> lis
     if len(sentences) == 2 and (last := (*_free(compared), *_left_out(compared))):
         sentences.append(last)
     if not sentences:
-        return [("Nothing has been compared yet: there is no verdict to rest an answer on.",)]
+        return [("Nothing has been compared yet, so there is no answer.",)]
     return sentences
 
 
@@ -52,53 +50,53 @@ def with_interval(number: str, interval: str) -> str:
 
 
 def _compared(rows: Sequence[Row], opening: str, baseline: Phrase) -> Phrase:
-    """All verdicts of one metric, grouped by kind, in one sentence."""
+    """The verdicts of one metric, grouped by kind, in one sentence."""
     return (opening, "against the baseline", *baseline, ", ", *listed(clauses(rows), last="; ", between="; "))
 
 
 def clauses(rows: Sequence[Row], what: str = "variants") -> list[Phrase]:
-    """Verdicts grouped by kind, a clause a group; ``what`` the rows are. Those that were not measured have none."""
+    """One clause for each kind of verdict; ``what`` the rows are. Rows that were not measured have none."""
     groups = {kind: [row for row in rows if row["kind"] == kind] for kind in dict.fromkeys(r["kind"] for r in rows)}
     order = ("better", "faster", "worse", "slower", "equivalent", "none", "untested", "inconclusive", "exploratory")
     found = [_clause(kind, group, len(rows), what) for kind in order if (group := groups.get(kind))]
     if "invalid" in groups:
-        found.append(("no verdict holds: the A/A control found the baseline different from its own clone",))
+        found.append(
+            ("there is no verdict: the A/A control found a difference between the baseline and its own clone",)
+        )
     return found
 
 
 def _clause(kind: str, rows: Sequence[Row], total: int, what: str) -> Phrase:
     """One group of equal verdicts in words."""
-    who = names(row["variant"] for row in rows)
     few = len(rows) <= NAMED - (total > CROWD)
-    if kind in {"better", "worse", "faster", "slower"}:
-        if few:
-            return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
-        least, *_, most = sorted(rows, key=lambda row: abs(row["value"] - (0 if "accuracy" in row["metric"] else 1)))
-        ends = (": least ", Name(least["variant"]), _by(least), ", most ", Name(most["variant"]), _by(most))
-        return (f"{len(rows)} of {total} {what} are {kind}", *ends)
-    if kind == "equivalent":
-        if few:
-            return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
-        return (f"{len(rows)} of {total} {what} are {_before(rows[0]['verdict'], ' [')}",)
-    if kind == "none":
-        if few:
-            each = [(Name(row["variant"]), f" ({_after(row['verdict'])})") for row in rows]
-            return ("no difference was found for ", *listed(each))
-        return (f"for {len(rows)} of {total} {what} no difference was found",)
+    who = f"all {total} {what}" if len(rows) == total else f"{len(rows)} of {total} {what}"
+    if few and kind in DECIDED:
+        return listed([(Name(row["variant"]), f" is {row['verdict']}") for row in rows])
+    if few and kind == "none":
+        each = [(Name(row["variant"]), f" ({row['verdict'].partition('; ')[2] or row['verdict']})") for row in rows]
+        return ("no difference was found for ", *listed(each))
     if kind == "exploratory":
         seeds = span(row["n"] for row in rows)
-        any_ = f"any {what.removesuffix('s')}"
-        whose = who if few else (any_,) if len(rows) == total else (f"{len(rows)} of {total} {what}",)
+        whose = names(row["variant"] for row in rows) if few else (who,)
         shared = f"only {seeds} seed{'s' * (seeds != '1')} in common"
-        return ("nothing is decided for ", *whose, f": {shared} (a verdict takes 6)")
+        return ("there is no verdict for ", *whose, f": {shared} (a verdict needs 6)")
     if few:
-        return listed([(Name(row["variant"]), f": {_lower(row['verdict'])}") for row in rows])
-    said = {"untested": "differ without spread, so that there is no test", "inconclusive": "stay inconclusive"}[kind]
-    return (f"{len(rows)} of {total} {what} {said}",)
+        return listed([(Name(row["variant"]), f": {row['verdict'][:1].lower()}{row['verdict'][1:]}") for row in rows])
+    if kind in DECIDED - {"equivalent"}:
+        least, *_, most = sorted(rows, key=lambda row: abs(row["value"] - (0 if "accuracy" in row["metric"] else 1)))
+        ends = (f", by {_by(least)} (", Name(least["variant"]), f") to {_by(most)} (", Name(most["variant"]), ")")
+        return (f"{who} are {kind}", *ends)
+    said = {
+        "equivalent": f"are {rows[0]['verdict'].partition(' [')[0]}",
+        "none": "show no difference",
+        "untested": "differ by the same amount in every unit, so there is no test",
+        "inconclusive": "are inconclusive",
+    }
+    return (f"{who} {said[kind]}",)
 
 
 def _free(compared: pd.DataFrame) -> Phrase:
-    """What wins on one side and is shown to lose nothing on the other: two verdicts each."""
+    """The variants that improve accuracy or latency and do not lose the other, by two verdicts each."""
     kinds = {metric: dict(zip(g["variant"], g["kind"], strict=True)) for metric, g in compared.groupby("metric")}
     accuracy, latency = kinds["accuracy"], kinds["latency_ms"]
     if not DECIDED & set(accuracy.values()) or not DECIDED & set(latency.values()):
@@ -116,14 +114,14 @@ def _free(compared: pd.DataFrame) -> Phrase:
         if found
     ]
     if clauses:
-        return ("A gain without a price: ", *listed(clauses, last="; ", between="; "), ".")
-    return ("No variant is shown to gain in one of the two and to give up nothing in the other.",)
+        return ("Improved at no cost: ", *listed(clauses, last="; ", between="; "), ".")
+    return ("No variant improves accuracy or latency without losing the other.",)
 
 
 def _left_out(compared: pd.DataFrame) -> Phrase:
-    """Those without a comparison on at least one side."""
+    """The variants without a comparison in accuracy or latency."""
     missing = list(dict.fromkeys(compared["variant"][compared["kind"] == "not_measured"]))
-    return (" ", *_who(missing), " could not be compared on both.") if missing else ()
+    return (" ", *_who(missing), " could not be compared in both.") if missing else ()
 
 
 def _who(found: Sequence[str]) -> Phrase:
@@ -132,16 +130,4 @@ def _who(found: Sequence[str]) -> Phrase:
 
 def _by(row: Row) -> str:
     """The numbers of ``slower by 4.1% [3.2, 5.0]``."""
-    return " " + str(row["verdict"]).removeprefix(f"{row['kind']} ")
-
-
-def _before(text: str, mark: str) -> str:
-    return text.partition(mark)[0]
-
-
-def _after(text: str, mark: str = "; ") -> str:
-    return text.partition(mark)[2] or text
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    return str(row["verdict"]).removeprefix(f"{row['kind']} by ")

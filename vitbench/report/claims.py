@@ -1,8 +1,8 @@
-"""Claims put to the test: supported, contradicted or not resolved, with the numbers behind it.
+"""Tests the claims of an ablation: supported, contradicted or not resolved, with the numbers behind it.
 
-A claim against the baseline reuses the comparison of the table's family; the others form a family of their own, one a
-metric, under Holm. What is counted and not sampled (parameters, MACs, modelled memory) is compared as it stands; so is
-a difference that is the same under every seed, of which no test can be made.
+A claim against the baseline uses the comparison of the results table; the other claims on a metric form a family of
+their own under Holm. Counted quantities (parameters, MACs, modelled memory), and differences that are the same under
+every seed, are compared directly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import pandas as pd
 
 from vitbench import stats
-from vitbench.report.phrases import Name, Phrase
+from vitbench.report.elements import Name, Phrase
 from vitbench.tables.columns import column
 from vitbench.tables.comparable import like_seeds, seed_records, why_not_subtracted
 from vitbench.tables.compare import TIMED, UnlikeError, UnpairedError, compare_pairs, paired_units, settings_of
@@ -39,10 +39,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Side:
-    """A comparison as a claim reads it: the first variant against the second."""
+    """The comparison of ``first`` against ``second``."""
 
+    first: str
+    second: str
     comparison: stats.Comparison
-    flipped: bool  # the comparison is that of the second against the first
 
 
 def judge(study: Study, table: pd.DataFrame) -> list[Judged]:
@@ -72,7 +73,7 @@ def _pair(claim: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _comparisons(study: Study, claims: list[dict[str, Any]]) -> dict[int, Side]:
-    """For each claim of two variants on a sampled metric, its comparison: the table's, or of the claims' own family."""
+    """For each claim about two variants and a sampled metric, its comparison."""
     found: dict[int, Side] = {}
     for metric in SAMPLED:
         pairs = {i: _pair(c) for i, c in enumerate(claims) if c["metric"] == metric and c.get("along") is None}
@@ -82,60 +83,50 @@ def _comparisons(study: Study, claims: list[dict[str, Any]]) -> dict[int, Side]:
         family = compare_pairs(study, metric, {str(i): pair for i, pair in own.items()})
         for i, (first, second) in pairs.items():
             if i in own:
-                found[i] = Side(family[str(i)], flipped=False)
+                found[i] = Side(first, second, family[str(i)])
             else:
-                flipped = first == study.baseline
-                found[i] = Side(table[second if flipped else first], flipped)
+                other = second if first == study.baseline else first
+                found[i] = Side(other, study.baseline, table[other])
     return found
 
 
 def _numbers(claim: Mapping[str, Any], side: Side) -> Phrase:
-    first, second = reversed(_pair(claim)) if side.flipped else _pair(claim)
     c = side.comparison
     unit = "seed" if claim["metric"] == "accuracy" else "block"
     scope = f" ({c.n} {unit}s, level {100 * c.level:.4g}%)" if c.n > 1 else ""
-    return (Name(first), " against ", Name(second), f": {c.verdict.text}{scope}")
+    return (Name(side.first), " against ", Name(side.second), f": {c.verdict.text}{scope}")
 
 
 def _better(claim: Mapping[str, Any], side: Side) -> tuple[Outcome, Phrase]:
-    won, lost = ("better", "worse") if claim["metric"] == "accuracy" else ("faster", "slower")
-    if side.flipped:
-        won, lost = lost, won
-    kind = side.comparison.verdict.kind
-    if kind == "untested":  # the same in every unit: nothing is left to test, the words say so
-        kind = _direction(side.comparison, claim["metric"])
-    outcome: Outcome = "supported" if kind == won else "contradicted" if kind == lost else "not resolved"
-    return outcome, _numbers(claim, side)
-
-
-def _direction(comparison: stats.Comparison, metric: str) -> stats.Kind:
-    """What a difference without spread would be called."""
-    how = stats.ACCURACY if metric == "accuracy" else stats.LATENCY
+    """Decided by the verdict; a difference without spread has no test, and its sign decides."""
+    kind, value = side.comparison.verdict.kind, side.comparison.value
+    how = stats.ACCURACY if claim["metric"] == "accuracy" else stats.LATENCY
     zero = 1.0 if how.log_ratio else 0.0
-    if comparison.value == zero:
-        return "untested"
-    return how.higher_kind if comparison.value > zero else how.lower_kind
+    if kind == "untested" and value != zero:
+        kind = how.higher_kind if value > zero else how.lower_kind
+    winner = {"better": side.first, "faster": side.first, "worse": side.second, "slower": side.second}.get(kind)
+    outcome: Outcome = "supported" if winner == claim["better"] else "contradicted"
+    return outcome if winner else "not resolved", _numbers(claim, side)
 
 
 def _equal(study: Study, claim: Mapping[str, Any], side: Side) -> tuple[Outcome, Phrase]:
-    """Supported if the 90% interval lies inside the margin; contradicted if the verdict's lies outside."""
+    """Supported if the 90% interval is inside the margin; contradicted if the verdict's interval is outside."""
     numbers = _numbers(claim, side)
     if side.comparison.verdict.kind in UNDECIDED:
         return "not resolved", numbers
     metric = settings_of(study, claim["metric"])
     margin = claim.get("margin") or metric.margin
-    first, second = reversed(_pair(claim)) if side.flipped else _pair(claim)
     try:
-        units = paired_units(study, claim["metric"], first, second)
+        units = paired_units(study, claim["metric"], side.first, side.second)
     except UnpairedError as reason:
         what = "compared" if isinstance(reason, UnlikeError) else "measured"
-        return "not resolved", (Name(first), " against ", Name(second), f": not {what}: {reason}")
+        return "not resolved", (Name(side.first), " against ", Name(side.second), f": not {what}: {reason}")
     near = stats.mean_interval(units, 0.90)
     low, high = metric.hundredths(near.low), metric.hundredths(near.high)
     unit = metric.percent if metric.log_ratio or margin != 0.01 else " point"
     inside = f"; 90% interval [{low:+.1f}, {high:+.1f}]{metric.percent}, margin ±{100 * margin:g}{unit}"
     if side.comparison.verdict.kind == "equivalent" and margin == metric.margin:
-        inside = ""  # the verdict has said it
+        inside = ""  # the verdict has it
     zero = 1.0 if metric.log_ratio else 0.0
     far_low, far_high = side.comparison.low - zero, side.comparison.high - zero
     if -margin <= low / 100 and high / 100 <= margin:
@@ -150,12 +141,8 @@ def _counted(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tupl
     first, second = _pair(claim)
     shown = column(claim["metric"])
     cells: list[Any] = [rows.loc[name, claim["metric"]] if name in rows.index else None for name in (first, second)]
-    numbers = (
-        Name(first),
-        f" {shown.show(cells[0])}, ",
-        Name(second),
-        f" {shown.show(cells[1])} (counted, no interval)",
-    )
+    one, other = (f" {shown.show(cell)}" for cell in cells)
+    numbers = (Name(first), f"{one}, ", Name(second), f"{other} (counted, no interval)")
     if any(pd.isna(cell) for cell in cells):
         return "not resolved", (*numbers, ": not measured")
     if why := why_not_subtracted(study, claim["metric"], first, second):
@@ -167,7 +154,7 @@ def _counted(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tupl
 
 
 def _growth(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tuple[Outcome, Phrase]:
-    """The exponent of a metric along an axis, all other axes at the baseline's values."""
+    """The exponent of a metric along an axis, with all other axes at the baseline's values."""
     axis, metric = claim["along"], claim["metric"]
     low, high = claim["exponent"]
     base = next(v for v in study.variants if v.is_baseline)
@@ -206,7 +193,7 @@ def _growth(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tuple
 
 
 def _slopes(study: Study, metric: str, values: Mapping[str, float]) -> list[float]:
-    """One exponent a block, or a seed: what was measured together is fitted together."""
+    """The exponent in each block or seed."""
     unit = "seed" if metric == "accuracy" else "block"
     samples = accuracy_seeds(study) if metric == "accuracy" else latency_blocks(study, metric)
     if metric == "accuracy":

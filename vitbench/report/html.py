@@ -1,7 +1,7 @@
-"""The report as one HTML file that needs nothing else: no network, and figures, style and script inside.
+"""The report as one self-contained HTML file: figures, style and script are inside, and nothing is loaded.
 
-The script sorts, filters and points; without it the page says the same. Its hash is the only one that the page's own
-security policy lets run: nothing from the records can become a script, even if its escaping failed.
+The script sorts and filters tables and reads a figure's points; without it the page has the same content. The page's
+security policy allows only the hash of this script, so text from the records cannot become a script.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import jinja2
 from markupsafe import Markup, escape
 
 from vitbench.plots import style
+from vitbench.report.cells import Cell
+from vitbench.report.elements import Name, Table
 from vitbench.report.page import Page
-from vitbench.report.phrases import Name
-from vitbench.report.text_tables import Cell, Grid
 
 PAGE_COLOURS = {
     style.INK: "var(--ink)",
@@ -27,26 +27,26 @@ PAGE_COLOURS = {
     style.PAPER: "var(--paper)",
     **{swatch: f"var(--swatch-{number})" for number, swatch in enumerate(style.SWATCHES)},
 }
-"""A figure's colours become the page's, so that it is at home in the light and in the dark."""
+"""Colour of a figure → the page's, which has a light and a dark theme."""
 
 WITHHELD = ("not measured", "not compared", "not estimable", "skipped", "INVALID")
-"""How a verdict begins that has no effect to be sorted by."""
+"""Openings of verdicts without an effect to sort by."""
 
 FACTORS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 LEADING = re.compile(r"([<>]?)([+\u2212-]?)(\d+(?:\u202f\d{3})*(?:\.\d+)?)(?:\u202f([kMGT]))?")
 
 
-def sort_key(cell: Cell, head: str, numeric: bool) -> Markup:
-    """The attribute by which the script sorts a cell: its number, nothing where it has none; words are their own key.
+def sort_key(cell: Cell) -> Markup:
+    """The attribute by which the script sorts a cell: its number, or empty without one; words are their own key.
 
-    A verdict's number is its effect, positive where it speaks for the variant; one that finds none counts as 0.
+    A verdict's number is its effect, positive if the variant is better; a verdict without an effect counts as 0.
     """
-    if head == "Verdict" or head.startswith("against "):
+    if cell.kind == "verdict":
         effect = re.search(r" by (\d+(?:\.\d+)?)", cell.text)
         key = "" if not cell.text[:1].isalpha() or cell.text.startswith(WITHHELD) else "0"
         if effect and cell.tone:
             key = effect[1] if cell.tone == "good" else f"-{effect[1]}"
-    elif numeric:
+    elif cell.kind == "number":
         found = LEADING.match(cell.text)
         key = ""
         if found:
@@ -58,24 +58,24 @@ def sort_key(cell: Cell, head: str, numeric: bool) -> Markup:
     return Markup(f' data-sort="{key}"')  # noqa: S704  # digits
 
 
-def spoken(grid: Grid) -> dict[str, str]:
-    """Name → its row in words, as a point of a figure says it."""
+def row_texts(table: Table) -> dict[str, str]:
+    """Name → its row in words, which is the label of its point in a figure."""
     return {
         row[0].text: f"{row[0].text}: "
         + "; ".join(
-            f"{head} {cell.text} {cell.small}".strip() for head, cell in zip(grid.heads[1:], row[1:], strict=True)
+            f"{head} {cell.text} {cell.small}".strip() for head, cell in zip(table.heads[1:], row[1:], strict=True)
         )
-        for row in grid.rows
+        for row in table.rows
     }
 
 
 def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup:
-    """The drawing alone, its ids made unique in the page, its colours the page's; the words stand around it.
+    """The figure for the page: its ids are unique in the page, and its colours are the page's.
 
     Args:
         svg: a figure's file.
         name: put before every id.
-        rows: what a point says, by the name that ``plots.style.hit`` gave it.
+        rows: the label of a point, by the name that ``plots.style.hit`` gave it.
     """
     drawn = svg[svg.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
@@ -84,7 +84,7 @@ def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup
     for colour, variable in PAGE_COLOURS.items():
         drawn = drawn.replace(colour, variable)
     width, height = (re.search(rf'\b{side}="([\d.]+)pt"', drawn) for side in ("width", "height"))
-    if width and height:  # the page decides the size, the view box keeps the shape
+    if width and height:  # the page sets the size, the view box keeps the aspect ratio
         drawn = drawn.replace(f"{width[0]} ", "", 1).replace(f"{height[0]} ", "", 1)
     points = re.compile(rf'<g id="{name}-{style.POINT}[^":]*:([^"]*)"')
     drawn = points.sub(lambda found: found[0] + _point(found[1], rows or {}), drawn)
@@ -92,13 +92,13 @@ def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup
 
 
 def _point(quoted: str, rows: Mapping[str, str]) -> str:
-    """What stands in a point's tag after its id, and its tooltip; the tag's own end follows."""
+    """The attributes of a point's tag after its id, and its tooltip; the end of the tag follows."""
     name = unquote(quoted)
     return f' class="point" data-name="{escape(name)}"><title>{escape(rows.get(name, name))}</title'
 
 
 def unbroken(text: str) -> str:
-    """The text with its intervals held on one line: no break inside brackets."""
+    """The text without line breaks inside the brackets of intervals."""
     return re.sub(r"\[[^\[\]]{1,40}\]", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
@@ -106,8 +106,8 @@ def render(page: Page, drawings: Mapping[str, str]) -> str:
     """The whole page.
 
     Args:
-        page: what it says.
-        drawings: name of a picture → its SVG file's text.
+        page: its content.
+        drawings: name of a section → the text of its SVG file.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vitbench.report"),
@@ -122,7 +122,7 @@ def render(page: Page, drawings: Mapping[str, str]) -> str:
     environment.globals["sort_key"] = sort_key
     style, script = (environment.get_template(name).render() for name in ("style.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    rows = spoken(page.results)
+    rows = row_texts(page.results)
     return environment.get_template("report.html.j2").render(
         page=page,
         files=[(name, what) for name, what in page.files.items() if name != "report.html"],

@@ -1,4 +1,4 @@
-"""The report as Markdown (GitHub's): every word from the records is escaped, names stand as code."""
+"""The report as GitHub Markdown: all text from the records is escaped, and names are code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
+from vitbench.report.cells import Cell
+from vitbench.report.elements import Name, Phrase, Table
 from vitbench.report.page import Page
-from vitbench.report.phrases import Name, Phrase
-from vitbench.report.text_tables import Cell, Grid
 
 SPECIAL = re.compile(r"[\\`*_<|~$]|\](?=[(\[:])|&(?=#?\w+;)")  # a bracket is text unless it could end a link's words
 IN_BRACKETS = re.compile(r"[\\`*_<|~$\[\]]|&(?=#?\w+;)")
@@ -16,7 +16,7 @@ LINE_START = re.compile(r"^(#|>|[-+=](?=\s|$|[-=])|\d+(?=[.)](?:\s|$)))")
 
 
 def escape(text: str) -> str:
-    """Plain text that Markdown leaves alone, on one line."""
+    """Text on one line that Markdown shows as it is."""
     line = SPECIAL.sub(lambda mark: "\\" + mark[0], " ".join(text.split()))
     start = LINE_START.match(line)
     if start is None:
@@ -25,7 +25,7 @@ def escape(text: str) -> str:
 
 
 def alt(text: str) -> str:
-    """What stands between the brackets of an image."""
+    """The description between the brackets of an image."""
     return IN_BRACKETS.sub(lambda mark: "\\" + mark[0], " ".join(text.split()))
 
 
@@ -52,12 +52,12 @@ def phrase(parts: Phrase) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    shown = code(cell.text) if cell.name else escape(cell.text)
+    shown = code(cell.text) if cell.kind == "name" else escape(cell.text)
     return f"{shown} {escape(cell.small)}" if cell.small else shown
 
 
-def grid(table: Grid) -> Iterator[str]:
-    """A table, its columns padded so that the source is readable too."""
+def table_lines(table: Table) -> Iterator[str]:
+    """The lines of a table; its columns are padded, so that the source is readable too."""
     rows = [[escape(head) for head in table.heads], *([_cell(cell) for cell in row] for row in table.rows)]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(table.heads))]
     rule = ["-" * (w - 1) + ":" if number else "-" * w for w, number in zip(widths, table.numeric, strict=True)]
@@ -72,12 +72,13 @@ def grid(table: Grid) -> Iterator[str]:
 
 
 def pairs(rows: Iterable[tuple[str, str]], *, verbatim: bool = False) -> Iterator[str]:
+    """A list of names and values."""
     for name, value in rows:
         yield f"- {code(name)}: {code(value)}" if verbatim else f"- **{escape(name)}**: {escape(value)}"
 
 
 def render(page: Page) -> str:
-    """The whole report; figures are linked beside it."""
+    """The whole report, with links to its figures."""
     return "\n".join(_lines(page)).rstrip() + "\n"
 
 
@@ -85,31 +86,29 @@ def _lines(page: Page) -> Iterator[str]:
     yield f"# {escape(page.question)}"
     yield ""
     yield f"A vitbench report on the ablation {code(page.ablation)}."
-    yield from _section("The answer", (phrase(sentence) for sentence in page.answer), gap=True)
+    yield from _section("Answer", (phrase(sentence) for sentence in page.answer), gap=True)
     for caveat in page.caveats:
         yield f"> {phrase(caveat)}"
         yield ""
     beside = ", ".join(f"[{name}]({name}) ({what})" for name, what in page.files.items() if name != "report.md")
-    yield from _section("Results", [*grid(page.results), "", f"As files: {beside}."])
+    yield from _section("Results", [*table_lines(page.results), "", f"As files: {beside}."])
     if page.claims:
         yield from _section("Claims", _claims(page))
-    for picture in page.pictures:
-        body = [line for sentence in picture.words for line in (phrase(sentence), "")]
-        body += [f"![{alt(picture.alt)}](figures/{picture.name}.svg)", "", escape(picture.caption)]
-        body += [line for table in picture.grids for line in ("", *grid(table))]
-        yield from _section(picture.title, body)
-    yield from _section("Costs", grid(page.costs))
+    for section in page.sections:
+        body = [f"![{alt(section.alt)}](figures/{section.name}.svg)", "", escape(section.caption)]
+        body += [line for table in section.tables for line in ("", *table_lines(table))]
+        yield from _section(section.title, body)
+    yield from _section("Costs", table_lines(page.costs))
     for table in page.quantities.values():
-        yield from _section(table.title, grid(table))
-    if page.troubles:
-        yield from _section("What failed or was skipped", _troubles(page))
+        yield from _section(table.title, table_lines(table))
+    if page.failures:
+        yield from _section("Failed or skipped variants", _failures(page))
     yield from _section("Scope", pairs(page.scope))
-    yield from _section("How each number was measured", pairs(page.methods))
-    yield from _section(page.comparisons.title, grid(page.comparisons))
-    if page.seeds:
-        yield from _section(page.seeds.title, grid(page.seeds))
+    yield from _section("Methods", pairs(page.methods))
+    for table in page.details.values():
+        yield from _section(table.title, table_lines(table))
     if page.summary:
-        yield from _section("What the ablation says of itself", (escape(part) for part in page.summary), gap=True)
+        yield from _section("About this ablation", (escape(part) for part in page.summary), gap=True)
     yield from _section("Settings", pairs(page.settings, verbatim=True))
     for number, environment in enumerate(page.environments, 1):
         title = "Environment" if len(page.environments) == 1 else f"Environment {number}"
@@ -134,8 +133,9 @@ def _claims(page: Page) -> Iterator[str]:
         yield f"  {phrase(claim.because)}"
 
 
-def _troubles(page: Page) -> Iterator[str]:
-    for t in page.troubles:
-        yield f"- {code(t.variant)}: **{escape(t.status)}**" + f", {escape(t.reason)}" * bool(t.reason)
-        if t.last:  # an indented block needs no fence, which what was printed could close
-            yield from ("", *(f"      {line}".rstrip() for line in t.last.splitlines()), "")
+def _failures(page: Page) -> Iterator[str]:
+    for failure in page.failures:
+        reason = f", {escape(failure.reason)}" * bool(failure.reason)
+        yield f"- {code(failure.variant)}: **{escape(failure.status)}**{reason}"
+        if failure.output:  # an indented block has no fence that the output could close
+            yield from ("", *(f"      {line}".rstrip() for line in failure.output.splitlines()), "")

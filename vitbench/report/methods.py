@@ -1,88 +1,85 @@
-"""How each number was measured, in words; what the records can confirm (do the counters agree?) is read from them."""
+"""How each number was measured; what the records can confirm, such as whether the counters agree, is read from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from vitbench.records.record import Record
-from vitbench.report.energy import energy_method
-from vitbench.report.memory import memory_method
-from vitbench.report.phrases import first, span
+from vitbench.report.elements import first, listed, plain, prose, span
+from vitbench.report.memory_differences import memory_method
 from vitbench.tables.study import Study
 from vitbench.utils.format import si, significant
 
 COUNTERS = {"closed_form": "the closed form", "torch_meta": "torch's counter on meta", "fvcore": "fvcore"}
 
 UNCOUNTED = " has no formula: the count leaves it out"
-"""How a finding ends that names a product without a formula (``measure.flops``)."""
+"""The end of a finding about a product without a formula (``measure.counts.flops``)."""
 
 MACS = "multiply-adds of convolutions, matrix products and attention for one image; FLOPs = 2 × MACs."
-ACTIVATIONS = "elements put out by convolutions, matrix products and attention, scores included, for one image."
+ACTIVATIONS = "output elements of convolutions, matrix products and attention, scores included, for one image."
 LATENCY = """
-    one forward pass in inference mode on a fixed input. Variants are interleaved in one session and each call is kept.
-    Absolute: the median of each block, then t on blocks. Against the baseline: the log-ratio of each mirrored cycle,
-    Hodges–Lehmann over a block's cycles, mean over blocks, t on blocks."""
-TRAIN_STEP = "forward, backward and optimiser together, timed the same way."
-PHASES = " Each phase is that of the calls which are the median of their block, so that the phases add up to the step."
+    one forward pass in inference mode on a fixed input. The variants are interleaved in one session and every call is
+    kept. Absolute latency: the median of each block, then a t interval over blocks. Against the baseline: the log-ratio
+    of each mirrored cycle, Hodges–Lehmann over the cycles of a block, then a t interval over blocks."""
+TRAIN_STEP = "forward, backward and optimizer together, timed in the same way."
+PHASES = " Phase times come from the median call of each block, so the phases add up to the step."
 THROUGHPUT = """
-    a run of its own: back-to-back calls in windows of seconds, variants interleaved; never batch size over latency."""
+    measured in a run of its own: back-to-back calls in windows of seconds, variants interleaved. It is never computed
+    as batch size over latency."""
+ENERGY = """
+    joules per image: the rise of the counter over a window of back-to-back calls of at least {seconds} s, divided by
+    the images of the window; mean over {windows} windows, no interval. Source: {source}. The counter covers the whole
+    device, including idle power and other work."""
 ACCURACY = """
-    share of test images named correctly after the last epoch; nothing is selected on the test split. Compared seed by
-    seed: t interval of the paired differences."""
+    share of test images classified correctly after the last epoch. Nothing is selected on the test split. Variants are
+    compared seed by seed, with a t interval of the paired differences."""
 VERDICTS = """
-    Holm over all variants of one quantity. A difference: the interval at Holm's level excludes none. Equivalent: the
-    90% interval lies inside the margin. No difference found: neither, and the smallest effect that would have been
-    found with 80% power stands beside it. Fewer than 6 seeds: exploratory."""
+    Holm's procedure covers all variants of one quantity. Better, worse, faster, slower: the interval at Holm's level
+    excludes no difference. Equivalent: the 90% interval lies inside the margin. No difference found: neither; the
+    verdict gives the smallest effect that the test detects with 80% power. Exploratory: fewer than 6 seeds."""
 
 
 def methods(study: Study) -> list[tuple[str, str]]:
-    """Quantity → how it was measured."""
+    """Quantity and how it was measured."""
+    energy = _energy(study)
+    phases = any("backward" in record.samples for record in study.of("train_step"))
     rows = [
-        ("Parameters", "all that the module holds, counted."),
+        ("Parameters", "all parameters of the module, counted."),
         ("MACs and FLOPs", _counting(study)),
         ("Activations", ACTIVATIONS),
         ("Latency", LATENCY),
-        ("Training step", TRAIN_STEP + PHASES * any("backward" in r.samples for r in study.of("train_step"))),
+        ("Training step", TRAIN_STEP + PHASES * phases),
         ("Throughput", THROUGHPUT),
         ("Memory", memory_method(study)),
+        *([("Energy", energy)] if energy else []),
         ("Accuracy", ACCURACY),
         ("Verdicts", VERDICTS),
     ]
-    if (energy := energy_method(study)) is not None:
-        rows.insert(-2, ("Energy", energy))
-    return [(quantity, " ".join(text.split()) if "\n" in text else text) for quantity, text in rows]
+    return [(quantity, prose(text) if "\n" in text else text) for quantity, text in rows]
 
 
 def _counting(study: Study) -> str:
-    """Which methods counted, whether they agree, and of whom the count is not complete."""
+    """Which methods counted, whether they agree, and which counts are incomplete."""
     records = study.of("cost")
-    forward = [_methods(r, "macs") for r in records]
-    known = list(dict.fromkeys(method for counts in forward for method in counts))
-    if not known:
-        return MACS
-    said = [MACS, f"Counted by {_listed(known)}{_agreement(records, forward)}."]
-    newer = [r for r in records if "macs_backward" in r.values]
-    backward = [_methods(r, "macs_backward") for r in newer]
-    ways = list(dict.fromkeys(method for counts in backward for method in counts))
-    if ways:
-        said.append(f"The backward pass by {_listed(ways)}{_agreement(newer, backward)}.")
+    said = [MACS]
+    for field, opening in (("macs", "Counted by"), ("macs_backward", "The backward pass is counted by")):
+        counts = [_methods(record, field) for record in records]
+        ways = list(dict.fromkeys(method for own in counts for method in own))
+        if ways:
+            said.append(f"{opening} {plain(listed([(way,) for way in ways]))}{_agreement(records, counts)}.")
     unseen = [f"{r.variant} ({', '.join(missing)})" for r in records if (missing := without_formula(r))]
     if unseen:
-        said.append(f"Incomplete, a lower bound, for want of a formula: {'; '.join(first(unseen))}.")
+        said.append(f"Incomplete, a lower bound, because operations have no formula: {'; '.join(first(unseen))}.")
     return " ".join(said)
 
 
-def _methods(record: Record, what: str) -> dict[str, int]:
-    """Method, in words → its count; a method that did not count this is not among them."""
+def _methods(record: Record, field: str) -> dict[str, int]:
+    """Method → its count; a method that does not count this is left out."""
     counts = {
-        COUNTERS.get(method, method): count[what] if isinstance(count, Mapping) else count
+        COUNTERS.get(method, method): count[field] if isinstance(count, Mapping) else count
         for method, count in (record.values.get("methods") or {}).items()
     }
     return {method: count for method, count in counts.items() if count is not None}
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _agreement(records: Sequence[Record], counted: Sequence[Mapping[str, int]]) -> str:
@@ -98,19 +95,39 @@ def _agreement(records: Sequence[Record], counted: Sequence[Mapping[str, int]]) 
 
 
 def without_formula(record: Record) -> list[str]:
-    """The products that an incomplete count leaves out, by their names in torch."""
+    """The operations that an incomplete count leaves out, by their names in torch."""
     if record.values.get("complete") is not False:
         return []
     findings: Sequence[str] = record.values.get("findings") or []
     named = [finding.partition(UNCOUNTED)[0] for finding in findings if finding.endswith(UNCOUNTED)]
-    return named or ["an operation that is not named"]
+    return named or ["an unnamed operation"]
 
 
 def throughput_note(study: Study) -> str:
-    """How many windows a throughput is the mean of; nothing where it was not measured."""
+    """How many windows a throughput rests on; empty where it was not measured."""
     found = study.of("throughput")
     if not found:
         return ""
     windows = span(len(r.samples["rate"]["values"]) for r in found)
     of = f"{windows} windows of {significant(found[0].values.get('window_s', 0.0))} s"
     return f"Throughput: geometric mean of {of}, in brackets its 95% interval."
+
+
+def _energy(study: Study) -> str:
+    """How energy was measured, or why it was not; empty where no record mentions it."""
+    known = [record for record in study.of("throughput") if record.values.get("energy")]
+    found = [record for record in known if "energy" in record.samples]
+    if found:
+        return ENERGY.format(
+            seconds=span(int(record.values["window_s"]) for record in found),
+            windows=span(len(record.samples["energy"]["values"]) for record in found),
+            source=_distinct(found, "source"),
+        )
+    return f"not measured: {_distinct(known, 'reason')}." if known else ""
+
+
+def _distinct(records: Sequence[Record], key: str) -> str:
+    """The different values of a key of the energy entries; each of several processes has an entry."""
+    entries = [record.values["energy"] for record in records]
+    each = [one for entry in entries for one in (entry if isinstance(entry, list) else [entry])]
+    return "; ".join(dict.fromkeys(str(one[key]) for one in each if isinstance(one, dict) and key in one))

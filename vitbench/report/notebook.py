@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from vitbench.records.record import Record
-from vitbench.report import text_tables
+from vitbench.report import result_tables
+from vitbench.report.cells import Cell
+from vitbench.report.elements import Table
 from vitbench.tables.columns import columns_for
 from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table
@@ -30,9 +32,9 @@ from vitbench.tables.study import Study, read_study
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure  # drawing is loaded by what draws: a table alone is there at once
+    from matplotlib.figure import Figure  # a table alone does not load matplotlib
 
-    from vitbench.report.section import Picture
+    from vitbench.report.elements import Section
 
 FRAME_HEIGHT = 720  # pixels of the frame that shows the whole page
 LINE = "1px solid rgba(128, 128, 128, .5)"  # seen on white and on black
@@ -56,10 +58,10 @@ def load(*directories: str | Path) -> Results:
 
 
 class Results(pd.DataFrame):
-    """The table of a study, and the way back to what it was made of.
+    """The table of a study, with its figures, report and records.
 
-    Rows and columns picked from it know their study still: figures, report and records are always of the whole study.
-    A frame put together from several knows none.
+    A selection of rows or columns still knows its study: figures, report and records are always of the whole study. A
+    frame that is combined from several frames knows none.
     """
 
     _metadata = ["_study", "_compared"]  # noqa: RUF012  # pandas' protocol: what a frame hands on
@@ -72,37 +74,38 @@ class Results(pd.DataFrame):
 
     @property
     def records(self) -> list[Record]:
-        """Every record of the study. A measurement's raw numbers are in its ``samples``, each list with its unit."""
+        """Every record of the study; ``samples`` has a measurement's raw numbers, each list with its unit."""
         return list(self._known()[0].records)
 
     def figures(self) -> Figures:
         """Every figure of the report, drawn from the records."""
-        from vitbench.report import figures
+        from vitbench.report.sections import all_sections
 
         study, compared = self._known()
-        return Figures(figures.draw(study, table(study, compared), compared))
+        return Figures(all_sections(study, table(study, compared), compared))
 
     @property
     def report(self) -> Report:
-        """The report's page, made from the records; nothing is written."""
-        from vitbench.report import figures, html, page
+        """The report as HTML, made from the records; nothing is written."""
+        from vitbench.report import html, page
+        from vitbench.report.sections import all_sections
 
         study, compared = self._known()
         tabulated = table(study, compared)
-        drawn = list(figures.draw(study, tabulated, compared))
-        drawings = {picture.name: _svg(picture.figure) for picture in drawn}
-        return Report(html.render(page.compose(study, tabulated, compared, drawn), drawings))
+        sections = list(all_sections(study, tabulated, compared))
+        drawings = {section.name: _svg(section.figure) for section in sections}
+        return Report(html.render(page.compose(study, tabulated, compared, sections), drawings))
 
     def _known(self) -> tuple[Study, pd.DataFrame]:
         if self._study is None or self._compared is None:
             raise UserError(
-                "this frame was put together from others and does not know its records: ask the frame that "
-                "vitbench.load(DIR) gave; vitbench.load(DIR, DIR) reads several folders as one"
+                "this frame was combined from others and has no records: use the one that vitbench.load(DIR) returned; "
+                "vitbench.load(DIR, DIR) reads several folders as one"
             )
         return self._study, self._compared
 
     def _repr_html_(self) -> str | None:
-        """The report's table of results; pandas' own where a column that it takes is gone."""
+        """The report's table of results, or pandas' own if a column is missing."""
         if not pd.get_option("display.notebook_repr_html"):
             return None
         axes = self._study.plan.get("axes") if self._study is not None else None
@@ -110,27 +113,27 @@ class Results(pd.DataFrame):
         if self._study is None or self._compared is None or not complete or self.empty:
             return pd.DataFrame(self).to_html(notebook=True)
         question = str(self._study.plan.get("question") or self._study.ablation)
-        return styled(text_tables.results(self, self._compared, baseline=self._study.baseline), question)
+        return styled(result_tables.results(self, self._compared, baseline=self._study.baseline), question)
 
 
 class Figures(dict[str, "Figure"]):
-    """Name → matplotlib figure; a notebook shows all of them, with their captions."""
+    """Name → matplotlib figure; a notebook shows all of them with their captions."""
 
-    def __init__(self, drawn: Iterable[Picture]) -> None:
-        self._pictures = list(drawn)
-        super().__init__({picture.name: picture.figure for picture in self._pictures})
+    def __init__(self, sections: Iterable[Section]) -> None:
+        self._sections = list(sections)
+        super().__init__({section.name: section.figure for section in self._sections})
 
     def _repr_html_(self) -> str:
         shown = []
-        for picture in self._pictures:
-            source = base64.b64encode(_svg(picture.figure).encode()).decode()
-            image = f'<img alt="{escape(picture.alt)}" src="data:image/svg+xml;base64,{source}">'
-            shown.append(f"<figure>{image}<figcaption>{escape(picture.caption)}</figcaption></figure>")
+        for section in self._sections:
+            source = base64.b64encode(_svg(section.figure).encode()).decode()
+            image = f'<img alt="{escape(section.alt)}" src="data:image/svg+xml;base64,{source}">'
+            shown.append(f"<figure>{image}<figcaption>{escape(section.caption)}</figcaption></figure>")
         return "\n".join(shown)
 
 
 class Report(str):
-    """A page's HTML; a notebook shows it in a frame of its own, so that neither's style touches the other's."""
+    """The report's HTML; a notebook shows it in a frame, so that their styles do not mix."""
 
     __slots__ = ()
 
@@ -141,15 +144,15 @@ class Report(str):
         )
 
 
-def styled(grid: text_tables.Grid, title: str) -> str:
-    """A table that bears its style in its tags, since notebooks, and what shows them, drop style sheets."""
-    sides = ["right" if number else "left" for number in grid.numeric]
+def styled(table: Table, title: str) -> str:
+    """The table with its style in its tags, because notebooks drop style sheets."""
+    sides = ["right" if number else "left" for number in table.numeric]
     heads = [
         f'<th scope="col" style="{PADDING}; text-align: {side}; vertical-align: bottom; border-bottom: {LINE}">'
         f"{escape(head)}</th>"
-        for head, side in zip(grid.heads, sides, strict=True)
+        for head, side in zip(table.heads, sides, strict=True)
     ]
-    rows = [[_shown(cell, side) for cell, side in zip(row, sides, strict=True)] for row in grid.rows]
+    rows = [[_shown(cell, side) for cell, side in zip(row, sides, strict=True)] for row in table.rows]
     return "\n".join(
         [
             f"<p><strong>{escape(title)}</strong></p>",
@@ -159,14 +162,14 @@ def styled(grid: text_tables.Grid, title: str) -> str:
             *(f"<tr>{''.join(row)}</tr>" for row in rows),
             "</tbody>",
             "</table>",
-            f'<p style="max-width: 60em">{escape(grid.caption)}</p>',
+            f'<p style="max-width: 60em">{escape(table.caption)}</p>',
         ]
     )
 
 
-def _shown(cell: text_tables.Cell, side: str) -> str:
+def _shown(cell: Cell, side: str) -> str:
     style = f"{PADDING}; text-align: {side}; vertical-align: top"
-    if cell.name:
+    if cell.kind == "name":
         return f'<th scope="row" style="{style}; font-weight: normal"><code>{escape(cell.text)}</code></th>'
     small = f'<br><small style="white-space: nowrap">{escape(cell.small)}</small>' if cell.small else ""
     return f'<td style="{style}">{escape(cell.text)}{small}</td>'
@@ -174,9 +177,9 @@ def _shown(cell: text_tables.Cell, side: str) -> str:
 
 def _svg(figure: Figure) -> str:
     """The figure as ``plots.save`` writes it."""
-    from vitbench.plots import style
+    from vitbench.plots.style import figure_style
 
     file = io.StringIO()
-    with style.style():
+    with figure_style():
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()

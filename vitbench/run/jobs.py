@@ -111,14 +111,14 @@ def train_step(trial: Trial, on: On) -> list[Measured]:
 def _session(trial: Trial, on: On, mode: Mode) -> list[Measured]:
     from vitbench.measure.timing import host_load
     from vitbench.measure.timing.session import run_session
-    from vitbench.stats import looks
+    from vitbench.stats import interim_looks
 
     subjects, baseline = _subjects(trial, on, mode), trial.variants[0]
     settings = baseline.measure
     session = run_session(
         subjects,
         baseline=baseline.name,
-        blocks=list(itertools.islice(looks(settings.blocks), settings.looks))[-1],
+        blocks=list(itertools.islice(interim_looks(settings.blocks), settings.looks))[-1],
         cycles=settings.cycles if trial.cycles is None else trial.cycles,
         warmup_s=settings.warmup_s,
         target=settings.target if settings.looks > 1 else None,

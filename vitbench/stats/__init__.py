@@ -1,6 +1,6 @@
 """Pure functions of arrays (numpy, scipy): estimates with intervals, paired tests, multiplicity, verdicts.
 
-Nothing here knows torch, pandas, files or settings. Names are imported on first use (PEP 562).
+The functions know neither torch, pandas, files nor settings. Names are imported on first use (PEP 562).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from vitbench.stats.pareto import front_probability, on_front
     from vitbench.stats.scaling import PowerLaw, ahead_share, crossover, power_law
-    from vitbench.stats.sequential import NOMINAL, looks, narrow_enough, ratio_half_width
+    from vitbench.stats.sequential import NOMINAL, interim_looks, narrow_enough, ratio_half_width
     from vitbench.stats.stability import (
         Grade,
         by_process,
@@ -75,9 +75,9 @@ __all__ = [
     "grade",
     "hodges_lehmann",
     "holm",
+    "interim_looks",
     "latency_interval",
     "log_ratio_blocks",
-    "looks",
     "mean_interval",
     "middles",
     "narrow_enough",
@@ -124,7 +124,7 @@ __getattr__, __dir__ = lazy(
             "sign_flip_p",
         ),
         "pareto": ("front_probability", "on_front"),
-        "sequential": ("NOMINAL", "looks", "narrow_enough", "ratio_half_width"),
+        "sequential": ("NOMINAL", "interim_looks", "narrow_enough", "ratio_half_width"),
         "stability": (
             "Grade",
             "by_process",

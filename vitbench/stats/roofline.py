@@ -1,13 +1,13 @@
-"""The roofline: how fast a machine lets a model be, and which of its limits holds the model back.
+"""The roofline model: the attainable performance of a model on a machine, and its bottleneck.
 
 Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model for multicore architectures",
-Communications of the ACM 52(4): work of so many FLOPs that moves so many bytes runs at most at
+Communications of the ACM 52(4): performance is at most
 
-    min(matrix-product ceiling, intensity × copy bandwidth),      intensity = FLOPs ÷ bytes.
+    min(peak matmul throughput, intensity × memory bandwidth),      intensity = FLOPs ÷ bytes.
 
-How many bytes really reach memory is not seen from outside; two bounds of them are known (``measure.traffic``), so a
-model has two intensities. A third limit, which the paper's kernels do not meet, is the time that it takes to start an
-operation: a small model's call is a long row of operations that hardly do anything.
+The actual memory traffic cannot be observed. Two bounds on it are known (``measure.roofline.memory_traffic``), so a
+model has two intensities. Small models meet a third limit, which the paper's kernels do not: operator launch overhead,
+because a call is a long sequence of operators with little work each.
 """
 
 from __future__ import annotations
@@ -17,72 +17,72 @@ from typing import Literal, TypeAlias
 
 Bound: TypeAlias = Literal["compute", "bandwidth", "launch"]
 
-FAR_ABOVE = 2.0
-"""Times the roofline's time: a latency over that is "far above" it."""
+FAR_FROM_ROOF = 2.0
+"""A latency of at least this many times the roofline's time is far from the roof."""
 
-EXPLAINS = 0.5
-"""Share of the latency that starting the operations must take to explain it."""
+MIN_LAUNCH_SHARE = 0.5
+"""Minimum share of launch overhead in the latency to call it the bottleneck."""
 
 
 @dataclass(frozen=True)
 class Roofline:
-    """A machine's ceilings at one data type, thread count and device."""
+    """The ceilings of a machine for one data type, thread count and device."""
 
     flop_per_s: float
     bytes_per_s: float
-    op_s: float | None = None  # to start one operation, whatever it does
+    op_s: float | None = None  # launch overhead of one operator
 
     def __post_init__(self) -> None:
         if not (self.flop_per_s > 0 and self.bytes_per_s > 0):
-            raise ValueError(f"a ceiling is above 0, got {self.flop_per_s} FLOP/s and {self.bytes_per_s} byte/s")
+            raise ValueError(f"a ceiling must be above 0, got {self.flop_per_s} FLOP/s and {self.bytes_per_s} byte/s")
 
     @property
     def ridge(self) -> float:
-        """FLOPs a byte above which arithmetic is the lower roof."""
+        """The ridge point: the intensity (FLOPs per byte) above which compute is the lower roof."""
         return self.flop_per_s / self.bytes_per_s
 
     def attainable(self, intensity: float) -> float:
-        """FLOP/s at so many FLOPs a byte, at most."""
+        """Attainable FLOP/s at an intensity in FLOPs per byte."""
         return min(self.flop_per_s, intensity * self.bytes_per_s)
 
 
 @dataclass(frozen=True)
 class Work:
-    """A call: what it computes and moves, and how long it took."""
+    """The FLOPs, memory traffic and latency of a call."""
 
     flops: float
-    unfused: float  # bytes, if every operation reads its inputs from memory and writes its outputs there
+    unfused: float  # bytes if every operator reads its inputs from memory and writes its outputs to memory
     compulsory: float  # bytes of weights, input and output, each once
     seconds: float
-    ops: int | None = None  # operations started; None where that is not known, as of compiled code
+    ops: int | None = None  # operators launched; None if unknown, as in compiled code
 
     @property
     def achieved(self) -> float:
-        """FLOP/s."""
+        """Achieved FLOP/s."""
         return self.flops / self.seconds
 
     @property
     def intensity(self) -> float:
-        """FLOPs a byte, at least: of the unfused traffic."""
+        """Lower bound of the intensity, in FLOPs per byte of unfused traffic."""
         return self.flops / self.unfused
 
     @property
     def intensity_at_most(self) -> float:
-        """FLOPs a byte of the compulsory traffic."""
+        """Upper bound of the intensity, in FLOPs per byte of compulsory traffic."""
         return self.flops / self.compulsory
 
 
 def share(work: Work, roofline: Roofline) -> float:
-    """Achieved FLOP/s ÷ the matrix-product ceiling."""
+    """Achieved FLOP/s ÷ peak matmul throughput."""
     return work.achieved / roofline.flop_per_s
 
 
 def roof(work: Work, roofline: Roofline) -> tuple[Bound, float]:
-    """The lowest roof that the measured point does not break, and its FLOP/s.
+    """The lowest roof above the measured point, and its FLOP/s.
 
-    First the roof over the unfused intensity. A call that is faster than that did not move those bytes: caches, or
-    fusion, held them back, and the roof over the compulsory intensity counts. A call that breaks this one too ran
-    from its caches, and only arithmetic limits it.
+    The first candidate is the roof at the unfused intensity. A faster call moved fewer bytes, because of caches or
+    fusion, so the roof at the compulsory intensity is next. A call above that roof too ran from its caches and is
+    limited only by compute.
     """
     for intensity in (work.intensity, work.intensity_at_most):
         attainable = roofline.attainable(intensity)
@@ -92,20 +92,20 @@ def roof(work: Work, roofline: Roofline) -> tuple[Bound, float]:
 
 
 def bound(work: Work, roofline: Roofline) -> Bound:
-    """What holds a call back.
+    """The bottleneck of a call: ``launch``, ``compute`` or ``bandwidth``.
 
-    ``launch`` where the latency is at least twice the roofline's time and starting the operations takes at least half
-    of it; else the lowest roof that the call does not break: ``compute`` or ``bandwidth``.
+    It is ``launch`` if the latency is at least twice the roofline's time and at least half of it is launch overhead;
+    otherwise it is the lowest roof above the call.
     """
     lowest, attainable = roof(work, roofline)
-    starting = launch_share(work, roofline)
-    if starting is not None and starting >= EXPLAINS and work.achieved * FAR_ABOVE <= attainable:
+    overhead = launch_share(work, roofline)
+    if overhead is not None and overhead >= MIN_LAUNCH_SHARE and work.achieved * FAR_FROM_ROOF <= attainable:
         return "launch"
     return lowest
 
 
 def launch_share(work: Work, roofline: Roofline) -> float | None:
-    """Seconds that it takes to start the operations ÷ the latency; None where one of them is not known."""
+    """Launch overhead of all operators ÷ latency; None if one of them is unknown."""
     if work.ops is None or roofline.op_s is None:
         return None
     return work.ops * roofline.op_s / work.seconds

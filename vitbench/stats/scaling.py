@@ -1,4 +1,4 @@
-"""How an error falls with the number of training images: a power law, its band, and where two of them cross."""
+"""Data scaling: a power law of error against training images, its confidence band, and crossovers of two laws."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from scipy import special
 from vitbench.stats.estimates import FloatArray, Interval
 
 RATES = np.geomspace(0.02, 6, 60)
-"""Values of b that are tried first; then the search goes on around the best of them."""
+"""Initial grid of exponents b; the search is refined around the best."""
 
 REFINED = 12
-"""Times that the best b is compared with two neighbours, each time at half the distance (of logarithms)."""
+"""Refinement steps; each compares the best b with two neighbours at half the previous distance (in log b)."""
 
 GRID = 512
-"""Sizes between the smallest and the largest at which two curves are compared."""
+"""Number of sizes at which two curves are compared."""
 
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """error = a·n⁻ᵇ + c, fitted over the sizes measured.
+    """A fitted power law, error = a·n⁻ᵇ + c.
 
     Attributes:
-        a, b, c: with their intervals; a and c are errors as fractions, a at one image.
-        smallest, largest: of the sizes measured; outside them a curve is a guess.
-        parameters: (draws, 3), the fit of each draw of the bootstrap, in the order of the draws.
+        a, b, c: parameters with intervals; a (at one image) and c are errors as fractions.
+        smallest, largest: range of the measured sizes; outside it the curve is an extrapolation.
+        parameters: (draws, 3), the fit of each bootstrap draw, in order.
     """
 
     a: Interval
@@ -43,12 +43,12 @@ class PowerLaw:
         return self.a.value * np.asarray(sizes, dtype=np.float64) ** -self.b.value + self.c.value
 
     def drawn(self, sizes: ArrayLike) -> FloatArray:
-        """The error of every draw at ``sizes`` (points,), shape (draws, points)."""
+        """The error of every bootstrap draw at ``sizes`` (points,), shape (draws, points)."""
         a, b, c = (column[:, None] for column in self.parameters.T)
         return np.asarray(a * np.asarray(sizes, dtype=np.float64) ** -b + c, dtype=np.float64)
 
     def band(self, sizes: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper end of the curve's interval at ``sizes`` (points,), point by point."""
+        """Pointwise lower and upper confidence bounds of the curve at ``sizes`` (points,)."""
         tail = 100 * (1 - self.a.level) / 2
         low, high = np.percentile(self.drawn(sizes), [tail, 100 - tail], axis=0)
         return low, high
@@ -57,34 +57,34 @@ class PowerLaw:
 def power_law(
     sizes: ArrayLike, errors: Sequence[ArrayLike], *, level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> PowerLaw:
-    """Fits error = a·n⁻ᵇ + c with a ≥ 0, c ≥ 0, by least squares with a binomial share's weights.
+    """The fit of error = a·n⁻ᵇ + c with a ≥ 0, c ≥ 0, by least squares with binomial weights.
 
-    The intervals are of a bootstrap over seeds. Where all sizes have the same number of seeds they are drawn together,
-    since the subsets of one seed are nested; otherwise each size on its own. Deviations from the means are stretched
-    by √(n/(n−1)) · t/z, as t has it for so few seeds: for a mean itself that gives about the t interval. In simulation
-    with six seeds the 95% intervals hold the truth in 91 to 97 of 100 studies.
+    Intervals come from a bootstrap over seeds. If all sizes have the same number of seeds, a draw takes the same seeds
+    for all, because the subsets of one seed are nested; otherwise each size is drawn separately. Deviations from the
+    means are scaled by √(n/(n−1)) · t/z, so that the bootstrap interval of a mean is about its t interval. In
+    simulations with six seeds the 95% intervals cover the truth in 91 to 97 of 100 studies.
 
     Args:
-        sizes: (points,) numbers of training images, three different ones or more.
-        errors: for each size the errors of its seeds, shape (seeds,), as fractions; two seeds or more.
-        level: of the intervals.
-        draws: of the bootstrap.
-        seed: of the draws.
+        sizes: (points,), numbers of training images, at least three distinct ones.
+        errors: for each size the errors of its seeds, (seeds,), as fractions; at least two seeds.
+        level: confidence level of the intervals.
+        draws: number of bootstrap draws.
+        seed: seed of the draws.
 
     Raises:
-        ValueError: too few sizes or seeds, or numbers that are no sizes or errors.
+        ValueError: too few sizes or seeds, or invalid sizes or errors.
     """
     n = np.asarray(sizes, dtype=np.float64)
     arrays = [np.asarray(e, dtype=np.float64) for e in errors]
     if n.ndim != 1 or len(arrays) != len(n) or len(np.unique(n)) < 3:
-        raise ValueError(f"a power law takes three sizes or more, each with its errors, got {n.shape}, {len(arrays)}")
+        raise ValueError(f"a power law needs at least three sizes, each with its errors, got {n.shape}, {len(arrays)}")
     if n.min() <= 0 or any(a.ndim != 1 or a.size < 2 or not np.isfinite(a).all() or a.min() < 0 for a in arrays):
-        raise ValueError("a power law takes sizes above 0 and finite errors of two seeds or more")
+        raise ValueError("a power law needs sizes above 0 and finite errors of at least two seeds")
     means = np.array([a.mean() for a in arrays])
     drawn = _resampled(arrays, means, level, draws, np.random.default_rng(seed))
-    # a share of images named wrongly varies as p(1 − p), if in nothing else; the spread of few seeds says less
-    middling = np.clip(means, 0.01, 0.99)
-    weights = 1 / (middling * (1 - middling))
+    # binomial variance p(1 − p): the spread of few seeds would be a worse estimate of the weights
+    clipped = np.clip(means, 0.01, 0.99)
+    weights = 1 / (clipped * (1 - clipped))
     fitted = _fit(n, np.vstack([means, drawn]), weights / weights.sum())
     best, parameters = fitted[0], fitted[1:]
     tail = 100 * (1 - level) / 2
@@ -98,26 +98,26 @@ def power_law(
 
 
 def crossover(curve_a: PowerLaw, curve_b: PowerLaw) -> Interval | str:
-    """From how many images on the first curve's error is at most the second's, up to the largest size of both.
+    """The number of images from which the first curve's error stays at most the second's, within the measured sizes.
 
-    Nothing is said beyond the sizes that were measured. The interval is of the bootstrap, draw against draw; it ends
-    at infinity where too many draws never cross. Curves of equal seeds were drawn with the same seeds.
+    The interval compares bootstrap draws pairwise; its upper bound is infinite if too many draws never cross. Curves
+    with equal seeds were drawn with the same seeds.
 
     Returns:
-        The size with its interval; or in words ``ahead from N on`` where N is the smallest size, or ``not reached up
-        to N`` where N is the largest.
+        The size with its interval; or the text ``ahead from N on`` if that is the smallest size N, or ``not reached up
+        to N`` if there is no crossover up to the largest size N.
     """
     low, high = max(curve_a.smallest, curve_b.smallest), min(curve_a.largest, curve_b.largest)
     if not low < high:
-        raise ValueError(f"the curves share no range of sizes: {low:g} to {high:g}")
+        raise ValueError(f"the curves have no range of sizes in common: {low:g} to {high:g}")
     sizes = np.geomspace(low, high, GRID)
-    crossed = float(_crossed(sizes, (curve_a.at(sizes) - curve_b.at(sizes))[None])[0])
+    crossed = float(_crossovers(sizes, (curve_a.at(sizes) - curve_b.at(sizes))[None])[0])
     if crossed == np.inf:
         return f"not reached up to {high:.0f}"
     if crossed <= low:
         return f"ahead from {low:.0f} on"
     common = min(len(curve_a.parameters), len(curve_b.parameters))
-    draws = _crossed(sizes, curve_a.drawn(sizes)[:common] - curve_b.drawn(sizes)[:common])
+    draws = _crossovers(sizes, curve_a.drawn(sizes)[:common] - curve_b.drawn(sizes)[:common])
     level = curve_a.a.level
     ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     count = min(curve_a.a.n, curve_b.a.n)
@@ -125,15 +125,15 @@ def crossover(curve_a: PowerLaw, curve_b: PowerLaw) -> Interval | str:
 
 
 def ahead_share(curve_a: PowerLaw, curve_b: PowerLaw, size: float) -> float:
-    """In which share of the bootstrap's draws the first curve's error at ``size`` is at most the second's."""
+    """The share of bootstrap draws in which the first curve's error at ``size`` is at most the second's."""
     common = min(len(curve_a.parameters), len(curve_b.parameters))
     return float((curve_a.drawn([size])[:common] <= curve_b.drawn([size])[:common]).mean())
 
 
-def _crossed(sizes: FloatArray, gaps: FloatArray) -> FloatArray:
-    """For each row of ``gaps`` (rows, points) the size from which on it stays at or under 0; infinity if it ends over.
+def _crossovers(sizes: FloatArray, gaps: FloatArray) -> FloatArray:
+    """For each row of ``gaps`` (rows, points), the size from which it stays at or below 0; infinity if it ends above.
 
-    Between two points it is read off a straight line over the logarithm of the size.
+    Values between two sizes are interpolated linearly in the logarithm of the size.
     """
     above = gaps > 0
     last = np.where(above.any(axis=1), gaps.shape[1] - 1 - above[:, ::-1].argmax(axis=1), -1)
@@ -150,7 +150,7 @@ def _crossed(sizes: FloatArray, gaps: FloatArray) -> FloatArray:
 def _resampled(
     arrays: Sequence[FloatArray], means: FloatArray, level: float, draws: int, rng: np.random.Generator
 ) -> FloatArray:
-    """Mean errors of the bootstrap, (draws, points); stretched as t has it, never under 0."""
+    """Bootstrap means of the errors, (draws, points), scaled to the t interval and at least 0."""
     together = len({a.size for a in arrays}) == 1
     shared = rng.integers(arrays[0].size, size=(draws, arrays[0].size)) if together else None
     columns = []
@@ -163,10 +163,10 @@ def _resampled(
 
 
 def _fit(n: FloatArray, errors: FloatArray, weights: FloatArray) -> FloatArray:
-    """The best (a, b, c) for each row of ``errors`` (rows, points); shape (rows, 3).
+    """The least-squares (a, b, c) for each row of ``errors`` (rows, points), shape (rows, 3).
 
-    For a given b the best a and c are a weighted straight line in n⁻ᵇ, with both kept from falling under 0; so only b
-    is searched. Sizes are scaled to their smallest, so that n⁻ᵇ keeps its digits.
+    For a given b, the best a and c are a weighted linear fit in n⁻ᵇ with both at least 0, so only b is searched. Sizes
+    are divided by the smallest one for numerical precision.
     """
     scaled = n / n.min()
     lines = [_line(scaled**-b, errors, weights) for b in RATES]
@@ -181,11 +181,11 @@ def _fit(n: FloatArray, errors: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _line(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Weighted least squares y = a·x + c with a ≥ 0, c ≥ 0: a, c and the loss of each row of ``y`` (rows, points)."""
+    """a, c and loss of the weighted fit y = a·x + c with a ≥ 0, c ≥ 0, for each row of ``y`` (rows, points)."""
     mean_x, mean_y = (x * weights).sum(-1), (y * weights).sum(-1)
-    around = x - mean_x[..., None] if x.ndim > 1 else x - mean_x
-    slope = (weights * around * (y - mean_y[:, None])).sum(-1) / (weights * around**2).sum(-1)
-    through_zero = (weights * x * y).sum(-1) / (weights * x**2).sum(-1)  # where c would fall under 0
+    centred = x - mean_x[..., None] if x.ndim > 1 else x - mean_x
+    slope = (weights * centred * (y - mean_y[:, None])).sum(-1) / (weights * centred**2).sum(-1)
+    through_zero = (weights * x * y).sum(-1) / (weights * x**2).sum(-1)  # if c would be negative
     a = np.maximum(slope, 0)
     c = mean_y - a * mean_x
     a, c = np.where(c < 0, through_zero, a), np.maximum(c, 0)

@@ -1,6 +1,6 @@
-"""What can be wrong with a timing although its control holds: noise, a ratio that drifts, calls in each other's way.
+"""Diagnostics of timings beyond the A/A control: noise grade, drift, interference between variants, stalls.
 
-All of it from raw samples, so that a report can say it again without the machine.
+All are computed from raw samples, so a report can recompute them without the machine.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ STALL = 10.0
 
 
 def grade(pressure: float | None, cpu_share: float = 1.0) -> Grade:
-    """The noise grade: A under 5 % pressure, B under 25 %, C under 60 %; D above, or with under 70 % of a core.
+    """The noise grade: A below 5 % pressure, B below 25 %, C below 60 %; D above, or below 70 % CPU share.
 
     Args:
-        pressure: mean share of time in which some task waited for a core, 0 to 1; None: not available here.
-        cpu_share: thread CPU time ÷ wall time of the timed calls; 1 on an accelerator, where it says nothing.
+        pressure: mean share of time in which some task waited for a core, 0 to 1; None: not available.
+        cpu_share: thread CPU time ÷ wall time of the timed calls; 1 on an accelerator, where it is meaningless.
     """
     if cpu_share < 0.7:
         return "D"
@@ -37,25 +37,25 @@ def grade(pressure: float | None, cpu_share: float = 1.0) -> Grade:
 
 
 def middles(seconds: ArrayLike) -> FloatArray:
-    """When each block was in its middle, in seconds from the first one's start, from what each took: (blocks,)."""
-    took = np.asarray(seconds, dtype=np.float64)
-    return np.asarray(np.cumsum(took) - took / 2, dtype=np.float64)
+    """The midpoint of each block (blocks,), in seconds since the first block's start, from the blocks' durations."""
+    durations = np.asarray(seconds, dtype=np.float64)
+    return np.asarray(np.cumsum(durations) - durations / 2, dtype=np.float64)
 
 
 def drift_p(block_log_ratios: ArrayLike, times: ArrayLike, sizes: Sequence[int] | None = None) -> float:
-    """Two-sided p of the slope of log-ratios against time; NaN where that cannot be told.
+    """Two-sided p of the slope of log-ratios against time; NaN if it cannot be tested.
 
     Args:
         block_log_ratios: (blocks,).
-        times: of the blocks, (blocks,).
-        sizes: blocks of each process, where several ran one after another: each has a level of its own.
+        times: (blocks,).
+        sizes: number of blocks of each process, if several ran in sequence; each has its own intercept.
     """
-    units, at = np.asarray(block_log_ratios, dtype=np.float64), np.asarray(times, dtype=np.float64)
-    if units.ndim != 1 or units.shape != at.shape or sum(sizes or [len(units)]) != len(units):
-        raise ValueError(f"a drift takes a time for every block, got {units.shape}, {at.shape}, {sizes}")
+    units, time = np.asarray(block_log_ratios, dtype=np.float64), np.asarray(times, dtype=np.float64)
+    if units.ndim != 1 or units.shape != time.shape or sum(sizes or [len(units)]) != len(units):
+        raise ValueError(f"a drift needs a time for every block, got {units.shape}, {time.shape}, {sizes}")
     ends = [0, *itertools.accumulate(sizes or [len(units)])]
     parts = [slice(*pair) for pair in itertools.pairwise(ends)]
-    u = np.concatenate([at[part] - at[part].mean() for part in parts])
+    u = np.concatenate([time[part] - time[part].mean() for part in parts])
     v = np.concatenate([units[part] - units[part].mean() for part in parts])
     df = len(units) - len(parts) - 1
     if df < 1 or not has_spread(u) or not has_spread(v):
@@ -67,38 +67,42 @@ def drift_p(block_log_ratios: ArrayLike, times: ArrayLike, sizes: Sequence[int] 
 
 
 def drifts(block_log_ratios: ArrayLike, times: ArrayLike, sizes: Sequence[int] | None = None) -> bool:
-    """Whether a ratio changes with time (p < .01): then it has no one value, and its verdict is inconclusive."""
+    """Whether a ratio drifts with time (p < .01), which makes its verdict inconclusive."""
     return drift_p(block_log_ratios, times, sizes) < DRIFT_ALPHA
 
 
 def order_effect(variant: ArrayLike, baseline: ArrayLike, level: float = ORDER_LEVEL) -> Interval:
-    """By what factor the ratio differs in the mirrored pass, where the last of the first pass runs twice in a row.
+    """The ratio in the mirrored pass ÷ the ratio in the first pass, with its interval.
+
+    An interval that excludes 1 shows interference: the caches depend on which subject ran before.
 
     Args:
-        variant: (blocks, 2·cycles) seconds per call, as ``log_ratio_blocks`` takes them.
-        baseline: the same of the baseline.
-        level: of the interval. It excludes 1: the subjects find their caches in a state that depends on who ran before.
+        variant: (blocks, 2·cycles), seconds per call, as in ``log_ratio_blocks``.
+        baseline: seconds per call of the baseline, same shape.
+        level: confidence level of the interval.
     """
     calls = np.log(np.asarray(variant, dtype=np.float64)) - np.log(np.asarray(baseline, dtype=np.float64))
     return ratio_interval(hodges_lehmann(calls[:, 1::2] - calls[:, 0::2]), level)
 
 
 def stalls(wall: ArrayLike) -> tuple[int, float]:
-    """How many calls took over ``STALL`` times the median, and the longest: medians and Hodges–Lehmann see neither.
+    """The number of calls over ``STALL`` times the median, and the longest call, in seconds.
+
+    Medians and Hodges–Lehmann estimates hide both.
 
     Args:
-        wall: (blocks, calls) seconds per call.
+        wall: (blocks, calls), seconds per call.
     """
     calls = np.asarray(wall, dtype=np.float64)
     return int(np.count_nonzero(calls > STALL * np.median(calls))), float(calls.max())
 
 
 def by_process(units: ArrayLike, sizes: Sequence[int] | None) -> FloatArray:
-    """The top units of a comparison: blocks (blocks,) as they are, or the mean of each process where there are several.
+    """The independent units of a comparison: the means of the processes, or the blocks of a single process.
 
     Args:
-        units: one a block, in the order of the processes.
-        sizes: blocks of each process; None: one.
+        units: (blocks,), in the order of the processes.
+        sizes: number of blocks of each process; None: one process.
     """
     array = np.asarray(units, dtype=np.float64)
     if sizes is None or len(sizes) < 2:
@@ -107,13 +111,13 @@ def by_process(units: ArrayLike, sizes: Sequence[int] | None) -> FloatArray:
 
 
 def phases_of_median(wall: ArrayLike, phases: Sequence[ArrayLike]) -> list[FloatArray]:
-    """Seconds of each phase in the calls that are their block's median, each (blocks,), so that they add up to it.
+    """Seconds of each phase in the median call of each block, (blocks,) per phase.
 
-    The medians of phases would not: each phase has its own median call.
+    They add up to the median latency, unlike the medians of the phases, which come from different calls.
 
     Args:
-        wall: (blocks, calls) seconds of whole calls.
-        phases: of the same calls, the same shape each.
+        wall: (blocks, calls), seconds per call.
+        phases: seconds per phase of the same calls, same shape.
     """
     whole = np.asarray(wall, dtype=np.float64)
     n = whole.shape[1]

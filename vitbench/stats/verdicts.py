@@ -1,7 +1,7 @@
-"""A family of comparisons against the baseline: Holm, intervals at the levels it tested, exactly one verdict each.
+"""Comparisons of variants with the baseline: Holm's correction, intervals at the tested levels, and one verdict each.
 
-Paired units, shape (units,): for timing one log-ratio variant ÷ baseline a block (``log_ratio_blocks``), for accuracy
-one difference variant − baseline a seed, as a fraction.
+Units are paired, shape (units,): for timing, the log-ratio variant ÷ baseline of each block (``log_ratio_blocks``); for
+accuracy, the difference variant − baseline of each seed, as a fraction.
 """
 
 from __future__ import annotations
@@ -39,32 +39,32 @@ Kind: TypeAlias = Literal[
     "exploratory",
     "untested",
 ]
-"""``higher``, ``lower``: of an effect that depends on another setting, where neither is the good one. ``untested``: the
-differences are all the same, so that there is no spread to test against."""
+"""``higher`` and ``lower`` are for effects without a good direction. ``untested``: the differences are all equal, so
+there is no spread to test against."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """How differences of a quantity are read.
+    """The interpretation of a quantity's differences.
 
-    ``log_ratio``: units are natural logarithms of a ratio, and a comparison's value and bounds are ratios; otherwise
-    they are differences of fractions, shown in points. ``margin`` (of equivalence) and ``target`` (half-width at
-    which timing is conclusive) are fractions: .01 is 1 % or 1 point.
+    With ``log_ratio``, units are natural logarithms of ratios, and a comparison's value and bounds are ratios;
+    otherwise all are differences of fractions, shown in points. ``margin`` (of equivalence) and ``target`` (half-width
+    at which timing is conclusive) are fractions: .01 is 1 % or 1 point.
     """
 
     log_ratio: bool
-    lower_kind: Kind  # what a value under the baseline's is called
+    lower_kind: Kind  # the verdict on a value below the baseline's
     higher_kind: Kind
     margin: float = 0.01
     target: float | None = None
     unit: str = "seed"
     minimum: int = 6  # units for a verdict; with 5 the smallest sign-flip p is .0625
-    alike: str = "equivalent"  # what a value within the margin is called, and what is said where nothing is found
-    nothing: str = "no difference found"
+    alike: str = "equivalent"  # text of a verdict within the margin
+    nothing: str = "no difference found"  # text of a verdict that is neither significant nor equivalent
 
     @property
     def percent(self) -> str:
-        """What stands after a number of hundredths: ``%`` or `` points``."""
+        """The unit of hundredths: ``%`` or `` points``."""
         return "%" if self.log_ratio else " points"
 
     def hundredths(self, units: float) -> float:
@@ -72,7 +72,7 @@ class Metric:
         return 100 * (math.expm1(units) if self.log_ratio else units)
 
     def value(self, units: float) -> float:
-        """A mean of units as the number that is reported: a ratio, or a difference."""
+        """A mean of units as the reported number: a ratio or a difference."""
         return math.exp(units) if self.log_ratio else units
 
 
@@ -88,10 +88,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One variant against the baseline: a ratio or a difference, with its interval at the level Holm tested.
+    """A variant compared with the baseline: a ratio or difference, with its interval at the level that Holm tested.
 
-    ``p`` is the paired t test's, unadjusted; ``sign_flip_p`` stands beside it as a distribution-free check. Both are
-    NaN where nothing was tested, value and bounds where nothing was measured.
+    ``p`` is the unadjusted p of the paired t test; ``sign_flip_p`` is a distribution-free check. Both are NaN if
+    nothing was tested; value and bounds are NaN if nothing was measured.
     """
 
     value: float
@@ -105,7 +105,7 @@ class Comparison:
 
 
 def _decimals(*numbers: float) -> int:
-    """One decimal, or as many as keep the smallest number from being printed as 0."""
+    """The number of decimals that keeps the smallest number from being printed as 0, at least one."""
     smallest = min((abs(number) for number in numbers if number), default=1.0)
     return 1 if smallest >= 0.05 else min(6, 1 - math.floor(math.log10(smallest)))
 
@@ -128,20 +128,20 @@ def _exploratory(interval: Interval, metric: Metric) -> Verdict:
 
 
 def verdict(units: ArrayLike, metric: Metric, *, level: float = 0.95, alpha: float = 0.05) -> Verdict:
-    """The one verdict on paired units, shape (units,); the first that matches wins.
+    """The verdict on paired units (units,); the first rule that matches decides.
 
     Args:
-        units: log-ratios or differences, variant against baseline.
-        metric: how they are read.
-        level: of the interval that decides, 1 − the level at which Holm tested.
-        alpha: of the family; the width of timing is judged at 1 − alpha, as the session judged it when it stopped.
+        units: log-ratios or differences, variant to baseline.
+        metric: the interpretation of the units.
+        level: confidence level of the deciding interval, 1 − the level at which Holm tested.
+        alpha: error of the family; the width of timings is judged at 1 − alpha, as in the session's stopping rule.
     """
     array = np.asarray(units, dtype=np.float64)
     interval = mean_interval(array, level)
     if interval.n < metric.minimum:
         return _exploratory(interval, metric)
     value, low, high = (metric.hundredths(x) for x in (interval.value, interval.low, interval.high))
-    if metric.log_ratio and not array.any():  # no two timings are alike in every block
+    if metric.log_ratio and not array.any():  # two timings are never equal in every block
         return Verdict("untested", "the baseline's work, timed once for both")
     if not has_spread(array):
         common = f"{_signed(value)}{metric.percent}" if abs(value) > 1e-9 else "no difference"
@@ -179,16 +179,16 @@ def family(
     unstable: Collection[str] = (),
     missing: Mapping[str, str] | None = None,
 ) -> dict[str, Comparison]:
-    """All variants × one metric against the baseline.
+    """The comparison of each variant with the baseline in one metric.
 
     Args:
-        units: name → paired units, shape (units,); lengths may differ. Those with too few for a verdict, or without
-            spread, are not tested and do not count in Holm's m; their interval is at 1 − alpha.
-        metric: how the units are read.
-        alpha: the family's error.
-        valid: whether the session's A/A control held; if not, every verdict is withheld.
-        unstable: names whose ratio drifts with time: inconclusive whatever the interval says.
-        missing: name → reason of what was not measured.
+        units: paired units (units,) by variant; lengths may differ. Variants with too few units for a verdict, or
+            without spread, are not tested and do not count in Holm's m; their interval is at 1 − alpha.
+        metric: the interpretation of the units.
+        alpha: family-wise error rate.
+        valid: whether the session's A/A control passed; if not, every verdict is withheld.
+        unstable: variants whose ratio drifts with time; their verdict is inconclusive.
+        missing: reasons by variant for missing measurements.
     """
     arrays = {name: np.asarray(x, dtype=np.float64) for name, x in units.items()}
     tested = [name for name, x in arrays.items() if x.size >= metric.minimum and has_spread(x)]

@@ -1,10 +1,10 @@
-"""Variants against the baseline: which samples are paired, and the family of verdicts that ``stats`` gives them."""
+"""Variants against the baseline: paired samples, and a family of verdicts from ``stats``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,21 +15,21 @@ from vitbench.records.record import Record
 from vitbench.tables import comparable
 from vitbench.tables.columns import STATUS_WORDS
 from vitbench.tables.study import Study
-from vitbench.tables.timings import FIXED_LEVEL, level_of, log_ratios, unit, unstable
+from vitbench.tables.timing_units import FIXED_LEVEL, level_of, log_ratios, unit, unstable
 
 TIMED = {"latency_ms": "latency", "train_step_ms": "train_step"}
-"""Column → kind of record: metrics timed in joint sessions, compared as ratios block by block."""
+"""Column → kind of record, for metrics timed in joint sessions and compared as ratios per block."""
 CONTROL_LEVEL = 0.99
 
 FIELDS = ("metric", "variant", "value", "low", "high", "level", "n", "p", "sign_flip_p", "kind", "verdict")
 
 
 class UnpairedError(ValueError):
-    """Two variants have no samples in common; the message is the reason, fit to stand behind "not measured"."""
+    """Two variants have no samples in common; the message is a reason that completes "not measured: …"."""
 
 
 class UnlikeError(UnpairedError):
-    """Their samples must not be subtracted; the message says what differs, fit to stand behind "not compared"."""
+    """Two variants' samples must not be subtracted; the message completes "not compared: …"."""
 
 
 def seed_accuracies(study: Study, variant: str) -> dict[int, float]:
@@ -38,7 +38,7 @@ def seed_accuracies(study: Study, variant: str) -> dict[int, float]:
 
 
 def why_missing(study: Study, variant: str, kind: str) -> str:
-    """Why a variant has no measurement of a kind."""
+    """The reason why a variant has no measurement of a kind."""
     planned = study.planned(variant)
     if planned is not None and planned.reason is not None:
         return f"skipped, {planned.reason}"
@@ -50,10 +50,10 @@ def why_missing(study: Study, variant: str, kind: str) -> str:
 
 
 def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[str, Record]:
-    """The joint timing that compares two variants: both were called in the same cycles.
+    """The joint timing of two variants, in which both were called in the same cycles.
 
     Raises:
-        UnpairedError: there is none.
+        UnpairedError: no session timed both.
     """
     unlike = ""
     for session in study.sessions(kind):
@@ -73,10 +73,10 @@ def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[
 
 
 def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDArray[np.float64]:
-    """Paired units of a sampled metric: log-ratios a block (or process) for a timing, differences a seed for accuracy.
+    """Paired units of a sampled metric: a timing's log-ratios per block (or process), accuracy's differences per seed.
 
     Raises:
-        UnpairedError: the two have nothing in common, or nothing under like conditions.
+        UnpairedError: the variants have no samples in common, or none under comparable conditions.
     """
     if metric in TIMED:
         session = joint_session(study, TIMED[metric], variant, baseline)
@@ -94,26 +94,26 @@ def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDAr
 
 
 def by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> NDArray[np.float64]:
-    """Differences (seeds in common,), in the order of the seeds."""
+    """Differences for the seeds that both have, in ascending order: shape (seeds,)."""
     return np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
 
 
 def control_units(study: Study, metric: str, session: dict[str, Record]) -> NDArray[np.float64] | None:
-    """Log-ratios of the baseline's clone over the baseline, in a joint timing, one a block or process."""
+    """Log-ratios of the baseline's clone to the baseline in a joint timing, one per block or process."""
     baseline = session.get(study.baseline)
     control = study.control(TIMED[metric], baseline.session) if baseline else None
     return log_ratios(control, baseline) if control and baseline else None
 
 
 def noise_floor(study: Study, metric: str = "latency_ms") -> stats.Interval | None:
-    """The A/A control of the session that decides: the ratio it saw where there is none, with its 99 % interval."""
+    """The A/A control of the deciding session: the ratio of the baseline to its clone, with its 99 % interval."""
     session = next(study.sessions(TIMED[metric]), None)
     units = control_units(study, metric, session) if session else None
     return stats.ratio_interval(units, CONTROL_LEVEL) if units is not None else None
 
 
 def settings_of(study: Study, metric: str) -> stats.Metric:
-    """How ``stats`` reads a sampled metric's units, with the ablation's margin."""
+    """The sampled metric for ``stats``, with the ablation's margin."""
     margins = study.plan.get("margins") or {}
     if metric in TIMED:
         target = (study.settings.get("measure") or {}).get("target", stats.LATENCY.target)
@@ -121,62 +121,85 @@ def settings_of(study: Study, metric: str) -> stats.Metric:
     return replace(stats.ACCURACY, margin=margins.get("accuracy", stats.ACCURACY.margin))
 
 
-def compare_pairs(study: Study, metric: str, pairs: dict[str, tuple[str, str]]) -> dict[str, stats.Comparison]:
-    """One family: name → (variant, the one it is compared with), each with its verdict.
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """The paired samples of two variants before the test, or the reason why there are none."""
 
-    A timing whose session lacks a control, or whose control fails, yields no verdict.
+    units: NDArray[np.float64] | None = None
+    ids: tuple[str, ...] = ()  # of the records that the units come from
+    reason: str = ""  # why there are no units
+    mismatch: bool = False  # the reason is that the samples must not be subtracted
+    control: Record | None = None  # the A/A control of a timing
+    control_held: bool = True
+    unstable: bool = False
+
+
+def _sample(study: Study, metric: str, variant: str, other: str) -> _Sample:
+    """The paired samples of two variants, with what the session's A/A control says of them."""
+    try:
+        units = paired_units(study, metric, variant, other)
+    except UnpairedError as error:
+        return _Sample(reason=str(error), mismatch=isinstance(error, UnlikeError))
+    ids = (*_ids(study, metric, variant), "", *_ids(study, metric, other))
+    if metric not in TIMED:
+        return _Sample(units=units, ids=ids)
+    session = joint_session(study, TIMED[metric], variant, other)
+    control = study.control(TIMED[metric], session[other].session)
+    drifts = unstable(session[variant], session[other], control)
+    clones = control_units(study, metric, session)
+    if clones is None:
+        return _Sample(ids=ids, reason="the session has no A/A control", control=control, unstable=drifts)
+    held = stats.control_holds(clones, CONTROL_LEVEL)
+    return _Sample(units=units, ids=ids, control=control, control_held=held, unstable=drifts)
+
+
+def compare_pairs(study: Study, metric: str, pairs: Mapping[str, tuple[str, str]]) -> dict[str, stats.Comparison]:
+    """One family of comparisons: name → (variant, the variant it is compared with), each with its verdict.
+
+    Rows that share their measurements are one hypothesis, tested once. A timing whose session lacks an A/A control, or
+    whose control fails, has no verdict.
     """
-    units: dict[str, NDArray[np.float64]] = {}
-    missing: dict[str, str] = {}
-    invalid: set[str] = set()
-    unlike: dict[str, str] = {}
-    twins: dict[str, str] = {}
+    samples = {name: _sample(study, metric, *pair) for name, pair in pairs.items()}
     first: dict[tuple[str, ...], str] = {}
-    drifting: set[str] = set()
-    controls: dict[str, Record | None] = {}
-    for name, (variant, other) in pairs.items():
-        try:
-            found = paired_units(study, metric, variant, other)
-        except UnpairedError as reason:
-            (unlike if isinstance(reason, UnlikeError) else missing)[name] = str(reason)
-            continue
-        original = first.setdefault((*_ids(study, metric, variant), "", *_ids(study, metric, other)), name)
-        if original != name:  # one measurement that stands for several rows is one hypothesis, tested once
-            twins[name] = original
-            continue
-        units[name] = found
-        if metric in TIMED:
-            session = joint_session(study, TIMED[metric], variant, other)
-            controls[name] = study.control(TIMED[metric], session[other].session)
-            if unstable(session[variant], session[other], controls[name]):
-                drifting.add(name)
-            control = control_units(study, metric, session)
-            if control is None:
-                missing[name] = "the session has no A/A control"
-                del units[name]
-            elif not stats.control_holds(control, CONTROL_LEVEL):
-                invalid.add(name)
-    how = settings_of(study, metric)
-    units_of = {unit(control) for control in controls.values() if control is not None}
-    how = replace(how, unit=units_of.pop()) if len(units_of) == 1 else how
-    alpha = round(1 - max(map(level_of, controls.values()), default=FIXED_LEVEL), 6)
-    tested = stats.family(units, how, alpha=alpha, unstable=drifting, missing=missing | unlike)
-    for name, why in unlike.items():
-        tested[name] = replace(tested[name], verdict=stats.Verdict("not_measured", f"not compared: {why}"))
-    tested |= stats.family({name: units[name] for name in invalid}, how, alpha=alpha, valid=False)
-    return {name: tested[twins.get(name, name)] for name in pairs}
+    tested_as = {name: first.setdefault(sample.ids, name) if sample.ids else name for name, sample in samples.items()}
+    samples = {name: sample for name, sample in samples.items() if tested_as[name] == name}
+
+    controls = [sample.control for sample in samples.values() if sample.ids]
+    metric_of = settings_of(study, metric)
+    kinds_of_unit = {unit(control) for control in controls if control is not None}
+    if len(kinds_of_unit) == 1:
+        metric_of = replace(metric_of, unit=kinds_of_unit.pop())
+    alpha = round(1 - max(map(level_of, controls), default=FIXED_LEVEL), 6)
+
+    def compared(names: Collection[str], *, valid: bool = True) -> dict[str, stats.Comparison]:
+        units = {name: samples[name].units for name in names}
+        return stats.family(
+            {name: found for name, found in units.items() if found is not None},
+            metric_of,
+            alpha=alpha,
+            valid=valid,
+            unstable={name for name in names if samples[name].unstable},
+            missing={name: samples[name].reason for name, found in units.items() if found is None},
+        )
+
+    failed = [name for name, sample in samples.items() if not sample.control_held]
+    found = compared([name for name in samples if name not in failed]) | compared(failed, valid=False)
+    for name, sample in samples.items():
+        if sample.mismatch:
+            found[name] = replace(found[name], verdict=stats.Verdict("not_measured", f"not compared: {sample.reason}"))
+    return {name: found[tested_as[name]] for name in pairs}
 
 
 def _ids(study: Study, metric: str, variant: str) -> tuple[str, ...]:
-    """Which measurements of a metric a variant's row rests on."""
+    """Ids of the records that a variant's value of a metric comes from."""
     return tuple(r.id for r in study.of(TIMED.get(metric, "accuracy"), variant))
 
 
 def comparisons(study: Study) -> pd.DataFrame:
-    """Every variant against the baseline, in latency (a ratio) and accuracy (a difference of fractions).
+    """Every variant against the baseline in latency (a ratio) and accuracy (a difference of fractions).
 
     Returns:
-        One row a metric and variant: ``metric, variant, value, low, high, level, n, p, sign_flip_p, kind, verdict``.
+        One row per metric and variant: ``metric, variant, value, low, high, level, n, p, sign_flip_p, kind, verdict``.
     """
     rows = []
     others = [v.name for v in study.variants if not v.is_baseline]

@@ -19,7 +19,7 @@ from vitbench.stats.effects import LARGEST, Effect, Term
 from vitbench.tables.compare import settings_of
 from vitbench.tables.factorial import COUNTED, SAMPLED, Grid, Measured, grid_of
 from vitbench.tables.study import Study
-from vitbench.tables.timings import FIXED_LEVEL, level_of, process_sizes, unit, watched
+from vitbench.tables.timing_units import FIXED_LEVEL, level_of, process_sizes, unit, watched
 
 NAMES = {
     "accuracy": "accuracy_delta",

@@ -15,7 +15,7 @@ from vitbench.declare.quantities import Column, Quantity
 from vitbench.records.record import Record
 from vitbench.tables.comparable import behind, why_unlike
 from vitbench.tables.study import Study
-from vitbench.tables.timings import process_sizes
+from vitbench.tables.timing_units import process_sizes
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from vitbench.stats.effects import Factorial
 from vitbench.tables.comparable import behind, seed_records, why_unlike
 from vitbench.tables.compare import CONTROL_LEVEL, TIMED
 from vitbench.tables.study import Planned, Study
-from vitbench.tables.timings import blocks, process_sizes
+from vitbench.tables.timing_units import blocks, process_sizes
 
 RANDOM = "random"
 DESIGNS = ("grid", RANDOM)

@@ -17,7 +17,7 @@ from vitbench.tables.comparable import behind
 from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
 from vitbench.tables.estimates import bounds, estimated, indexed
 from vitbench.tables.study import Planned, Study, read_study
-from vitbench.tables.timings import absolute, blocks, noise_grade
+from vitbench.tables.timing_units import absolute, blocks, noise_grade
 from vitbench.tables.training_outcomes import trained
 from vitbench.utils.format import absent
 from vitbench.utils.lazy import resolve

@@ -12,7 +12,7 @@ from vitbench.tables.compare import seed_accuracies
 from vitbench.tables.estimates import bounds, indexed
 from vitbench.tables.frames import BASELINE, MILLISECONDS, not_withheld, timings
 from vitbench.tables.study import Study
-from vitbench.tables.timings import absolute, phases
+from vitbench.tables.timing_units import absolute, phases
 from vitbench.tables.tuned import tuned_accuracies
 
 

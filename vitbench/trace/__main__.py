@@ -75,7 +75,7 @@ def trace(options: Options) -> int:
     cli.import_from_here()
 
     from vitbench.devices import resolve_device
-    from vitbench.measure.side_by_side import config_of
+    from vitbench.models.by_name import config_of
     from vitbench.trace import display
     from vitbench.trace.record import record
     from vitbench.trace.summary import summarize

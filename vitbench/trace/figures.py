@@ -38,7 +38,7 @@ def block_times(blocks: Sequence[Mapping[str, Any]]) -> Figure:
     """One bar a block, forward and backward end to end, with its share of the step; the first block on top."""
     names, forward, backward = ([row[key] for row in blocks] for key in ("name", "forward_ms", "backward_ms"))
     at = range(len(blocks))
-    with style.style():
+    with style.figure_style():
         figure, axes = style.rows(names, least=0.24)
         axes.barh(at, forward, height=0.66, color=SWATCHES[0], zorder=2)
         if any(backward):
@@ -57,7 +57,7 @@ def memory_timeline(memory: Mapping[str, Any]) -> Figure:
     """Memory over one step as stairs, with its peak, the memory held before the step, and the phases of training."""
     at, mib = [ms for ms, _ in memory["timeline"]], [level / MIB for _, level in memory["timeline"]]
     peak, held, last = memory["peak"] / MIB, memory["held"] / MIB, at[-1]
-    with style.style():
+    with style.figure_style():
         figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
         axes = figure.subplots()
         axes.fill_between(at, mib, step="post", color=SWATCHES[0], alpha=0.25, lw=0, zorder=1)

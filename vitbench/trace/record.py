@@ -18,7 +18,7 @@ from vitbench.declare.model import ModelConfig
 from vitbench.declare.sizes import as_pair
 from vitbench.devices.cuda import Cuda
 from vitbench.measure.prepare import prepared
-from vitbench.measure.timing.subject import Mode, SubjectError, blame, check
+from vitbench.measure.timing.subject import Mode, SubjectError, as_subject_error, check
 from vitbench.measure.timing.train_step import Step
 from vitbench.trace.attribution import CPU, MODULE, Owner
 from vitbench.trace.model_parts import owners_of
@@ -85,7 +85,7 @@ def record(
         raise UserError(f"steps={steps} is too small: it takes 1 or more")
     training, cuda = mode == "train_step", device == "cuda"
     try:
-        with torch_threads(settings.threads), blame(name):
+        with torch_threads(settings.threads), as_subject_error(name):
             progress("building")
             model, images = prepared(config, settings, device=device, training=training)
             model.train(training)

@@ -1,4 +1,4 @@
-"""The recipe that yields accuracy."""
+"""Training of one model under a recipe."""
 
 from __future__ import annotations
 

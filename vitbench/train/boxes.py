@@ -1,4 +1,4 @@
-"""Rectangles at random, as shares of an image: what a random resized crop shows and what random erasing covers."""
+"""Random rectangles for random resized crops and random erasing."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from torch import Tensor
 from torch.nn import functional
 
 TRIES = 10
-"""Draws of a size for each rectangle, as in torchvision; the first that fits is taken, and the whole image if none."""
+"""Size draws per rectangle, as in torchvision; the first that fits is used, or the whole image if none fits."""
 
 
 def draw_boxes(
     count: int, *, area: tuple[float, float], ratio: tuple[float, float], generator: torch.Generator
 ) -> Float[Tensor, "count 4"]:
-    """Rectangles (top, left, height, width), each a fraction of the image's side, anywhere inside the image.
+    """Random rectangles (top, left, height, width) inside the image, as fractions of its sides.
 
-    The share of the area is uniform, the logarithm of width over height too (Szegedy et al. 2015; torchvision's
-    ``RandomResizedCrop``); sizes that stick out are drawn again, so large areas come out rarer. The number of draws
-    does not depend on what is drawn.
+    The area and the logarithm of width over height are uniform (Szegedy et al. 2015; torchvision's
+    ``RandomResizedCrop``). Sizes that do not fit are drawn again, so large areas are rarer. The number of draws from
+    ``generator`` is fixed.
     """
     height, width = torch.ones(count), torch.ones(count)
-    waiting = torch.ones(count, dtype=torch.bool)
+    pending = torch.ones(count, dtype=torch.bool)
     low, high = map(math.log, ratio)
     for _ in range(TRIES):
-        share, slant = torch.rand(2, count, generator=generator)
-        share, slant = area[0] + (area[1] - area[0]) * share, torch.exp(low + (high - low) * slant)
-        across, down = (share * slant).sqrt(), (share / slant).sqrt()
-        fits = waiting & (across <= 1) & (down <= 1)
+        share, aspect = torch.rand(2, count, generator=generator)
+        share, aspect = area[0] + (area[1] - area[0]) * share, torch.exp(low + (high - low) * aspect)
+        across, down = (share * aspect).sqrt(), (share / aspect).sqrt()
+        fits = pending & (across <= 1) & (down <= 1)
         height, width = torch.where(fits, down, height), torch.where(fits, across, width)
-        waiting &= ~fits
+        pending &= ~fits
     top, left = torch.rand(2, count, generator=generator)
     return torch.stack((top * (1 - height), left * (1 - width), height, width), dim=1)
 
 
 def mirrored(boxes: Float[Tensor, "count 4"], flips: Tensor) -> Float[Tensor, "count 4"]:
-    """The same parts of images of which those at ``flips`` have been mirrored."""
+    """The rectangles that show the same content after the images at ``flips`` are mirrored."""
     top, left, height, width = boxes.unbind(1)
     return torch.stack((top, torch.where(flips, 1 - left - width, left), height, width), dim=1)
 
 
 def cut_out(images: Tensor, boxes: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch chans height width"]:
-    """Each image's rectangle at the size of the image, bilinear, in float32: a random resized crop of (n, c, h, w).
+    """The rectangle of each image, resized bilinearly to the size of the image, in float32.
 
-    What is shown is never smaller than what it was, so there is nothing to smooth beforehand.
+    It is never scaled down, so no antialiasing is needed.
     """
     device = images.device
     top, left, height, width = boxes.to(device).T[:, :, None]

@@ -1,10 +1,10 @@
-"""A long training leaves its state on the disk now and then, so that it can go on where it stood.
+"""Checkpoints from which a long training resumes.
 
-A checkpoint is written whole or not at all, and read without running what a file says (``weights_only``). It is used by
-the training that it is of, under the same version of torch, and refused otherwise: the training then starts over.
+A checkpoint is written atomically and read with ``weights_only``, so that no code in the file runs. Only the same
+training under the same version of torch may resume from it; any other training starts over.
 
-What it costs: nothing before ``EVERY_S``, then at most one percent of the time. A ViT-Ti with AdamW leaves 70 MB, which
-a disk of 500 MB/s takes in 0.14 s, every 60 s (0.2 %); a ViT-B 1 GB in 2 s, which is why ``SHARE`` makes that 200 s.
+The cost is zero before ``EVERY_S`` and then at most one percent of the time. On a disk of 500 MB/s, a ViT-Ti with AdamW
+writes 70 MB in 0.14 s every 60 s (0.2 %); a ViT-B writes 1 GB in 2 s, so ``SHARE`` stretches its interval to 200 s.
 """
 
 from __future__ import annotations
@@ -25,57 +25,57 @@ import torch
 from torch import Tensor
 
 EVERY_S = 60.0
-"""Seconds from one checkpoint to the next, at the least."""
+"""Minimum seconds between checkpoints."""
 
 SHARE = 0.01
-"""Of the time, that writing may take: after a slow one the next is as much later."""
+"""Maximum share of the time spent writing: a slow write delays the next checkpoint."""
 
 FORMAT = 1
-"""Raised when the state of a training is put together in another way."""
+"""Increased whenever the layout of the state changes."""
 
-ROOM = 2
-"""Times its size must be free on the disk: a checkpoint never takes the place that records need."""
+FREE_FACTOR = 2
+"""Required free disk space, as a multiple of the checkpoint's size, so that records always find space."""
 
 
 @dataclass
 class TrainingCheckpoint:
-    """Where a training leaves its state, and how often. One object is one piece of a training.
+    """The checkpoint file of a training and its schedule; each resumption creates a new object.
 
     Attributes:
-        path: the file; where its folder does not exist, nothing is written.
-        of: what determines the training: the id of its record.
-        every_s: seconds from one to the next, at the least; slow writing stretches it (``SHARE``).
-        resumed: how often the training has gone on from a checkpoint.
-        refused: why the file that was there is not used; None if it is, or if there was none.
+        path: the file; nothing is written if its folder does not exist.
+        record_id: identifies the training by the id of its record.
+        every_s: minimum seconds between checkpoints; slow writes stretch it (``SHARE``).
+        resumed: number of resumptions so far.
+        refused: why the existing file is not used; None if it is used or does not exist.
     """
 
     path: Path
-    of: str
+    record_id: str
     every_s: float = EVERY_S
     resumed: int = field(default=0, init=False)
     refused: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._begun = time.monotonic()
-        self._before_s = 0.0
-        self._due = self._begun + self.every_s
+        self._start = time.monotonic()
+        self._earlier_s = 0.0
+        self._due = self._start + self.every_s
 
     @property
     def total_seconds(self) -> float:
-        """Since the training began, over its pieces; what was lost between a checkpoint and a crash does not count."""
-        return self._before_s + time.monotonic() - self._begun
+        """Training time over all resumptions, without the work lost between a checkpoint and a crash."""
+        return self._earlier_s + time.monotonic() - self._start
 
-    def told(self) -> dict[str, Any]:
-        """What a record says of it: nothing, if the training ran in one piece."""
+    def record_fields(self) -> dict[str, Any]:
+        """The fields of the record about resumptions; empty if the training ran without one."""
         found = {"resumed": self.resumed or None, "started_over": self.refused}
         return {name: value for name, value in found.items() if value is not None}
 
     def due(self) -> bool:
-        """Whether it is time for the next."""
+        """Whether it is time to write."""
         return time.monotonic() >= self._due
 
     def read(self) -> dict[str, Any] | None:
-        """The state that was left, on the CPU; None if there is none that can be used, and ``refused`` says why."""
+        """The saved state, on the CPU; None if no usable one exists, with the reason in ``refused``."""
         if self.refused is not None or not self.path.exists():
             return None
         try:
@@ -83,18 +83,18 @@ class TrainingCheckpoint:
         except _UnusableError as error:
             self.refuse(str(error))
             return None
-        self.resumed, self._before_s = found["resumed"] + 1, found["total_seconds"]
+        self.resumed, self._earlier_s = found["resumed"] + 1, found["total_seconds"]
         return dict(found["state"])
 
     def refuse(self, why: str) -> None:
-        """The file is of no use: the training starts over."""
+        """Marks the file as unusable: the training starts over."""
         self.refused = f"{self.path.name} {why}: the training started over"
-        self.resumed, self._before_s = 0, 0.0
+        self.resumed, self._earlier_s = 0, 0.0
 
     def write(self, state: Mapping[str, Any]) -> bool:
-        """Leaves the state, in the place of the one before; whether it could.
+        """Replaces the saved state and returns whether that succeeded.
 
-        A disk that is full or gone ends no training: the checkpoint before stays, and the next attempt is made in time.
+        A full or missing disk does not end the training: the previous checkpoint stays, and a later call tries again.
         """
         start = time.monotonic()
         part = self.path.with_name(f"{self.path.stem}.{socket.gethostname()}-{os.getpid()}.part")
@@ -105,7 +105,7 @@ class TrainingCheckpoint:
             "state": dict(state),
         }
         try:
-            written = self._has_room(state)
+            written = self._has_space(state)
             if written:
                 with part.open("wb") as file:
                     torch.save(whole, file)
@@ -113,7 +113,7 @@ class TrainingCheckpoint:
                     os.fsync(file.fileno())
                 part.replace(self.path)
                 _sync(self.path.parent)
-        except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError of a full disk
+        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
             written = False
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -122,37 +122,37 @@ class TrainingCheckpoint:
         self._due = start + took + self.every_s * max(1.0, took / (SHARE * EVERY_S))
         return written
 
-    def _has_room(self, state: Mapping[str, Any]) -> bool:
+    def _has_space(self, state: Mapping[str, Any]) -> bool:
         folder = self.path.parent
-        return folder.is_dir() and shutil.disk_usage(folder).free > ROOM * sum(t.nbytes for t in tensors(state))
+        return folder.is_dir() and shutil.disk_usage(folder).free > FREE_FACTOR * sum(t.nbytes for t in tensors(state))
 
     def _about(self) -> dict[str, Any]:
-        return {"format": FORMAT, "id": self.of, "torch": str(torch.__version__)}
+        return {"format": FORMAT, "id": self.record_id, "torch": str(torch.__version__)}
 
 
 class _UnusableError(Exception):
-    """The message completes "the checkpoint …"."""
+    """A checkpoint that cannot be used; the message completes "the checkpoint …"."""
 
 
 def _opened(path: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-            torn = archive.testzip()
-        found = None if torn else torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:  # torch does not verify the checksums
+            corrupt = archive.testzip()
+        found = None if corrupt else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise _UnusableError(f"is damaged ({type(error).__name__})") from error  # anything can come of such a file
-    if torn:
-        raise _UnusableError(f"is damaged (checksum of {torn})")
+        raise _UnusableError(f"is damaged ({type(error).__name__})") from error  # a damaged file can raise anything
+    if corrupt:
+        raise _UnusableError(f"is damaged (checksum of {corrupt})")
     if not isinstance(found, Mapping) or not isinstance(found.get("about"), Mapping):
         raise _UnusableError("is no checkpoint of a training")
-    for name, ours in wanted.items():
-        if (theirs := found["about"].get(name)) != ours:
-            raise _UnusableError(f"has {name} {theirs}, and this training {ours}")
+    for name, expected in wanted.items():
+        if (actual := found["about"].get(name)) != expected:
+            raise _UnusableError(f"has {name} {actual}, and this training {expected}")
     return found
 
 
 def tensors(state: Any) -> Iterator[Tensor]:
-    """All that a state holds, at any depth."""
+    """All tensors in a state, at any depth."""
     if isinstance(state, Tensor):
         yield state
     elif isinstance(state, Mapping):

@@ -1,7 +1,6 @@
-"""What may happen to the colours of a batch: the operations of PIL that RandAugment draws from, on tensors.
+"""Colour operations of RandAugment on batches, equal to PIL's except that values are not rounded.
 
-All take and return (batch, 3, height, width), float32 from 0 to 255; where there is a strength, one for each image.
-Values stay fractions where PIL would round them.
+All take and return (batch, 3, height, width), float32 from 0 to 255. ``factor`` has one value per image.
 """
 
 from __future__ import annotations
@@ -17,49 +16,49 @@ Images: TypeAlias = Float[Tensor, "batch 3 height width"]
 Strengths: TypeAlias = Float[Tensor, " batch"]
 
 LUMA = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey (ITU-R 601), as in PIL."""
+"""Weights of red, green and blue in grey (ITU-R 601), as in PIL."""
 
 
 def grey(images: Images) -> Float[Tensor, "batch 1 height width"]:
     return (images * images.new_tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
 
 
-def toward(images: Images, other: Tensor, factor: Strengths) -> Images:
-    """``factor`` 1 is the image, 0 the other; beyond 1 away from it."""
-    return torch.lerp(other.expand_as(images), images, factor[:, None, None, None]).clamp(0, 255)
+def interpolate(images: Images, degenerate: Tensor, factor: Strengths) -> Images:
+    """Images blended with degenerate ones: factor 0 is the degenerate image, 1 the image, above 1 extrapolates."""
+    return torch.lerp(degenerate.expand_as(images), images, factor[:, None, None, None]).clamp(0, 255)
 
 
 def brightness(images: Images, factor: Strengths) -> Images:
-    return toward(images, torch.zeros_like(images[:, :1]), factor)
+    return interpolate(images, torch.zeros_like(images[:, :1]), factor)
 
 
 def color(images: Images, factor: Strengths) -> Images:
-    return toward(images, grey(images), factor)
+    return interpolate(images, grey(images), factor)
 
 
 def contrast(images: Images, factor: Strengths) -> Images:
-    return toward(images, grey(images).mean(dim=(2, 3), keepdim=True), factor)
+    return interpolate(images, grey(images).mean(dim=(2, 3), keepdim=True), factor)
 
 
 def sharpness(images: Images, factor: Strengths) -> Images:
-    """Toward a mean over 3×3 pixels in which the middle counts five times; the border stays."""
+    """Images blended with a 3×3 mean whose centre has weight 5; the border is unchanged."""
     kernel = images.new_ones(3, 1, 3, 3)
     kernel[:, :, 1, 1] = 5
     smooth = images.clone()
     if min(images.shape[2:]) > 2:
         smooth[:, :, 1:-1, 1:-1] = functional.conv2d(images, kernel / 13, groups=3)
-    return toward(images, smooth, factor)
+    return interpolate(images, smooth, factor)
 
 
 def autocontrast(images: Images) -> Images:
-    """Each channel from 0 to 255, unless it is flat."""
+    """Each channel stretched to 0 to 255, unless it is constant."""
     low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
     flat = high <= low
     return torch.where(flat, images, (images - low) * (255 / torch.where(flat, 1, high - low)))
 
 
 def equalize(images: Images) -> Images:
-    """Each channel's levels spread so that as many pixels fall on each, by PIL's table."""
+    """Each channel's histogram equalised with PIL's lookup table."""
     levels = images.round().clamp(0, 255).long().flatten(0, 1).flatten(1)
     counts = torch.zeros(len(levels), 256, dtype=torch.long, device=images.device)
     counts.scatter_add_(1, levels, torch.ones_like(levels))
@@ -72,11 +71,11 @@ def equalize(images: Images) -> Images:
 
 
 def posterize(images: Images, bits: int) -> Images:
-    """The ``bits`` highest of the eight."""
+    """Values reduced to their ``bits`` highest bits."""
     step = 1 << (8 - bits)
     return torch.floor(images / step) * step
 
 
 def solarize(images: Images, threshold: float) -> Images:
-    """The negative of all from the threshold on."""
+    """Values inverted from the threshold upwards."""
     return torch.where(images >= threshold, 255 - images, images)

@@ -1,4 +1,4 @@
-"""What a model says of a whole split."""
+"""Predictions of a model for a whole split."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vitbench.train.feed import Normalise, loaders
 from vitbench.train.precision import autocast
 
 EVALUATE_AT_ONCE = 512
-"""Images in one forward pass of an evaluation; accuracy must not depend on the recipe's batch size through rounding."""
+"""Batch size of evaluations; fixed, so that rounding does not make accuracy depend on the recipe's batch size."""
 
 
 def raw_batches(
     split: Split | Stream, device: str, *, batch_size: int = EVALUATE_AT_ONCE, workers: int | None = None
 ) -> Iterator[Tensor]:
-    """A split's images (b, c, h, w) in its order, as they are stored, on the device.
+    """Raw images (b, c, h, w) of a split, in order, on the device.
 
-    ``workers`` decode them where they are streamed; None: as many as training takes.
+    ``workers`` is the number of processes that decode a streamed split; None: as many as in training.
     """
     if isinstance(split, Split):
         for images in torch.split(split.images, batch_size):
@@ -34,7 +34,7 @@ def raw_batches(
 
 
 def predict(model: nn.Module, split: Split | Stream, normalise: Normalise, config: TrainConfig, device: str) -> Tensor:
-    """Logits (n, classes), float32, in evaluation mode and under the recipe's precision."""
+    """Logits (n, classes), float32, computed in evaluation mode at the recipe's precision."""
     model.eval()
     with torch.inference_mode(), autocast(config, device):
         return torch.cat([model(normalise(images)).float() for images in raw_batches(split, device)])

@@ -1,7 +1,7 @@
-"""From a data set to the batches of a training run: order, augmentation, normalisation, and the time they take.
+"""The batches of a training run: order, augmentation, normalisation, and the time spent waiting for data.
 
-Every random choice of an epoch is drawn before it, one row an image and from a stream of its own, so that neither the
-batch size nor where the images live changes what happens to an image, nor does another setting.
+All random choices of an epoch are drawn before it, one row per image and from a separate stream per augmentation. What
+happens to an image therefore does not depend on the batch size, the storage of the images or other augmentations.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from vitbench.train.seeds import generator
 from vitbench.utils.threads import cores
 
 AUGMENT_AT_ONCE = 8192
-"""Images augmented and normalised in one go: a small data set's whole epoch, a bounded part of a large one's."""
+"""Maximum number of images augmented and normalised at once."""
 
 VALUES_AT_ONCE = 2**26
-"""Numbers in such a part: 256 MiB of float32."""
+"""Maximum number of pixel values augmented at once: 256 MiB of float32."""
 
 CROP_RATIO = (3 / 4, 4 / 3)
 """Width over height of a random resized crop, in pixels (Szegedy et al. 2015)."""
 
-MOST_LOADERS = 8
+MAX_LOADERS = 8
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Normalise:
     std: Tensor
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Raw (n, c, h, w) → float32 with mean 0 and deviation 1 over the training split."""
+        """Raw images (n, c, h, w) as float32 with mean 0 and deviation 1 over the training split."""
         return (images.float() - self.mean[:, None, None]) / self.std[:, None, None]
 
 
 @dataclass(frozen=True)
 class _Choices:
-    """One epoch's, a row an image."""
+    """The random choices of an epoch, one row per image."""
 
     shifts: Tensor
     flips: Tensor
@@ -62,16 +62,16 @@ class Feed:
     """The batches of a training run.
 
     Attributes:
-        batch_size: images a step: the recipe's times ``accumulate``, or the whole split if that has fewer.
-        per_epoch: steps an epoch; an incomplete last batch waits for the next shuffle.
-        wait_s: seconds for which whoever reads has waited so far, for loading, decoding and what the CPU augments.
+        batch_size: images per step: the recipe's batch size times ``accumulate``, at most the whole split.
+        per_epoch: steps per epoch; an incomplete last batch is dropped.
+        wait_s: seconds that the training has waited so far for loading, decoding and augmentation on the CPU.
     """
 
     def __init__(self, dataset: Dataset, config: TrainConfig, *, seed: int, device: str) -> None:
         spec = dataset.spec
         self.config, self.device = config, device
         self.split: Split | Stream = dataset.train
-        self.home = home(dataset, device)
+        self.storage = storage_device(dataset, device)
         self.batch_size = min(config.batch_size * config.accumulate, len(dataset.train))
         self.per_epoch = len(dataset.train) // self.batch_size
         self.normalise = Normalise(dataset.mean.to(device), dataset.std.to(device))
@@ -89,26 +89,26 @@ class Feed:
         self._streams = tuple(generator(seed, name) for name in names)
         self._order, self._moves, self._crops, self._operations, self._erasing = self._streams
         self._noise = generator(seed, "noise", device)
-        self._first = 0  # batches of the next epoch that were read before, as `restore` says
+        self._first = 0  # batches of the next epoch to skip, set by `restore`
         self._mark()
-        kind = torch.empty(0, spec.in_chans, 1, 1, dtype=torch.uint8)  # a stream decodes to bytes
+        example = torch.empty(0, spec.in_chans, 1, 1, dtype=torch.uint8)  # a stream decodes to bytes
         if isinstance(self.split, Split):
-            self.split = self.split.to(self.home)
+            self.split = self.split.to(self.storage)
             self.padded = augment.pad(self.split.images, self.shift_px)
-            kind = self.split.images
-        self.names = rand_augment.operations(kind)
+            example = self.split.images
+        self.names = rand_augment.operations(example)
         at_once = min(AUGMENT_AT_ONCE, VALUES_AT_ONCE // (spec.in_chans * spec.img_size**2))
         self.at_once = max(1, at_once // self.batch_size) * self.batch_size
 
     def _mark(self) -> None:
-        """An epoch begins here, of which no batch has been read."""
-        self._began = [stream.get_state() for stream in self._streams]
+        """Remembers the state of the generators at the start of an epoch."""
+        self._at_start = [stream.get_state() for stream in self._streams]
         self._taken = 0
 
     def state(self) -> dict[str, Any]:
-        """Where the feed stands between two batches; what was drawn for the epoch can be drawn again."""
+        """The state between two batches: the generators at the start of the epoch, and the batches read since."""
         return {
-            "began": self._began,
+            "began": self._at_start,
             "taken": self._taken,
             "noise": self._noise.get_state(),
             "mixer": None if self.mixer is None else self.mixer.state(),
@@ -116,7 +116,7 @@ class Feed:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The next ``epoch`` gives what was left of the one that the state is of, which may be nothing."""
+        """Restores a state; the next ``epoch`` yields the remaining batches of the interrupted one, possibly none."""
         for stream, began in zip(self._streams, state["began"], strict=True):
             stream.set_state(began)
         self._noise.set_state(state["noise"])
@@ -145,15 +145,17 @@ class Feed:
         if self._taken == self.per_epoch:
             return
         first = self._taken * self.batch_size
-        if isinstance(self.split, Split):  # whole parts again, so that every number is made in the same way
+        if isinstance(
+            self.split, Split
+        ):  # from the start of a chunk, so that rounding is the same as without the interruption
             rows = rows[first // self.at_once * self.at_once :]
             batches = self._stored(self.split, rows, choices)
         else:
             rows = rows[first:]
             batches = self._streamed(self.split, rows, choices)
-        over = self._taken - (self.per_epoch - len(rows) // self.batch_size)
+        skipped = self._taken - (self.per_epoch - len(rows) // self.batch_size)
         pairs = zip(batches, torch.split(rows, self.batch_size), strict=True)
-        for (images, labels), batch in itertools.islice(pairs, over, None):
+        for (images, labels), batch in itertools.islice(pairs, skipped, None):
             if choices.erasures is not None:
                 erase.erase(images, choices.erasures, batch, self._noise)
             yield (images, labels) if self.mixer is None else self.mixer(images, labels)
@@ -173,18 +175,20 @@ class Feed:
         )
 
     def _stored(self, split: Split, rows: Tensor, choices: _Choices) -> Iterator[tuple[Tensor, Tensor]]:
-        """From memory: augmented many batches at once."""
-        shifts, flips = choices.shifts.to(self.home), choices.flips.to(self.home)
+        """Batches of a split in memory, augmented many at a time."""
+        shifts, flips = choices.shifts.to(self.storage), choices.flips.to(self.storage)
         for part in torch.split(rows, self.at_once):
-            chunk = part.to(self.home)
+            chunk = part.to(self.storage)
             raw = augment.take(self.padded, chunk, shifts[chunk], flips[chunk], shift_px=self.shift_px).to(self.device)
             if choices.boxes is not None:
-                raw = cut_out(raw, mirrored(choices.boxes[part], choices.flips[part]))  # a stream's are flipped later
+                raw = cut_out(
+                    raw, mirrored(choices.boxes[part], choices.flips[part])
+                )  # a stream is cropped before it is flipped
             images, labels = self._finished(raw, part, choices), split.labels[chunk].to(self.device)
             yield from zip(torch.split(images, self.batch_size), torch.split(labels, self.batch_size), strict=True)
 
     def _streamed(self, stream: Stream, rows: Tensor, choices: _Choices) -> Iterator[tuple[Tensor, Tensor]]:
-        """As they are decoded, and already cut out."""
+        """Batches of a stream, augmented as they are decoded; the decoder has already cropped them."""
         boxes = None if choices.boxes is None else choices.boxes[rows]
         batches = stream.batches(
             rows, batch_size=self.batch_size, boxes=boxes, workers=loaders(self.device), device=self.device
@@ -201,8 +205,8 @@ class Feed:
         return self.normalise(raw)
 
 
-def home(dataset: Dataset, device: str) -> str:
-    """Where the images stay: on the device, unless they would take more than half of a GPU's free memory."""
+def storage_device(dataset: Dataset, device: str) -> str:
+    """The device that stores the images: ``device``, or the CPU if they take over half of a GPU's free memory."""
     if torch.device(device).type != "cuda":
         return device
     images = [split.images for split in (dataset.train, dataset.val) if isinstance(split, Split)]
@@ -211,7 +215,7 @@ def home(dataset: Dataset, device: str) -> str:
 
 
 def loaders(device: str) -> int:
-    """Processes that decode a stream: one beside a training thread, as many as there are cores beside a GPU."""
+    """Number of processes that decode a stream: one for training on the CPU, the other cores for a GPU."""
     if torch.device(device).type == "cpu":
         return 1
-    return max(1, min(MOST_LOADERS, cores() - 1))
+    return max(1, min(MAX_LOADERS, cores() - 1))

@@ -1,4 +1,4 @@
-"""Which layer a parameter belongs to, for learning rates that shrink towards the input."""
+"""Assignment of parameters to layers, for layer-wise learning-rate decay."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable
 from vitbench.utils.errors import UserError
 
 LAYER = re.compile(r"(?:.*\.)?(?:blocks\.\d+|layer\d+\.\d+|encoder_layer_\d+|layers?\.\d+)(?=\.)")
-"""How the layers of transformers and residual networks are called: ours, timm's, torchvision's, Hugging Face's."""
+"""Names of layers in transformers and residual networks of vitbench, timm, torchvision and Hugging Face."""
 
 STEM = "patch_embed."
-"""A hybrid's backbone has blocks too, and is a stem."""
+"""The backbone of a hybrid ViT, whose blocks belong to the stem."""
 
 
 def layers_above(names: Iterable[str]) -> dict[str, int]:
-    """For each parameter, in the order in which the model registers them, how many layers are above its own.
+    """The number of layers above each parameter, whose names come in the order of registration.
 
-    All before the first block (tokens, positions, stem) are one layer, and all after the last (norm, head) another, of
-    which 0 are above: as in BEiT and MAE (Bao et al. 2021; He et al. 2021).
+    All parameters before the first block (tokens, positions, stem) form one layer, and all after the last (norm, head)
+    the top layer, as in BEiT and MAE (Bao et al. 2021; He et al. 2021).
 
     Raises:
-        UserError: no name looks like a layer's.
+        UserError: no name matches a layer.
     """
     numbers: dict[str, int] = {}
     seen: dict[str, int] = {}
-    pending: list[str] = []  # after a block: of the next one's layer, or of the head's
+    pending: list[str] = []  # names after a block, which belong to the next block or to the head
     for name in names:
         match = None if name.startswith(STEM) else LAYER.match(name)
         if match:
@@ -39,8 +39,8 @@ def layers_above(names: Iterable[str]) -> dict[str, int]:
             numbers[name] = 0
     if not seen:
         raise UserError(
-            "layer_decay needs a model whose layers have names such as blocks.0 or layer1.0, and this one's have none: "
-            "take layer_decay=1"
+            "layer_decay needs a model with layer names such as blocks.0 or layer1.0, and this model has none: "
+            "set layer_decay=1"
         )
     top = len(seen) + 1
     numbers |= dict.fromkeys(pending, top)

@@ -1,8 +1,8 @@
-"""One training run, start to end: config, data and seed in, test accuracy and curves out.
+"""A training run: from config, data and seed to test accuracy and learning curves.
 
-Pairing by seed: the initial weights, the order of the data and each kind of augmentation are drawn from streams of the
-trial's seed, each with its own generator, so that for equal seeds they are the same whatever else a variant draws
-(dropout has one too). The final model is that of the last epoch; the test split is looked at once, after it.
+Initial weights, data order, dropout and each augmentation draw from separate streams of the trial's seed, so variants
+with the same seed share them whatever else they draw. The final model is that of the last epoch; the test split is
+evaluated once, at the end.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
 
 class Diverged(RuntimeError):  # noqa: N818 (the word of a record's status)
-    """The loss is no longer a number. ``epoch`` and ``step`` (of all steps) count from 1."""
+    """The loss is not finite. ``epoch`` and ``step`` (over all epochs) count from 1."""
 
     def __init__(self, epoch: int, step: int) -> None:
         super().__init__(f"the loss is not finite in epoch {epoch}, step {step}: try a lower lr")
         self.epoch, self.step = epoch, step
 
-    def __reduce__(self) -> tuple[type[Diverged], tuple[int, int]]:  # a worker sends it to its parent
+    def __reduce__(self) -> tuple[type[Diverged], tuple[int, int]]:  # to be sent from a worker to its parent
         return Diverged, (self.epoch, self.step)
 
 
@@ -53,12 +53,12 @@ class Diverged(RuntimeError):  # noqa: N818 (the word of a record's status)
 class Epoch:
     """One point of the learning curve.
 
-    ``val_loss`` is cross-entropy with the recipe's label smoothing; ``train_loss`` is the mean over the epoch's steps
-    of what is minimised, augmentation, dropout, mixed labels and a teacher's term included. ``seconds`` counts training
-    since the start, without evaluation, and ``wait_s`` what of it was spent waiting for the next batch.
+    ``val_loss`` is cross-entropy with the recipe's label smoothing. ``train_loss`` is the mean training objective over
+    the epoch's steps, including augmentation, dropout, mixed labels and the teacher's term. ``seconds`` is the training
+    time since the start, without evaluations; ``wait_s`` is the part of it spent waiting for batches.
     """
 
-    epoch: int  # from 1; 0: what a run that starts from a checkpoint was before its first step
+    epoch: int  # from 1; 0: before the first step of a run that starts from ``init_from``
     train_loss: float  # NaN before the first step
     val_loss: float
     val_accuracy: float
@@ -68,10 +68,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What came of a training run.
+    """The result of a training run.
 
-    ``model`` is what was evaluated: with ``ema`` the running mean. ``loaded`` says what became of the tensors of
-    ``init_from``.
+    ``model`` is the evaluated model: with ``ema``, the running mean. ``loaded`` reports which tensors of ``init_from``
+    were loaded.
     """
 
     model: nn.Module
@@ -84,7 +84,7 @@ class TrainResult:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of the test split."""
+        """Test accuracy as a fraction."""
         return float(self.correct.mean())
 
 
@@ -99,30 +99,36 @@ def train(
     teacher: nn.Module | None = None,
     checkpoint: TrainingCheckpoint | None = None,
 ) -> TrainResult:
-    """Trains a model on the training split, from scratch or from ``init_from``, and tests it once.
+    """The result of training a model, from scratch or from ``init_from``, and testing it once.
 
-    From ``init_from`` the curve has a point before the first step; with ``epochs=0`` it is the only one.
+    With ``init_from`` the curve also has a point before the first step; with ``epochs=0`` it is the only point. The
+    state of torch's global generators is changed.
 
-    With a ``checkpoint`` it leaves its state there after a step or an evaluation whenever that is due, and goes on from
-    a state that was left before: on the CPU to the same numbers, to the last digit. ``on_epoch`` is then told what
-    comes, not what was.
-
-    Sets the state of torch's global generators. A ``teacher`` maps the same normalised images to logits of the same
-    classes; it is moved to the device and called in evaluation mode.
+    Args:
+        model_config: the model to train.
+        config: the recipe.
+        dataset: the data; only the training split is trained on.
+        seed: seed of all random draws.
+        device: ``cpu`` or ``cuda``.
+        on_epoch: called with each new point of the curve; after a resumption, not with the earlier ones.
+        teacher: maps the same normalised images to logits of the same classes. It is moved to the device and called in
+            evaluation mode.
+        checkpoint: saves the state after a step or an evaluation whenever due, and resumes from a saved state. On the
+            CPU, a resumed training gives bit-identical results.
 
     Raises:
-        Diverged: the loss became infinite or not a number.
-        UserError: the recipe distils and there is no teacher, or one of other classes; ``init_from`` cannot be read or
-            does not fit; or the device or the model cannot have a setting.
+        Diverged: the loss became infinite or NaN.
+        UserError: the recipe distils without a teacher for the same classes, ``init_from`` cannot be read or does not
+            fit, or the device or model does not support a setting.
     """
     if (config.distillation != "none") != (teacher is not None):
         raise UserError(
-            f"distillation={config.distillation} {'needs' if teacher is None else 'has no use for'} a teacher: "
-            "train(teacher=…) takes a module, and goes with distillation=soft or hard"
+            f"distillation={config.distillation} {'needs' if teacher is None else 'does not use'} a teacher: "
+            "pass a module as train(teacher=…) together with distillation=soft or hard"
         )
     torch.manual_seed(seed_of(seed, "weights"))
     model = build(model_config)
-    loaded = None if config.init_from is None else _start_from(model, config.init_from)
+    loaded = None if config.init_from is None else _load_initial(model, config.init_from)
     model = model.to(device)
     if teacher is not None:
         teacher = teacher.to(device).eval()
@@ -130,23 +136,23 @@ def train(
     feed = Feed(dataset, config, seed=seed, device=device)
     step = Step(model, config, device, teacher)
     mean = RunningMean(model, config.ema) if config.ema else None
-    judged = model if mean is None else mean.model
-    val = dataset.val.to(feed.home) if isinstance(dataset.val, Split) else dataset.val
-    answers = dataset.val.labels.to(device)
+    evaluated = model if mean is None else mean.model
+    val = dataset.val.to(feed.storage) if isinstance(dataset.val, Split) else dataset.val
+    val_labels = dataset.val.labels.to(device)
     parts = Parts(model, step, mean, feed, device)
     per_epoch, steps = feed.per_epoch, feed.per_epoch * config.epochs
 
     first, curve, seconds = 1, list[Epoch](), 0.0
-    losses: list[Tensor] = []  # of the epoch
-    left = None if checkpoint is None else checkpoint.read()
-    if checkpoint is not None and left is not None:
+    losses: list[Tensor] = []  # of the current epoch
+    saved = None if checkpoint is None else checkpoint.read()
+    if checkpoint is not None and saved is not None:
         try:
-            parts.restore(left["parts"])
-            first, seconds, losses = left["epoch"], left["seconds"], list(left["losses"].to(device))
-            curve = [Epoch(*point) for point in left["curve"]]
+            parts.restore(saved["parts"])
+            first, seconds, losses = saved["epoch"], saved["seconds"], list(saved["losses"].to(device))
+            curve = [Epoch(*point) for point in saved["curve"]]
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             checkpoint.refuse(f"does not fit this model ({type(error).__name__})")
-            return train(  # anew, since what was restored in part is of no use
+            return train(  # from scratch, because the model may be partly restored
                 model_config,
                 config,
                 dataset,
@@ -157,22 +163,22 @@ def train(
                 checkpoint=checkpoint,
             )
 
-    def look(epoch: int, train_loss: float) -> None:
-        logits = predict(judged, val, feed.normalise, config, device)
-        val_loss = functional.cross_entropy(logits, answers, label_smoothing=config.label_smoothing).item()
+    def validate(epoch: int, train_loss: float) -> None:
+        logits = predict(evaluated, val, feed.normalise, config, device)
+        val_loss = functional.cross_entropy(logits, val_labels, label_smoothing=config.label_smoothing).item()
         if not math.isfinite(val_loss):
             raise Diverged(epoch, epoch * per_epoch)
-        val_accuracy = (logits.argmax(1) == answers).double().mean().item()
+        val_accuracy = (logits.argmax(1) == val_labels).double().mean().item()
         curve.append(Epoch(epoch, train_loss, val_loss, val_accuracy, seconds, feed.wait_s))
         if on_epoch is not None:
             on_epoch(curve[-1])
 
-    def state(epoch: int, so_far: Tensor) -> dict[str, Any]:
+    def state(epoch: int, epoch_losses: Tensor) -> dict[str, Any]:
         points = [dataclasses.astuple(point) for point in curve]
-        return {"parts": parts.state(), "epoch": epoch, "losses": so_far, "curve": points, "seconds": seconds}
+        return {"parts": parts.state(), "epoch": epoch, "losses": epoch_losses, "curve": points, "seconds": seconds}
 
-    if loaded is not None and left is None:
-        look(0, math.nan)
+    if loaded is not None and saved is None:
+        validate(0, math.nan)
     for epoch in range(first, config.epochs + 1):
         start = time.perf_counter()
         model.train()
@@ -182,24 +188,24 @@ def train(
             if mean is not None:
                 mean.update()
             if checkpoint is not None and checkpoint.due():
-                so_far = torch.stack(losses).cpu()  # waits for the device
+                losses_so_far = torch.stack(losses).cpu()  # waits for the device
                 seconds += time.perf_counter() - start
-                checkpoint.write(state(epoch, so_far))
+                checkpoint.write(state(epoch, losses_so_far))
                 start = time.perf_counter()
         epoch_losses = torch.stack(losses).tolist()  # waits for the device
         seconds += time.perf_counter() - start
         for number, value in enumerate(epoch_losses, start=1):
             if not math.isfinite(value):
                 raise Diverged(epoch, (epoch - 1) * per_epoch + number)
-        look(epoch, sum(epoch_losses) / per_epoch)
+        validate(epoch, sum(epoch_losses) / per_epoch)
         losses.clear()
-        if checkpoint is not None and checkpoint.due():  # an evaluation may have taken long
+        if checkpoint is not None and checkpoint.due():  # the evaluation may have taken long
             checkpoint.write(state(epoch + 1, torch.empty(0)))
 
-    logits = predict(judged, dataset.test, feed.normalise, config, device)
+    logits = predict(evaluated, dataset.test, feed.normalise, config, device)
     predictions = logits.argmax(1).cpu()
     return TrainResult(
-        model=judged,
+        model=evaluated,
         curve=tuple(curve),
         logits=logits.cpu().numpy(),
         predictions=predictions.numpy(),
@@ -209,8 +215,8 @@ def train(
     )
 
 
-def _start_from(model: nn.Module, path: str) -> LoadReport:
-    """The file's weights into the model, but for a head of other classes; position embeddings are resized."""
+def _load_initial(model: nn.Module, path: str) -> LoadReport:
+    """Loads the weights of a file, except a head for other classes; position embeddings are resized."""
     from vitbench.models.weights import load_weights
 
     return load_weights(model, path, replace_head=True)

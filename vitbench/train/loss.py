@@ -1,4 +1,4 @@
-"""The loss that training minimises, of one head or of several, with a teacher or without."""
+"""Training losses: cross-entropy of one or several heads, and distillation from a teacher."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vitbench.declare.train import TrainConfig
 
 
 def cross_entropy(logits: Tensor | Sequence[Tensor], labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy of (batch, classes) against (batch,), or against soft targets (batch, classes).
+    """Mean cross-entropy of logits (batch, classes) with labels (batch,) or soft targets (batch, classes).
 
-    Of several heads, as ``distilled`` has in training, it is the mean of their losses, each against the labels.
+    For several heads (a ``distilled`` model in training) it is the mean of the heads' losses.
     """
     if isinstance(logits, Tensor):
         return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
@@ -24,19 +24,19 @@ def cross_entropy(logits: Tensor | Sequence[Tensor], labels: Tensor, label_smoot
 def distillation_loss(
     logits: Tensor | Sequence[Tensor], labels: Tensor, teacher_logits: Tensor, config: TrainConfig
 ) -> Tensor:
-    """(1 - alpha) · cross-entropy against the labels + alpha · the teacher's term (Touvron et al. 2021, eq. 2 and 3).
+    """(1 - alpha) · cross-entropy with the labels + alpha · teacher term (Touvron et al. 2021, eq. 2 and 3).
 
-    Of two heads the first answers to the labels and the second to the teacher; of one, it answers to both. The
-    teacher's term is, with ``soft``, tau² · KL(teacher ‖ student) of both softened by tau, averaged over the batch as
-    in the paper (DeiT's code divides by batch · classes, which makes it smaller by the number of classes); with
-    ``hard``, cross-entropy against the class that the teacher names, without smoothing.
+    With two heads, the first learns from the labels and the second from the teacher; a single head learns from both.
+    The teacher term is, for ``soft``, tau² · KL(teacher ‖ student) at temperature tau, averaged over the batch as in
+    the paper (DeiT's code divides by batch · classes, so its term is smaller by the number of classes); for ``hard``,
+    cross-entropy with the teacher's predicted class, without smoothing.
     """
-    ours, taught = (logits, logits) if isinstance(logits, Tensor) else (logits[0], logits[1])
-    base = cross_entropy(ours, labels, config.label_smoothing)
+    labelled, distilled = (logits, logits) if isinstance(logits, Tensor) else (logits[0], logits[1])
+    base = cross_entropy(labelled, labels, config.label_smoothing)
     if config.distillation == "hard":
-        term = functional.cross_entropy(taught, teacher_logits.argmax(1))
+        term = functional.cross_entropy(distilled, teacher_logits.argmax(1))
     else:
         tau = config.distillation_tau
-        student, teacher = (functional.log_softmax(x.float() / tau, 1) for x in (taught, teacher_logits))
+        student, teacher = (functional.log_softmax(x.float() / tau, 1) for x in (distilled, teacher_logits))
         term = functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * tau**2
     return (1 - config.distillation_alpha) * base + config.distillation_alpha * term

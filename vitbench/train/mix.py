@@ -1,4 +1,4 @@
-"""Mixup and cutmix: a batch mixed with itself in reverse, and its labels with it."""
+"""Mixup and cutmix: each batch is mixed with itself in reverse order, images and labels alike."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vitbench.train.seeds import numpy_generator
 
 
 class Mixer:
-    """Mixes each batch: images by mixup (Zhang et al. 2017) or cutmix (Yun et al. 2019), labels by the same share.
+    """Mixes batches by mixup (Zhang et al. 2017) or cutmix (Yun et al. 2019).
 
-    One share a batch, from Beta(alpha, alpha). Where both are on, a coin decides for each batch. Each has a stream of
-    its own, so that turning one off leaves the other's draws alone.
+    Each batch has one share, drawn from Beta(alpha, alpha). With both on, each batch uses one of them at random, with
+    equal probability. Their streams are separate, so that turning one off does not change the draws of the other.
 
     Args:
         mixup: alpha; 0: off.
         cutmix: alpha; 0: off.
         num_classes: length of the soft targets.
-        seed: of the trial.
+        seed: seed of the trial.
     """
 
     def __init__(self, *, mixup: float, cutmix: float, num_classes: int, seed: int) -> None:
@@ -50,30 +50,30 @@ class Mixer:
         return images, hot * share + hot.flip(0) * (1 - share)
 
     def state(self) -> list[dict[str, Any]]:
-        """Of its streams."""
+        """The state of the random streams."""
         return [dict(stream.bit_generator.state) for stream in self._streams]
 
     def restore(self, state: Sequence[Mapping[str, Any]]) -> None:
-        """The next batch is mixed as it would have been."""
+        """Restores a state of the random streams."""
         for stream, found in zip(self._streams, state, strict=True):
             stream.bit_generator.state = found
 
 
 def blend(images: Float[Tensor, "batch chans height width"], share: float) -> None:
-    """``share`` of each image with the rest of its counterpart's in the reversed batch, in place."""
-    other = images.flip(0)
-    images.mul_(share).add_(other, alpha=1 - share)
+    """Blends ``share`` of each image with ``1 - share`` of its partner in the reversed batch, in place."""
+    partners = images.flip(0)
+    images.mul_(share).add_(partners, alpha=1 - share)
 
 
 def cut_in(images: Float[Tensor, "batch chans height width"], share: float, centre: tuple[float, float]) -> float:
-    """A rectangle of about ``1 - share`` of the area from the reversed batch, in place.
+    """Pastes a rectangle of the partner image in place and returns the share of the area that remains.
 
-    It has the image's proportions and its centre anywhere (``centre``: fractions down and across), and is cut off at
-    the border; the share of the image that truly remains is returned.
+    The rectangle covers about ``1 - share`` of the area, has the image's aspect ratio and is clipped at the border.
+    ``centre`` is its centre, as fractions down and across.
     """
     sides = []
-    for size, at in zip(images.shape[2:], centre, strict=True):
-        length, middle = round(size * math.sqrt(1 - share)), int(size * at)
+    for size, fraction in zip(images.shape[2:], centre, strict=True):
+        length, middle = round(size * math.sqrt(1 - share)), int(size * fraction)
         first = middle - length // 2
         sides.append((max(first, 0), min(first + length, size)))
     (top, bottom), (left, right) = sides

@@ -1,4 +1,4 @@
-"""The number format of a training run: autocast, and the loss scale that float16 needs."""
+"""Mixed precision of a training run: autocast, and the gradient scaler that float16 needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vitbench.declare.train import TrainConfig
 
 
 def autocast(config: TrainConfig, device: str) -> contextlib.AbstractContextManager[object]:
-    """What forward passes run under: ``auto`` is bfloat16 on CUDA and nothing elsewhere."""
+    """The autocast context of forward passes; ``auto`` is bfloat16 on CUDA and float32 elsewhere."""
     kind = torch.device(device).type
     if config.precision == "float16":
         return torch.autocast(kind, dtype=torch.float16)
@@ -20,8 +20,8 @@ def autocast(config: TrainConfig, device: str) -> contextlib.AbstractContextMana
 
 
 def scaler(config: TrainConfig, device: str) -> torch.amp.GradScaler | None:
-    """What keeps float16's gradients above its smallest number; None for a format that needs none.
+    """The gradient scaler that keeps float16 gradients from underflowing; None for other formats.
 
-    On the CPU float16 trains too, though without kernels of its own: a ResNet some thirty times slower than in float32.
+    float16 also trains on the CPU but without fast kernels: a ResNet takes about thirty times as long as in float32.
     """
     return torch.amp.GradScaler(torch.device(device).type) if config.precision == "float16" else None

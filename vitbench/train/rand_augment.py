@@ -1,10 +1,10 @@
-"""RandAugment (Cubuk et al. 2019) on batches: operations drawn per image, each run once for all images that drew it.
+"""RandAugment (Cubuk et al. 2019) on batches: each image draws operations, each operation runs once per batch.
 
-The paper's 14 operations: nothing, five that move pixels (bilinear, with raw zeros, the background, coming in) and
-eight that change colours. Magnitude 10 is, as in timm's increasing set, a rotation of 30°, a shear of .3, a translation
-by .45 of the side, and .9 more or less of brightness, color, contrast or sharpness; posterizing keeps 8 - .4 ·
-magnitude bits, and solarizing turns what is above 256 · (1 - magnitude / 10). Signs fall by a coin. timm's random
-spread around the magnitude is not here.
+The operations are the paper's 14: identity, five geometric ones (bilinear, filled with raw zeros, the background) and
+eight on colours. Magnitude 10 means, as in timm's increasing set, a rotation of 30°, a shear of .3, a translation by
+.45 of the side, and a change of brightness, color, contrast or sharpness by .9. Posterize keeps 8 - .4 · magnitude
+bits; solarize inverts values above 256 · (1 - magnitude / 10). Signs are random. Unlike timm, the magnitude has no
+random noise.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _ENHANCE: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
 
 
 def operations(images: Tensor) -> tuple[str, ...]:
-    """What may be drawn for such images (n, c, h, w): colours only of three channels of bytes, whose range is known."""
+    """Names of the operations for images (n, c, h, w); those on colours need three channels of bytes (0 to 255)."""
     colored = images.shape[1] == 3 and images.dtype == torch.uint8
     return ("identity", *GEOMETRIC, *(COLORS if colored else ()))
 
 
 @dataclass(frozen=True)
 class Draws:
-    """For each image of a data set, what happens to it in this epoch."""
+    """The operations drawn for each image of a data set in an epoch."""
 
-    which: Tensor  # (n, rounds), numbers of ``names``
+    which: Tensor  # (n, rounds), indices into ``names``
     signs: Tensor  # (n, rounds), -1.0 or 1.0
     names: tuple[str, ...]
 
@@ -53,7 +53,7 @@ class Draws:
 
 
 def draw(count: int, rounds: int, names: tuple[str, ...], generator: torch.Generator) -> Draws:
-    """Operations with repetition and signs, drawn round by round, so that one round more leaves the others alone."""
+    """Operations and signs, drawn round by round, so that a further round does not change the earlier ones."""
     which, signs = [], []
     for _ in range(rounds):
         which.append(torch.randint(len(names), (count,), generator=generator))
@@ -62,7 +62,7 @@ def draw(count: int, rounds: int, names: tuple[str, ...], generator: torch.Gener
 
 
 def apply(images: Float[Tensor, "batch chans height width"], draws: Draws, magnitude: int) -> Tensor:
-    """The raw images with their operations, one after another; ``draws`` are of these images and on the CPU."""
+    """The raw images after their operations; ``draws`` has one row per image and is on the CPU."""
     images, names, strength = images.clone(), draws.names, magnitude / 10
     maps = torch.stack([torch.stack([matrix(name, sign * strength) for sign in (-1, 1)]) for name in names])
     moves = torch.tensor([name in GEOMETRIC for name in names])
@@ -80,7 +80,7 @@ def apply(images: Float[Tensor, "batch chans height width"], draws: Draws, magni
 
 
 def matrix(name: str, strength: float) -> Float[Tensor, "2 3"]:
-    """Where an output pixel comes from, in coordinates from -1 to 1: [x, y, 1] → [x, y] of the input."""
+    """The affine map from output [x, y, 1] to input [x, y], in coordinates from -1 to 1."""
     angle = math.radians(30 * strength) if name == "rotate" else 0.0
     shear, shift = 0.3 * strength, 2 * 0.45 * strength
     return torch.tensor(
@@ -97,7 +97,7 @@ def move(images: Float[Tensor, "batch chans height width"], maps: Float[Tensor, 
 
 
 def recolor(name: str, images: Tensor, signs: Tensor, strength: float) -> Tensor:
-    """One operation on colours at a strength from 0 to 1."""
+    """Images after one colour operation at a strength from 0 to 1."""
     if name == "autocontrast":
         return color.autocontrast(images)
     if name == "equalize":

@@ -1,4 +1,4 @@
-"""A trial's independent streams of random numbers, each from its seed and a name."""
+"""Independent random streams of a trial, each derived from the trial's seed and a name."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 
 
 def seed_of(seed: int, name: str) -> int:
-    """The seed of one stream of a trial: ``weights``, ``order``, ``augmentation`` and so on."""
+    """The seed of a stream, such as ``weights``, ``order`` or ``augmentation``."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8]) >> 1
 
 
 def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A stream as torch draws from it."""
+    """The stream as a torch generator."""
     return torch.Generator(device).manual_seed(seed_of(seed, name))
 
 
 def numpy_generator(seed: int, name: str) -> np.random.Generator:
-    """A stream as numpy draws from it: torch's Beta takes no generator."""
+    """The stream as a numpy generator, for torch's Beta distribution takes none."""
     return np.random.default_rng(seed_of(seed, name))

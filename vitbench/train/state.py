@@ -1,4 +1,4 @@
-"""All that determines how a training goes on, as plain values and tensors; and back."""
+"""The complete state of a training, as plain values and tensors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vitbench.train.step import Step
 
 @dataclass(frozen=True)
 class Parts:
-    """What changes in the course of a training: weights and their running mean, optimiser, loss scale, data, chance.
+    """The parts of a training that change: weights, their running mean, optimiser, loss scale, data, random generators.
 
-    The rate follows from the step's number, gradients do not outlive a step, and a teacher does not change. What a
-    model keeps in plain Python attributes is not seen.
+    The learning rate follows from the step number, gradients do not outlive a step, and a teacher does not change.
+    Plain Python attributes of a model are not saved.
     """
 
     model: nn.Module
@@ -32,7 +32,7 @@ class Parts:
     device: str
 
     def state(self) -> dict[str, Any]:
-        """Between two steps. Tensors are the live ones: write them before the next step."""
+        """The state between two steps. Its tensors are not copies: write them before the next step."""
         return {
             "model": _module(self.model),
             "mean": None if self.mean is None else _module(self.mean.model),
@@ -43,14 +43,14 @@ class Parts:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes the state in, the parts being set up as those were that it is of.
+        """Restores a state of the same training.
 
         Raises:
-            KeyError, RuntimeError, TypeError, ValueError: they are not, and are now of no further use.
+            KeyError, RuntimeError, TypeError, ValueError: the state does not match; the parts are now unusable.
         """
-        _put(self.model, state["model"])
+        _restore_module(self.model, state["model"])
         if self.mean is not None:
-            _put(self.mean.model, state["mean"])
+            _restore_module(self.mean.model, state["mean"])
         self.step.optimizer.load_state_dict(state["optimizer"])
         if self.step.scaler is not None:
             self.step.scaler.load_state_dict(state["scaler"])
@@ -59,25 +59,23 @@ class Parts:
 
 
 def _module(module: nn.Module) -> dict[str, Any]:
-    kept = module.state_dict()
-    return {"state": kept, "buffers": _unkept(module)}
+    return {"state": module.state_dict(), "buffers": _non_persistent_buffers(module)}
 
 
-def _put(module: nn.Module, found: Mapping[str, Any]) -> None:
+def _restore_module(module: nn.Module, found: Mapping[str, Any]) -> None:
     module.load_state_dict(found["state"])
-    buffers = _unkept(module)
+    buffers = _non_persistent_buffers(module)
     for name, value in found["buffers"].items():
         buffers[name].copy_(value)
 
 
-def _unkept(module: nn.Module) -> dict[str, Tensor]:
-    """Buffers that a state dict leaves out."""
+def _non_persistent_buffers(module: nn.Module) -> dict[str, Tensor]:
     kept = module.state_dict()
     return {name: buffer for name, buffer in module.named_buffers() if name not in kept}
 
 
 def _generators(device: str) -> dict[str, Any]:
-    numpy: dict[str, Any] = np.random.get_state(legacy=False)  # noqa: NPY002  # a model may draw from it
+    numpy: dict[str, Any] = np.random.get_state(legacy=False)  # noqa: NPY002  # a model may draw from the global generator
     twister = numpy["state"]
     return {
         "torch": torch.get_rng_state(),

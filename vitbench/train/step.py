@@ -1,4 +1,4 @@
-"""One step of training: forward, backward, clipping, and the optimiser, over one batch or several that count as one."""
+"""One training step: forward, backward, gradient clipping and optimiser, with or without gradient accumulation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from vitbench.utils.errors import UserError
 
 
 class Step:
-    """Turns a batch and a learning rate into a step of the model.
+    """A callable that trains a model for one step.
 
     Args:
         model: on the device; its parameters that require gradients are trained.
         config: the recipe.
-        device: where the batches will be.
-        teacher: on the device; called in evaluation mode without gradients, on the images that the model sees.
+        device: the device of the batches.
+        teacher: on the device, in evaluation mode; called without gradients on the same images.
 
     Raises:
-        UserError: a setting that this device or this model cannot have.
+        UserError: the device or the model does not support a setting.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig, device: str, teacher: nn.Module | None = None) -> None:
@@ -37,9 +37,9 @@ class Step:
         self.scaler = scaler(config, device)
 
     def __call__(self, images: Tensor, targets: Tensor, rate: float) -> Tensor:
-        """One step on (batch, c, h, w) and (batch,) or (batch, classes); returns the loss, detached.
+        """The detached loss of one step on images (batch, c, h, w) and targets (batch,) or (batch, classes).
 
-        With ``accumulate`` the batch goes through the model in that many parts, whose gradients add up to the whole's.
+        With ``accumulate`` the batch is split into that many parts, whose gradients are summed.
         """
         set_rate(self.optimizer, rate)
         if self.config.accumulate == 1:
@@ -72,20 +72,21 @@ class Step:
         if self.teacher is None:
             return cross_entropy(self.forward(images), targets, self.config.label_smoothing)
         with torch.no_grad():
-            taught = self.teacher(images)
+            teacher_logits = self.teacher(images)
         outputs = self.forward(images)
         logits = outputs if isinstance(outputs, Tensor) else outputs[0]
-        if not isinstance(taught, Tensor) or taught.shape != logits.shape:
-            what = tuple(taught.shape) if isinstance(taught, Tensor) else type(taught).__name__
+        if not isinstance(teacher_logits, Tensor) or teacher_logits.shape != logits.shape:
+            is_tensor = isinstance(teacher_logits, Tensor)
+            output = tuple(teacher_logits.shape) if is_tensor else type(teacher_logits).__name__
             raise UserError(
-                f"the teacher outputs {what} for a batch of {len(images)} and the model {tuple(logits.shape)}: "
+                f"the teacher outputs {output} for a batch of {len(images)} and the model {tuple(logits.shape)}: "
                 "take a teacher for the same classes"
             )
-        return distillation_loss(outputs, targets, taught, self.config)
+        return distillation_loss(outputs, targets, teacher_logits, self.config)
 
 
 def compiled(model: nn.Module, device: str) -> Any:
-    """The model under ``torch.compile``, which shares its weights.
+    """The model under ``torch.compile``, with shared weights.
 
     Raises:
         UserError: the device's compiler is missing.

@@ -1,4 +1,4 @@
-"""Who teaches: ``TrainConfig.teacher`` → a module with its weights."""
+"""Teachers for distillation, loaded from ``TrainConfig.teacher``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitbench.models.weights import config_from_checkpoint, load_weights
 from vitbench.utils.errors import UserError
 
 VARIANT = "variant:"
-"""Of a row of the same ablation, which is trained first and handed over as a file."""
+"""Prefix of a teacher that is a row of the same ablation; it is trained first and passed on as a file."""
 
 
 def load_teacher(
@@ -24,14 +24,14 @@ def load_teacher(
     """The teacher with its weights, on the CPU and in evaluation mode.
 
     Args:
-        teacher: a checkpoint file; ``NAME:FILE``, a name of the zoo for a file that does not show its model; or
-            ``variant:NAME`` with ``weights``.
-        spec: of the data that it will see.
-        weights: the file of a teacher that was trained just before; it goes before ``teacher``.
-        config: of that file's model, where the file does not hold it.
+        teacher: a checkpoint file; ``NAME:FILE``, with the zoo name of the model in the file; or ``variant:NAME`` with
+            ``weights``.
+        spec: the data set that the teacher will see.
+        weights: the file of a teacher that was just trained; takes precedence over ``teacher``.
+        config: the model in ``weights``, if the file does not store it.
 
     Raises:
-        UserError: there is no such file, it does not fit its model, or the teacher does not fit the data.
+        UserError: the file does not exist, or the model does not match the file or the data.
     """
     path, named = (weights, config) if weights is not None else _named(teacher, spec)
     made = config_from_checkpoint(path) if named is None else named
@@ -42,7 +42,7 @@ def load_teacher(
 
 
 def _named(teacher: str, spec: DataSpec) -> tuple[Path, ModelConfig | None]:
-    """The file, and the config where the name says it."""
+    """The file of the teacher, and its config if ``teacher`` names a zoo model."""
     if teacher.startswith(VARIANT):
         raise UserError(
             f"teacher={teacher} is a row of an ablation, which is trained first: "

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.declare.zoo import zoo
+from vitbench.measure import memory
 from vitbench.measure.__main__ import main
 from vitbench.measure.counts import closed_form, common_counters
 from vitbench.models import build
@@ -83,20 +84,30 @@ def grid(table):
 
 
 def test_the_page_of_counters_is_what_its_command_says(capsys):
-    """Its first model at its first size; all of it in the slow test."""
+    """Its first model at its first size; all of it in the nightly test."""
     (first, *_), output = page("flops.md")
     assert main([first, "--img-size", "224", "--only", "counters", "--format", "markdown"]) == 0
     assert output.startswith(capsys.readouterr().out)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("counts")
 def test_the_page_of_counters_is_all_that_its_command_says(capsys):
     argv, output = page("flops.md")
     assert main(argv) == 0
     assert capsys.readouterr().out == output
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(("step", "training"), [("inference", False), ("training", True)])
+def test_the_page_of_memory_has_what_is_modelled(step, training):
+    """Of its first model; all of it, and what was really allocated and resident, in the nightly test."""
+    (name, *_), output = page("memory.md")
+    (said,) = (line[2:8] for line in grid(output) if line[:2] == [name, step])
+    peak = memory(zoo(name), batch_size=4, training=training)
+    parts = (peak.parameters, peak.gradients, peak.optimizer, peak.activations, peak.workspace, peak.bytes)
+    assert said == [f"{part / 2**20:.2f}" for part in parts]
+
+
+@pytest.mark.nightly("counts")
 def test_the_page_of_memory_is_what_its_command_says(capsys):
     """To the digit but for what is allocated and resident, where another machine's kernels may need more or less."""
     argv, output = page("memory.md")

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import subprocess
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.support.examples import scaled
 from vitbench.declare import discovery
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.resnet import ResNetConfig
@@ -71,14 +73,27 @@ SHIPPED = {
 }
 
 
-@pytest.mark.parametrize("model", SHIPPED, ids=SHIPPED.values())
+def shallow(model):
+    """The model with one block, or one block a stage: what its blocks are made of is what a formula may get wrong."""
+    if isinstance(model, ResNetConfig):
+        return dataclasses.replace(model, depth=None, layers=(1,) * len(model.layers), block=model.block)
+    return dataclasses.replace(model, depth=1)
+
+
+SHALLOW = {shallow(model): f"{name}, shallow" for model, name in SHIPPED.items()}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(pytest.param(model, id=name) for model, name in SHALLOW.items()),
+        *(pytest.param(model, id=name, marks=pytest.mark.nightly("counts")) for model, name in SHIPPED.items()),
+    ],
+)
 def test_every_shipped_variant_three_ways(model):
     counts = count(model)
     assert set(counts.methods) == {"closed_form", "torch_meta", "fvcore"}
-    assert len(set(counts.methods.values())) == 1
-    assert len(set(counts.methods_backward.values())) == 1
-    assert counts.complete
-    assert counts.findings == ()
+    assert agreed(counts)
 
 
 def test_vit_base_three_ways():
@@ -146,8 +161,9 @@ KNOBS = [
 
 @pytest.mark.parametrize("knobs", KNOBS, ids=str)
 def test_every_knob_three_ways(knobs):
+    depth = 2 if "pos_embed_at" in knobs else 1
     config = ViTConfig(
-        **{"img_size": 16, "patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 5, **knobs}
+        **{"img_size": 16, "patch_size": 4, "embed_dim": 32, "depth": depth, "num_heads": 2, "num_classes": 5, **knobs}
     )
     counts = count(config)
     assert len(counts.methods) == 3
@@ -156,7 +172,7 @@ def test_every_knob_three_ways(knobs):
 
 
 @given(vits())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=scaled(6))
 def test_vits_three_ways(config):
     counts = count(config)
     assert len(counts.methods) == 3
@@ -164,13 +180,18 @@ def test_vits_three_ways(config):
     assert counts.activations == closed_form(config).activations
 
 
+@functools.cache
+def macs_without_positions(config):
+    return count(config).macs
+
+
 @pytest.mark.parametrize("pos_embed", POS_EMBEDS)
 @pytest.mark.parametrize("pool", ["cls", "mean"])
 def test_position_embeddings_are_no_products(pos_embed, pool):
-    config = ViTConfig(img_size=8, patch_size=2, embed_dim=32, depth=2, num_heads=2, pool=pool, pos_embed=pos_embed)
+    config = ViTConfig(img_size=8, patch_size=2, embed_dim=32, depth=1, num_heads=2, pool=pool, pos_embed=pos_embed)
     counts = count(config)
     assert agreed(counts)
-    assert counts.macs == count(dataclasses.replace(config, pos_embed="none")).macs
+    assert counts.macs == macs_without_positions(dataclasses.replace(config, pos_embed="none"))
 
 
 @st.composite
@@ -197,7 +218,7 @@ def resnets(draw):
 
 @given(resnets())
 @example(ResNetConfig(depth=18, width=2, norm="groupnorm", img_size=3, num_classes=0))  # one pixel, two channels
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=scaled(3))
 def test_resnets_three_ways(config):
     counts = count(config)
     assert len(counts.methods) == 3

@@ -3,11 +3,10 @@
 import dataclasses
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import vitbench
@@ -108,7 +107,6 @@ VARIES = {
 }
 
 
-@settings(max_examples=60)
 @given(st.data())
 def test_what_is_found_is_within_or_nothing_in_the_grid_is_nearer(data):
     with pytest.MonkeyPatch.context() as patch:
@@ -126,12 +124,12 @@ def test_what_is_found_is_within_or_nothing_in_the_grid_is_nearer(data):
         assert search.tried <= len(misses)
 
 
-@settings(max_examples=40)
 @given(st.one_of(vits, resnets))
 def test_parameters_are_extrapolated_exactly(config):
     assert equal_cost._params(config) == params(config)
 
 
+@pytest.mark.nightly("counts")
 def test_parameters_too_are_the_nearest_in_the_grid(short):
     targets = [dataclasses.replace(config, num_classes=100) for config in (VIT, RESNET)]
     for config, to in zip((VIT, RESNET), reversed(targets), strict=True):
@@ -142,6 +140,7 @@ def test_parameters_too_are_the_nearest_in_the_grid(short):
         assert found.within or abs(found.ratio - 1) == pytest.approx(nearest)
 
 
+@pytest.mark.nightly("counts")
 def test_memory_is_the_model_of_the_whole_step(monkeypatch):
     monkeypatch.setattr(sizes, "WIDEST", 2)
     config, to = dataclasses.replace(VIT, num_heads=8, depth=1), dataclasses.replace(RESNET, width=7)
@@ -226,11 +225,11 @@ def test_what_is_matched_is_what_count_finds():
     assert match(*PAIRS["224 px"]).target == 4_089_184_256
 
 
-def test_the_largest_of_the_zoo_takes_under_two_seconds():
-    start = time.process_time()
+def test_of_the_largest_of_the_zoo_few_sizes_are_looked_at():
     for on in ("macs", "params"):
-        assert match(zoo("vit_large_patch16_224"), zoo("vit_huge_patch14_224"), on=on).within
-    assert time.process_time() - start < 4
+        found = match(zoo("vit_large_patch16_224"), zoo("vit_huge_patch14_224"), on=on)
+        assert found.within
+        assert found.tried <= 10  # of thousands; each takes a fifth of a second
 
 
 def test_what_positions_need_is_kept():

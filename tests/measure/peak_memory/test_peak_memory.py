@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.support.examples import scaled
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
@@ -80,7 +81,7 @@ NARROW = ViTConfig(
 @example(replace(NARROW, img_size=32, patch_size=16, in_chans=3), 1, True)  # one image's are partly views
 @example(replace(NARROW, num_classes=5000), 16, True)  # the softmax
 @example(replace(NARROW, num_classes=5000), 16, False)  # the scores
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=scaled(4))
 def test_the_closed_form_is_exact_for_every_plain_vit(config, batch_size, training):
     assert closed_form(config, batch_size, training=training) == memory(config, batch_size, training)
 
@@ -115,8 +116,13 @@ def test_large_weights_and_few_tokens_peak_at_the_end():
     [
         SMALL,
         replace(SMALL, pos_embed="rope", pool="mean"),
-        replace(SMALL, pos_embed="relative", drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.1),
-        ResNetConfig(depth=18, stem="cifar", img_size=32, num_classes=10),
+        pytest.param(
+            replace(SMALL, pos_embed="relative", drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.1),
+            marks=pytest.mark.nightly("memory"),
+        ),
+        pytest.param(
+            ResNetConfig(depth=18, stem="cifar", img_size=32, num_classes=10), marks=pytest.mark.nightly("memory")
+        ),
     ],
     ids=["ViT", "ViT rope", "ViT relative, dropout", "ResNet"],
 )
@@ -134,7 +140,7 @@ def test_the_profiler_sees_the_same(config, training, capfd):
     batch_size=st.integers(1, 3),
     training=st.booleans(),
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=scaled(3))
 def test_parts_sum_to_the_whole(heads, pos_embed, pool, batch_size, training):
     config = ViTConfig(
         img_size=8, patch_size=4, embed_dim=16, depth=1, num_heads=heads, pos_embed=pos_embed, pool=pool, num_classes=3
@@ -146,8 +152,8 @@ def test_parts_sum_to_the_whole(heads, pos_embed, pool, batch_size, training):
     assert peak.parameters == sum(tensor.numel() * tensor.element_size() for tensor in state)
 
 
-@pytest.mark.slow
-def test_all_processes_agree_to_the_byte():
+@pytest.mark.parametrize("processes", [1, pytest.param(3, marks=pytest.mark.nightly("memory"))])
+def test_all_processes_agree_to_the_byte(processes):
     program = (
         "from vitbench import ViTConfig; from vitbench.measure import memory; "
         "print(memory(ViTConfig(img_size=16, patch_size=4, embed_dim=48, depth=2, num_heads=3), 4, training=True))"
@@ -162,7 +168,7 @@ def test_all_processes_agree_to_the_byte():
             cwd=ROOT,
             check=True,
         ).stdout.strip()
-        for seed in range(3)
+        for seed in range(processes)
     }
     config = ViTConfig(img_size=16, patch_size=4, embed_dim=48, depth=2, num_heads=3)
     assert peaks == {str(memory(config, 4, training=True))}
@@ -200,7 +206,7 @@ class Keeps(nn.Module):
 
 
 @given(extra=st.integers(0, 4))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=scaled(2))
 def test_a_planted_tensor_is_found_to_the_byte(extra):
     example = torch.zeros(1, 16)
     assert memory(Keeps(extra), 3, example=example).bytes - memory(Keeps(0), 3, example=example).bytes == (
@@ -267,7 +273,7 @@ class Looks(nn.Module):
         (nn.Linear(4, 2), {}, "give example="),
         (SMALL, {"batch_size": 0}, "batch_size=0 is too small"),
         (Looks(), {"example": torch.zeros(1, 4)}, "the memory of Looks cannot be modelled"),
-        (nn.Flatten(), {"example": torch.zeros(1, 4), "training": True}, "nothing to train"),
+        (nn.Flatten(), {"example": torch.zeros(1, 4), "training": True}, "no parameter requires"),
         (nn.Sequential(nn.Linear(4, 2), nn.Flatten(0)), {"example": torch.zeros(1, 4), "training": True}, "scores"),
         (nn.Linear(4, 2), {"example": torch.zeros(1, 5)}, r"shape \(1, 5\)"),
     ],

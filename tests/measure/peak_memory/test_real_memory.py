@@ -12,7 +12,7 @@ from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
 from vitbench.measure.peak_memory import ledger, real_step, resident, table
-from vitbench.measure.peak_memory.resident import in_a_child, rise
+from vitbench.measure.peak_memory.resident import rise, run_in_child
 from vitbench.utils.errors import UserError
 
 MIB = 2**20
@@ -64,7 +64,7 @@ def nets(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_planted_tensor_is_resident_to_the_page(nets):
     small, large = (
-        in_a_child(
+        run_in_child(
             ExternalConfig(f"{nets}:Holds", {"mib": mib}, img_size=8),
             SETTINGS,
             ("resident",),
@@ -77,12 +77,12 @@ def test_a_planted_tensor_is_resident_to_the_page(nets):
     assert large["step"] - small["step"] == pytest.approx(64 * MIB, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_resident_memory_does_not_depend_on_the_parents_size():
     """MEASUREMENT, target 7; ``ru_maxrss`` of a child reads the gibibyte of its parent, which is this process."""
 
     def resident():
-        found = in_a_child(MIDDLE, MODELLED, ("resident",), device="cpu", training=True)
+        found = run_in_child(MIDDLE, MODELLED, ("resident",), device="cpu", training=True)
         return sum(found["resident"].values())
 
     small = resident()
@@ -115,7 +115,7 @@ def test_a_kernel_without_clear_refs_is_a_sentence(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_a_child_that_dies_says_how(nets):
     with pytest.raises(UserError, match="ended with signal 9"):
-        in_a_child(ExternalConfig(f"{nets}:Dies", img_size=8), SETTINGS, ("resident",), device="cpu", training=False)
+        run_in_child(ExternalConfig(f"{nets}:Dies", img_size=8), SETTINGS, ("resident",), device="cpu", training=False)
 
 
 def entries(config, settings=MODELLED, device="cpu"):
@@ -141,7 +141,7 @@ def test_a_step_that_would_not_fit_is_not_run(monkeypatch):
     monkeypatch.setattr(real_step, "free_memory", lambda: 3 * MIB)
     found = entries(TINY, SETTINGS)
     assert found["resident"]["training"] is None
-    assert found["resident"]["reason"] == "it is modelled to need 3 MiB, and 3 MiB are free"
+    assert found["resident"]["reason"] == "it needs 3 MiB by the model, and 3 MiB are free"
     assert found["allocated"]["inference"] > 0
 
 
@@ -152,7 +152,7 @@ def test_the_closed_form_speaks_of_float32_alone():
 
 def test_on_a_gpu_three_numbers_stay_apart(monkeypatch):
     gpu = {"allocated": 5, "reserved": 7, "process": None, "reason": "NVML lists no process"}
-    monkeypatch.setattr(ledger, "in_a_child", lambda *_, **__: {"gpu": gpu})
+    monkeypatch.setattr(ledger, "run_in_child", lambda *_, **__: {"gpu": gpu})
     found = entries(TINY, device="cuda")
     assert found["allocated"] == {"inference": 5, "training": 5}
     assert found["reserved"] == {"inference": 7, "training": 7}
@@ -160,7 +160,7 @@ def test_on_a_gpu_three_numbers_stay_apart(monkeypatch):
     assert found["resident"]["reason"] == ledger.ON_GPU
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_the_table_has_a_row_a_step(capsys):
     found, reasons = table.rows({"middle": MIDDLE}, MeasureConfig(batch_size=4))
     assert reasons == []

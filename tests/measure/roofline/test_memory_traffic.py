@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.support.examples import scaled
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure.roofline.memory_traffic import Traffic, TrafficCounter, size, traffic
@@ -119,7 +120,7 @@ def test_a_vits_weights_are_all_compulsory(pool):
 
 
 @given(depth=st.integers(1, 3), width=st.sampled_from([8, 16, 32]))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=scaled(2))
 def test_half_the_bytes_in_half_the_precision(depth, width):
     layers = [nn.Linear(width, width) for _ in range(depth)]
     full, half = (
@@ -138,5 +139,5 @@ def test_the_module_is_left_alone():
 
 
 def test_a_model_that_cannot_run_says_why():
-    with pytest.raises(UserError, match="the bytes that Linear moves cannot be counted: RuntimeError"):
+    with pytest.raises(UserError, match="memory traffic of Linear cannot be counted: RuntimeError"):
         traffic(nn.Linear(3, 2), 1, torch.zeros(1, 4))

@@ -67,7 +67,7 @@ def test_sweep_gives_the_devices_rates_and_learns_what_fits():
     assert found["a"].windows.keys() == {1, 2, 4, 8, 16}
     assert found["a"].interval(8).value == pytest.approx(8 / 0.018, rel=0.01)
     assert found["a"].interval(8).n == 3
-    assert found["a"].ended == "32 images a call: RuntimeError: out of memory"
+    assert found["a"].ended == "32 images per call: RuntimeError: out of memory"
     assert found["a"].saturation is None
     assert not {("a", 64), ("b", 64)} & set(device.log)
 
@@ -105,7 +105,7 @@ def test_a_batch_that_does_not_fit_is_followed_by_smaller_ones(monkeypatch, fits
         assert found.confirmed == confirmed
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("memory")
 def test_the_limit_is_the_processes_own():
     """A process that may take 256 MiB more runs what fits and is refused what does not, and nobody else notices."""
     small = largest_batch.largest_batch(TINY, MeasureConfig(), limit_bytes=256 * 2**20)

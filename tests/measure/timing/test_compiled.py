@@ -80,7 +80,7 @@ def test_a_compiler_that_fails_is_the_subjects_failure(uncompiled, monkeypatch):
         run_session(subjects, baseline="a", blocks=1, cycles=1, warmup_s=0)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("compiled")
 def test_really_compiled_code_gives_the_models_output():
     if compiler() is None:
         pytest.skip("no C++ compiler")

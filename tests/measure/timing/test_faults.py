@@ -138,7 +138,7 @@ class OtherNest(Counting):
     ("model", "message"),
     [
         (Third(), "bad cannot be timed: RuntimeError: out of luck$"),
-        (LaterNaN(), "bad cannot be timed: its output holds NaN or infinity"),
+        (LaterNaN(), "bad cannot be timed: its output contains NaN or infinity"),
         (OtherShape(), r"bad cannot be timed: its output changed from \(2, 3\) to \(2, 2\)"),
     ],
 )
@@ -194,7 +194,7 @@ def test_a_clone_that_differs_withholds_every_verdict():
     [
         ({"target": 0.0}, "target=0 is never reached"),
         ({"target": -0.1}, "target=-0.1 is never reached"),
-        ({"placement": "shared", "mode": "train_step"}, "would train each other's weights"),
+        ({"placement": "shared", "mode": "train_step"}, "would train shared weights"),
     ],
 )
 def test_a_session_that_cannot_be_is_refused(settings, message):

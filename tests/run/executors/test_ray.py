@@ -17,12 +17,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.run.conftest import FAULTS
-from tests.run.test_trained import TINY, taught
+from tests.support.check_faults import check_every_fault_has_its_status
+from tests.support.processes import alive, with_variable
+from tests.support.tiny_training import FAULTY_MODELS, forty, taught
 from vitbench import ablate, load
-from vitbench.declare.ablation import Ablation
-from vitbench.declare.data import DataConfig
-from vitbench.declare.train import TrainConfig
 from vitbench.records.reader import read, read_environments
 from vitbench.run import Observer, execute
 from vitbench.run.executors import open_executor, run_all
@@ -77,7 +75,11 @@ def on_ray(cluster, tmp_path_factory):
     folder = tmp_path_factory.mktemp("modules")
     (folder / "package" / "inner").mkdir(parents=True)
     (folder / "package" / "__init__.py").touch()
-    for name, text in {"faults.py": FAULTS, "jobs.py": JOBS, "package/inner/answer.py": ANSWER}.items():
+    for name, text in {
+        "faults.py": FAULTY_MODELS.read_text(),
+        "jobs.py": JOBS,
+        "package/inner/answer.py": ANSWER,
+    }.items():
         (folder / name).write_text(text)
     with open_executor("ray", address=cluster.address, threads=1, import_path=folder) as executor:
         shutil.rmtree(folder)
@@ -96,20 +98,6 @@ def both(cluster, on_ray):
     return next(iter(cluster.worker_nodes))
 
 
-def alive(words):
-    """Processes of whose command line the words are a part."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if words in line and state != "Z":
-            found.append(int(process.name))
-    return found
-
-
 def next_of(executor):
     """Key and result of the only job that runs."""
     while not (ended := executor.wait()):
@@ -123,19 +111,6 @@ def until(holds, seconds=20.0):
     while not holds():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.1)
-
-
-def forty(seeds=10):
-    """Four variants, ten seeds each."""
-    return Ablation(
-        question="?",
-        baseline=TINY,
-        axes={"depth": (1, 2), "pool": ("cls", "mean")},
-        design="grid",
-        train=TrainConfig(epochs=1),
-        data_settings=DataConfig(fraction=0.2),
-        seeds=seeds,
-    )
 
 
 def table(folder):
@@ -156,7 +131,7 @@ class Killer(Observer):
             self.do()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_a_node_is_killed_half_way_and_the_table_is_the_local_one(tmp_path, cluster, on_ray, both, shared):
     watch = Killer(lambda: cluster.remove_node(both, allow_graceful=False))
     run = {"name": "forty", "kinds": ("accuracy",)}
@@ -178,29 +153,12 @@ def test_a_node_is_killed_half_way_and_the_table_is_the_local_one(tmp_path, clus
     assert dict(used[0], node="") == dict(own, node="")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_every_fault_has_its_status(tmp_path, on_ray, sweep_of):
-    bad = {
-        "raises": ("failed", "IndexError"),
-        "leaves": ("failed", "exited with status 7"),
-        "segfaults": ("failed", "SIGSEGV"),
-        "exhausts": ("oom", "MemoryError"),
-        "diverges": ("diverged", "not finite"),
-        "hangs": ("timeout", "no result within 3 s"),
-    }
-    run = {"name": "bad", "directory": tmp_path / "r", "executor": on_ray, "kinds": ("accuracy",), "timeout_s": 3}
-    outcome = execute(sweep_of("good", *bad, "sociable", seeds=1), **run)
-    rows = {r.variant.rpartition(":")[2]: r for r in read(tmp_path / "r") if r.kind == "accuracy"}
-    assert rows.keys() == {"good", *bad, "sociable"}
-    for name, row in rows.items():
-        status, reason = bad.get(name, ("ok", ""))
-        assert (row.status, reason in (row.reason or "")) == (status, True), row.reason
-    assert rows["leaves"].values["output"] == "leaving now\n"
-    assert "faults.py" in rows["raises"].values["traceback"]
-    assert outcome.failed == len(bad)
+    check_every_fault_has_its_status(tmp_path / "r", on_ray, sweep_of)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_models_travel_by_the_scheduler(tmp_path, on_ray, shared):
     outcome = execute(taught(), name="t", directory=tmp_path / "ray", executor=on_ray, kinds=("accuracy",))
     execute(taught(), name="t", directory=tmp_path / "local", executor=shared, kinds=("accuracy",))
@@ -215,7 +173,7 @@ def test_models_travel_by_the_scheduler(tmp_path, on_ray, shared):
         assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_modules_travel_where_their_folder_is_not_there(on_ray):
     on_ray.submit(Job(function="package.inner.answer:give", payload=21))
     _, result = next_of(on_ray)
@@ -239,7 +197,7 @@ def test_modules_stay_where_their_folder_is_there_and_the_same(tmp_path, monkeyp
     assert SchedulerInfo.of(1, None).set_up_node() is None
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_a_lost_worker_is_told_from_a_failed_job(tmp_path, on_ray):
     told = tmp_path / "worker"
     key = on_ray.submit(Job(function="jobs:says_who_runs_it", payload=str(told)))
@@ -251,16 +209,14 @@ def test_a_lost_worker_is_told_from_a_failed_job(tmp_path, on_ray):
     assert len(on_ray) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_a_node_that_joins_is_seen_at_once(cluster, on_ray):
     on_ray.submit(Job(function="jobs:sleeps", payload=600))
     on_ray.wait(timeout=0.1)
     before = on_ray.cores
     node = cluster.add_node(**NODE, node_name="three")
     try:
-        start = time.monotonic()
-        assert on_ray.wait(timeout=60) == []
-        assert time.monotonic() - start < 55  # and not when the wait would have ended
+        assert on_ray.wait(timeout=600) == []  # which no test has time for
         assert on_ray.cores == before + 1
     finally:
         on_ray.cancel()
@@ -268,7 +224,7 @@ def test_a_node_that_joins_is_seen_at_once(cluster, on_ray):
         until(lambda: on_ray.cores == before)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_what_is_timed_has_one_node_to_itself(tmp_path, on_ray, both, sweep_of):
     run = {"name": "t", "directory": tmp_path / "r", "executor": on_ray, "kinds": ("ceiling", "latency")}
     outcome = execute(sweep_of("good", "sociable"), **run)
@@ -292,14 +248,14 @@ def test_which_node_times():
     assert timing_node([small], 1) is None
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_what_no_node_has_ends_the_run_in_one_sentence(on_ray):
     with pytest.raises(UserError, match="no node of the Ray cluster has 1 GPU: start one that has"):
         on_ray.submit(Job(function="jobs:sleeps", payload=0, gpus=1.0))
     assert len(on_ray) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_a_node_with_another_vitbench_ends_the_run_in_one_sentence(on_ray, monkeypatch):
     import ray
 
@@ -313,7 +269,7 @@ def test_a_node_with_another_vitbench_ends_the_run_in_one_sentence(on_ray, monke
 DRIVER = """
 from pathlib import Path
 import sys
-from tests.run.executors.test_ray import forty
+from tests.support.tiny_training import forty
 from vitbench.run import execute
 from vitbench.run.executors import open_executor
 
@@ -322,7 +278,7 @@ with open_executor("ray", address=sys.argv[1], threads=1, import_path=None) as e
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_a_killed_driver_leaves_no_task_behind_and_goes_on(tmp_path, cluster, on_ray):
     import ray
 
@@ -377,14 +333,12 @@ def test_an_address_where_nobody_is(tmp_path, capsys):
 
 
 def test_an_address_where_somebody_says_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ray_cluster, "ANSWER_S", 3.0)
-    start = time.monotonic()
+    monkeypatch.setattr(ray_cluster, "ANSWER_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert command(tmp_path, "--executor", "ray", "--ray-address", f"127.0.0.1:{port}") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"no Ray cluster answers at 127.0.0.1:{port} within 3 s" in line
-    assert time.monotonic() - start < 60  # Ray itself takes two minutes
+    assert f"no Ray cluster answers at 127.0.0.1:{port} within 0.5 s" in line  # Ray itself takes two minutes
 
 
 def test_an_address_without_ray_is_a_mistake(tmp_path, capsys):
@@ -392,7 +346,7 @@ def test_an_address_without_ray_is_a_mistake(tmp_path, capsys):
     assert "type --executor ray too" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_a_laptop_has_a_cluster_of_its_own(tmp_path):
     """The command; of Ray nothing is printed, and nothing is left running."""
     (tmp_path / "mine.py").write_text(ABLATION)
@@ -411,19 +365,7 @@ def test_a_laptop_has_a_cluster_of_its_own(tmp_path):
     until(lambda: not with_variable(f"VITBENCH_TEST={tmp_path}"))
 
 
-def with_variable(mark):
-    """Processes that have the variable from their start."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_ray_is_loaded_only_when_asked_for(tmp_path):
     (tmp_path / "mine.py").write_text(ABLATION)
     code = f"""
@@ -449,11 +391,11 @@ print([name for name in sys.modules if name == "ray" or name.startswith("ray.")]
 HEADLESS = """
 import os, signal, sys
 from pathlib import Path
-from vitbench.utils import cli
-from vitbench.run.executors.ray import cluster as ray_cluster
+from tests.support.processes import alive
 from vitbench.run.executors import open_executor
 from vitbench.run.executors.job import Job
-from tests.run.executors.test_ray import alive
+from vitbench.run.executors.ray import cluster as ray_cluster
+from vitbench.utils import cli
 
 def waits():
     with open_executor("ray", threads=1, import_path=Path(sys.argv[1])) as executor:
@@ -468,7 +410,7 @@ sys.exit(cli.run(waits))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("ray")
 def test_a_head_that_is_gone_ends_the_run_in_one_sentence(tmp_path):
     (tmp_path / "jobs.py").write_text(JOBS)
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}

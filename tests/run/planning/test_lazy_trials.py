@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.run import large_grid
@@ -126,7 +126,6 @@ def small_ablations(draw):
     )
 
 
-@settings(max_examples=40)
 @given(ablation=small_ablations())
 def test_a_lazy_plan_has_the_trials_of_a_naive_one(ablation):
     plan = planned(ablation)
@@ -139,7 +138,6 @@ def test_a_lazy_plan_has_the_trials_of_a_naive_one(ablation):
             assert {same(row) for row in trial.rows(variant)} == {same(variant)}
 
 
-@settings(max_examples=25)
 @given(ablation=small_ablations(), data=st.data())
 def test_trials_to_run_are_those_without_a_record(ablation, data):
     plan = planned(ablation)
@@ -226,11 +224,13 @@ def test_time_grows_with_the_cells():
     assert any(seconds(20_000) / seconds(10_000) <= 3 for _ in range(3))
 
 
-@pytest.mark.slow
-def test_a_grid_of_100_000_cells_is_planned_in_500_mib(tmp_path):
-    told_ = large_grid.dry_run(tmp_path, 100_000)
-    assert told_["peak"] <= 500 * 2**20
-    assert "of 100,000 rows are shown" in told_["output"]
+@pytest.mark.parametrize(
+    ("cells", "mib"), [(10_000, 120), pytest.param(100_000, 500, marks=pytest.mark.nightly("scale"))]
+)
+def test_a_large_grid_is_planned_in_little_memory(tmp_path, cells, mib):
+    told_ = large_grid.dry_run(tmp_path, cells)
+    assert told_["peak"] <= mib * 2**20
+    assert f"of {cells:,} rows are shown" in told_["output"]
 
 
 def test_planning_imports_no_torch():

@@ -105,7 +105,7 @@ def lines(folder):
     return path.read_bytes().splitlines(keepends=True) if path.exists() else []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("kills")
 def test_a_disk_that_fills_up_again_and_again_loses_nothing(disk, executor, sweep_of):
     ablation = sweep_of("good", module="rooms", seeds=6)
     run = {"name": "full", "directory": disk.place / "results", "executor": executor, "kinds": KINDS}
@@ -177,7 +177,7 @@ def test_an_artifact_that_finds_no_room_leaves_nothing_behind(disk):
     assert [r.id for r in read(disk.place / "run", pytest.fail)] == ["a", "b"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly("kills")
 def test_the_command_says_one_sentence_and_goes_on_when_there_is_room(disk, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.py").write_text(TINY)

@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from tests.run.test_trained import CNN, ablation, taught
+from tests.support.tiny_training import CNN, ablation, taught
 from tests.tables import many
 from vitbench.declare.tuning import Tuning
 from vitbench.records.identity import SCHEMA
 from vitbench.records.reader import RECORDS, read, read_environments
 from vitbench.records.record import Environment
-from vitbench.report.verify_sources import artifacts, records
+from vitbench.report.verify_records import artifacts, records
 from vitbench.run import Observer, execute, plan, run_preflight
 from vitbench.run.planning.plan import make_plan
 from vitbench.run.store.lock import move_aside
@@ -74,7 +74,7 @@ def test_a_baseline_that_ablations_share_is_trained_once(root, shared):
     (name,) = ours["accuracy"].artifacts
     assert (root / "mlp" / "artifacts" / name).read_bytes() == (root / "depth" / "artifacts" / name).read_bytes()
     held, wrong, _ = records(root / "mlp")
-    assert wrong == artifacts(root / "mlp", held)[2] == []
+    assert wrong == artifacts(root / "mlp", held)[1] == []
     assert files(root / "depth") == before
     assert run(WIDER, "mlp", root, shared)[0].done == 0
 

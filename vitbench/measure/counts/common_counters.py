@@ -27,7 +27,7 @@ from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.counts.flops import count
 from vitbench.measure.counts.fvcore_counter import as_it_comes
 from vitbench.measure.meta_copy import arguments, copied, meta_copy, module_of, one_element
-from vitbench.measure.side_by_side import config_of
+from vitbench.models.by_name import config_of
 from vitbench.models.vit.closed_form import products
 
 SIDES = (224, 384)

@@ -1,8 +1,8 @@
-"""Memory of a step on a GPU, three figures that are never mixed: allocated, reserved, and the process' memory.
+"""Peak memory of a step on a GPU, as three separate quantities: allocated, reserved and process memory.
 
-Allocated is the peak of all tensors. Reserved is what torch's caching allocator took from the driver for them. The
-process' memory is what the driver reports (NVML), including CUDA's context and the libraries' workspaces. Nothing
-releases reserved memory within a process, so its memory after a step is its peak.
+Allocated memory is the peak of all tensors. Reserved memory is what torch's caching allocator took from the driver.
+Process memory is what the driver reports (NVML), including the CUDA context and library workspaces. Reserved memory is
+never released within a process, so the process memory after a step is its peak.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vitbench.measure.peak_memory.real_step import RealStep
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Bytes at the peak of a step; ``process`` is None with a reason where the driver does not report it."""
+    """Peak memory of a step in bytes; ``process`` is None, with a reason, if the driver does not report it."""
 
     allocated: int
     reserved: int
@@ -25,11 +25,7 @@ class GpuMemory:
 
 
 def gpu_memory(step: RealStep, device: str) -> GpuMemory:
-    """The memory of one step after a warm-up.
-
-    Raises:
-        Whatever the step raises.
-    """
+    """The peak memory of one step after a warm-up; exceptions of the step pass through."""
     gpu = Cuda(device)
     step.warm_up()
     gpu.synchronize()

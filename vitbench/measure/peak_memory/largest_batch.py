@@ -1,7 +1,7 @@
-"""The largest batch that fits: predicted from modelled memory, then confirmed by running it in a process of its own.
+"""The largest batch that fits into memory: predicted from modelled memory, then confirmed in a separate process.
 
-On a CPU the process may take a given share of the memory that is available, and no more: the kernel refuses it the rest
-(``RLIMIT_DATA``), so that trying it endangers nobody else. On a GPU what fits is what its free memory holds.
+On a CPU, the kernel limits the process to a share of the available memory (``RLIMIT_DATA``), so that a batch that does
+not fit harms no other process. On a GPU, the limit is the free memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vitbench.utils.errors import UserError
 from vitbench.utils.threads import environment
 
 SHARE = 0.8
-"""Of the available memory that a CPU process may take."""
+"""Share of the available memory that a process on the CPU may take."""
 
 STEP, TRIES = 0.9, 8
 FITS, DOES_NOT = "fits", "does not fit"
@@ -32,19 +32,19 @@ TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class LargestBatch:
-    """What was predicted, and what ran."""
+    """The predicted and the confirmed largest batch of a forward pass, in images."""
 
-    predicted: int  # images of a forward pass, from modelled memory
+    predicted: int  # from modelled memory
     confirmed: int | None  # the largest that ran; None: none did
-    limit_bytes: int  # that it had to fit into
-    tried: dict[int, str]  # batch size → what came of it
+    limit_bytes: int
+    tried: dict[int, str]  # batch size → result
 
 
 def available_bytes(device: str) -> int:
-    """Memory that a process could take: of the GPU, or of this machine within its control group.
+    """The available memory in bytes: of the GPU, or of this machine within its control group.
 
     Raises:
-        UserError: this device does not report it.
+        UserError: the device does not report it.
     """
     free = device_of(device).free_memory()
     if free is None:
@@ -52,25 +52,25 @@ def available_bytes(device: str) -> int:
     if device != "cpu":
         return free
     try:
-        own = [Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current")]
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
     except OSError:
         return free
-    return free if own[0] == "max" else max(0, min(free, int(own[0]) - int(own[1])))
+    return free if limit == "max" else max(0, min(free, int(limit) - int(used)))
 
 
 def predict(config: ModelConfig, settings: MeasureConfig, limit_bytes: int) -> int:
-    """Images of a forward pass whose modelled peak is within the limit: the peak is linear in the batch.
+    """The largest batch whose modelled peak is within the limit; the peak is linear in the batch size.
 
     Raises:
-        UserError: not even one fits.
+        UserError: not even one image fits.
     """
     from vitbench.measure.peak_memory.modelled import memory
     from vitbench.measure.prepare import modelled
 
     model, example = modelled(config, settings, training=False)
     low, high = (memory(model, batch_size=n, example=example).bytes for n in (8, 16))
-    each = (high - low) / 8
-    batch = int((limit_bytes - (low - 8 * each)) / each) if each > 0 else 0
+    per_image = (high - low) / 8
+    batch = int((limit_bytes - (low - 8 * per_image)) / per_image) if per_image > 0 else 0
     if batch < 1:
         raise UserError(f"not even one image fits into {limit_bytes / 2**20:.0f} MiB: its parameters alone need more")
     return batch
@@ -79,16 +79,16 @@ def predict(config: ModelConfig, settings: MeasureConfig, limit_bytes: int) -> i
 def largest_batch(
     config: ModelConfig, settings: MeasureConfig, *, device: str = "cpu", limit_bytes: int | None = None
 ) -> LargestBatch:
-    """Predicts the largest batch of a forward pass, and runs it; then smaller ones, or larger ones while they fit.
+    """The largest batch of a forward pass: the prediction, then smaller batches, or larger ones while they fit.
 
     Args:
-        config: of the model.
-        settings: dtype, threads and the rest; its batch size is not used.
+        config: the model.
+        settings: dtype, threads and so on; the batch size is not used.
         device: ``cpu`` or ``cuda``.
-        limit_bytes: to fit into; by default the free memory of the GPU, or 80 % of what the machine has available.
+        limit_bytes: memory limit; None: the free memory of the GPU, or 80 % of the machine's available memory.
 
     Raises:
-        UserError: not even one image fits, or the model fails in another way.
+        UserError: not even one image fits, or the model fails for another reason.
     """
     if limit_bytes is None:
         limit_bytes = int(available_bytes(device) * (1.0 if device == "cuda" else SHARE))
@@ -133,12 +133,12 @@ def _attempt(config: ModelConfig, settings: MeasureConfig, device: str, batch: i
         return DOES_NOT
     if done.returncode != 0:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
-        raise UserError(f"a batch of {batch} fails, but not because memory ran out: {' '.join(last)}")
+        raise UserError(f"a batch of {batch} fails for another reason than memory: {' '.join(last)}")
     return FITS
 
 
 def attempt(payload: dict[str, Any]) -> bool:
-    """Whether a forward pass of the batch runs within the limit, in this process; the limit stays."""
+    """Whether a forward pass of the batch runs within the limit; the limit remains on this process."""
     sys.path[:] = payload["path"]
     import torch
 
@@ -157,20 +157,20 @@ def attempt(payload: dict[str, Any]) -> bool:
             check("the model", lambda: model.eval()(images))
             device_of(payload["device"]).synchronize()
     except Exception as error:
-        said = f"{error} {error.__cause__}".lower()
-        if isinstance(error, MemoryError) or any(words in said for words in OUT_OF_MEMORY):
+        message = f"{error} {error.__cause__}".lower()
+        if isinstance(error, MemoryError) or any(words in message for words in OUT_OF_MEMORY):
             return False
         raise
     return True
 
 
 def _limit(extra: int) -> None:
-    """Lets this process take so many bytes more than it has, and no others."""
+    """Limits this process to ``extra`` bytes more than it has now."""
     import resource
 
-    held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
-    most = int(held.split()[1]) * 1024 + extra
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    current = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
+    limit = int(current.split()[1]) * 1024 + extra
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 if __name__ == "__main__":

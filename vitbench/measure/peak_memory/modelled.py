@@ -1,11 +1,11 @@
-"""The peak of memory that a model's tensors need, modelled without allocating them.
+"""Modelled peak memory of a model's tensors, without allocating them.
 
-The forward pass (or a whole training step) runs on fake tensors of the CPU, which have sizes and no bytes, while a
-tracker notes when each storage is born and dies. The result is a property of model, batch and step: it does not
-depend on the machine, its load or its allocator, and repeats to the byte. Left out are the workspaces inside kernels
-and the allocator's rounding: nothing on the ViTs tried (equal to the allocator's peak to the byte), 0.3 to 3 % on
-ResNet-18 and 50, up to 17 % on tiny ones, whose CPU convolutions reorder their input first.
-Example: ViT-B/16 at 224 px and batch 1 needs 335 MiB for one image, 330 of them parameters.
+The forward pass or training step runs on fake CPU tensors, which have sizes but no data, while a tracker records when
+each storage is created and freed. The result depends on model, batch and step only, not on the machine, its load or its
+allocator, and is reproducible to the byte. It leaves out workspaces of kernels and rounding of the allocator: nothing
+on the ViTs tried (equal to the allocator's peak), 0.3 to 3 % on ResNet-18 and 50, and up to 17 % on tiny ResNets, whose
+CPU convolutions reorder their input first. Example: ViT-B/16 at 224 px and batch 1 needs 335 MiB, 330 of them
+parameters.
 """
 
 # torch leaves dispatch modes untyped:
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everybody gives it
+import torch.nn.functional as F  # noqa: N812  # the customary name
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -38,34 +38,33 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 @dataclass(frozen=True)
 class MemoryPeak:
-    """Bytes in all storages at the moment of the peak, and how they divide up then."""
+    """Bytes in all storages at the peak, in total and by part."""
 
     bytes: int
     parameters: int
-    """Parameters and buffers: the model's state."""
+    """Parameters and buffers."""
     gradients: int
-    """Of parameters."""
+    """Gradients of parameters."""
     optimizer: int
-    """Its state."""
+    """State of the optimiser."""
     activations: int
-    """The batch, and what is born in the forward pass."""
+    """The batch, and tensors created in the forward pass."""
     workspace: int
-    """What else is born in the backward pass (gradients of activations, layers run again) or the optimiser's step."""
+    """Other tensors of the backward pass (gradients of activations, recomputed layers) or the optimiser step."""
 
 
 class StorageTracker(TorchDispatchMode):
-    """Notes birth and death of every storage that an operation puts out, once each, however many tensors view it.
+    """Records the creation and release of every storage that an operator outputs, fake or real.
 
-    It works on real tensors too. A storage belongs to ``part`` as that stands at its birth, until ``claim`` gives it
-    to another one.
+    A storage belongs to the value of ``part`` at its creation, unless ``claim`` reassigns it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.part: Part = "activations"
-        self.events: list[tuple[int, int]] = []  # (number of a storage, bytes that come or go)
-        self.parts: list[Part] = []  # by number
-        self._living: dict[int, int] = {}  # address of a storage → its number
+        self.events: list[tuple[int, int]] = []  # (number of a storage, change in bytes)
+        self.parts: list[Part] = []  # by number of the storage
+        self._alive: dict[int, int] = {}  # address of a storage → its number
         self._finalizers: list[weakref.finalize[Any, Any]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -74,45 +73,45 @@ class StorageTracker(TorchDispatchMode):
         return out
 
     def see(self, tensors: Any) -> None:
-        """Counts the storages of all tensors in a nest of tuples, lists and dicts from now on."""
+        """Tracks the storages of all tensors in nested tuples, lists and dicts from now on."""
         for tensor in tree_leaves(tensors):
             if isinstance(tensor, Tensor):
                 self._number(tensor)
 
     def claim(self, part: Part, tensors: Iterable[Tensor | None]) -> None:
-        """These tensors' storages have been of this part since their birth."""
+        """Assigns the storages of these tensors to a part, from their creation on."""
         for tensor in tensors:
             if tensor is not None:
                 self.parts[self._number(tensor)] = part
 
     def peak(self, since: int = 0) -> MemoryPeak:
-        """The largest sum over the events from number ``since`` on, the first of equals."""
-        now: dict[Part, int] = dict.fromkeys(PARTS, 0)
-        top, total = dict(now), 0
+        """The peak over the events from index ``since`` on; the first of equal ones."""
+        current: dict[Part, int] = dict.fromkeys(PARTS, 0)
+        peak, total = dict(current), 0
         for index, (number, size) in enumerate(self.events):
-            now[self.parts[number]] += size
+            current[self.parts[number]] += size
             total += size
-            if index >= since - 1 and total > sum(top.values()):
-                top = dict(now)
-        return MemoryPeak(bytes=sum(top.values()), **top)
+            if index >= since - 1 and total > sum(peak.values()):
+                peak = dict(current)
+        return MemoryPeak(bytes=sum(peak.values()), **peak)
 
     def _number(self, tensor: Tensor) -> int:
         storage = tensor.untyped_storage()
-        address = storage._cdata  # noqa: SLF001  # unique among the living, and the end of life is seen
-        if address not in self._living:
+        address = storage._cdata  # noqa: SLF001  # unique among living storages, and releases are tracked
+        if address not in self._alive:
             number, size = len(self.parts), storage.nbytes()
-            self._living[address] = number
+            self._alive[address] = number
             self.parts.append(self.part)
             self.events.append((number, size))
             self._finalizers.append(weakref.finalize(storage, self._end, address, number, size))
-        return self._living[address]
+        return self._alive[address]
 
     def _end(self, address: int, number: int, size: int) -> None:
-        del self._living[address]
+        del self._alive[address]
         self.events.append((number, -size))
 
     def close(self) -> None:
-        """Forgets the storages that are still alive."""
+        """Stops tracking the storages that are still alive."""
         for finalizer in self._finalizers:
             finalizer.detach()
 
@@ -120,25 +119,25 @@ class StorageTracker(TorchDispatchMode):
 def memory(
     model_or_config: ModelLike, batch_size: int = 1, training: bool = False, example: Example | None = None
 ) -> MemoryPeak:
-    """The modelled peak of one forward pass, or of a training step once the optimiser has its state.
+    """The modelled peak of a forward pass, or of a training step after the optimiser has created its state.
 
-    A training step is the forward pass in training mode, cross-entropy, the backward pass, and the recipe's AdamW. All
-    is as on the CPU in the tensors' own dtype. ``nn.TransformerEncoderLayer`` is modelled without its fused inference
-    kernel, which hides what it allocates.
+    A training step is the forward pass in training mode, cross-entropy, the backward pass, and the recipe's AdamW, as
+    on the CPU in the tensors' own dtype. ``nn.TransformerEncoderLayer`` is modelled without its fused inference kernel,
+    which hides its allocations.
 
     Args:
-        model_or_config: a config, or a module in whichever mode, which is not changed.
-        batch_size: images at once; it replaces the batch of the example.
-        training: a training step instead of an inference.
-        example: what a module is called with, a tensor or a tuple of them with the batch as first dimension.
+        model_or_config: a config, or a module in any mode; it is not changed.
+        batch_size: number of images; it replaces the batch size of the example.
+        training: whether to model a training step.
+        example: the module's input, a tensor or a tuple of tensors with the batch as first dimension.
 
     Raises:
-        UserError: the model cannot be built, does not run on such an example, decides by values that fake tensors do
-            not have, or, for training, does not put out scores (batch, classes, ...).
+        UserError: the model cannot be built, does not run on the example, branches on values, which fake tensors do not
+            have, or, for training, does not output scores (batch, classes, ...).
     """
     source = module_of(model_or_config)
     tracker = StorageTracker()
-    with FakeTensorMode(), _orderly():
+    with FakeTensorMode(), _deterministic():
         module = meta_copy(source, "cpu").train(training)
         inputs = arguments(model_or_config, example, batch_size, "cpu")
         tracker.claim("parameters", [*module.parameters(), *module.buffers()])
@@ -158,8 +157,8 @@ def memory(
 
 
 @contextmanager
-def _orderly() -> Iterator[None]:
-    """No garbage collection at a moment of its own choosing, and no fused encoder layer."""
+def _deterministic() -> Iterator[None]:
+    """Disables automatic garbage collection, which would release storages at random times, and fused encoder layers."""
     collecting, fast = gc.isenabled(), torch.backends.mha.get_fastpath_enabled()
     gc.collect()
     gc.disable()
@@ -179,10 +178,10 @@ def _inference(module: nn.Module, inputs: tuple[Tensor, ...], tracker: StorageTr
 
 
 def _training(module: nn.Module, inputs: tuple[Tensor, ...], tracker: StorageTracker) -> MemoryPeak:
-    """The peak of the second step: the first one makes the optimiser's state."""
+    """The peak of the second step, because the first one creates the optimiser's state."""
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
-        raise UserError(f"{type(module).__name__} has nothing to train: no parameter requires a gradient")
+        raise UserError(f"{type(module).__name__} cannot be trained: no parameter requires a gradient")
     labels = labels_of(module, inputs)
     optimizer = adamw(module, TrainConfig())
     since = 0
@@ -195,20 +194,19 @@ def _training(module: nn.Module, inputs: tuple[Tensor, ...], tracker: StorageTra
             loss.backward()
             tracker.claim("gradients", (parameter.grad for parameter in parameters))
             optimizer.step()
-            tracker.claim("optimizer", held_by(optimizer))
+            tracker.claim("optimizer", optimizer_state(optimizer))
             optimizer.zero_grad()
             tracker.part = "activations"
             del loss
     return tracker.peak(since)
 
 
-def held_by(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Its state."""
+def optimizer_state(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(list(optimizer.state.values())) if isinstance(leaf, Tensor)]
 
 
 def scores_of(out: Any) -> list[Tensor]:
-    """All scores of the output; several heads are trained alike."""
+    """The scores (batch, classes, ...) of all heads in the output."""
     scores = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and leaf.requires_grad]
     if not scores or any(score.ndim < 2 for score in scores):
         raise UserError(
@@ -219,7 +217,7 @@ def scores_of(out: Any) -> list[Tensor]:
 
 
 def labels_of(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """A class for every score; their number is known from the output alone."""
+    """Labels (zeros) for every score; their shapes follow from the output."""
     return [torch.zeros(s.shape[0], *s.shape[2:], dtype=torch.long) for s in scores_of(module(*inputs))]
 
 

@@ -1,4 +1,4 @@
-"""The forward pass or training step whose memory ``peak_memory`` models, on real tensors: for what must be measured."""
+"""Forward passes and training steps on real tensors, for measurements of their memory."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.devices.host_memory import free_memory
-from vitbench.measure.peak_memory.modelled import held_by, labels_of, loss_of, scores_of
+from vitbench.measure.peak_memory.modelled import labels_of, loss_of, optimizer_state, scores_of
 from vitbench.measure.prepare import prepared
 from vitbench.train.optimizer import adamw
 
-SPARE = 0.8
-"""Share of the free memory that a step may be expected to need."""
+MAX_SHARE = 0.8
+"""Maximum modelled memory of a step, as a share of the free memory."""
 
 
 @dataclass(frozen=True)
 class RealStep:
-    """One step that can be run again and again, and the tensors that are there before and after it."""
+    """A repeatable step, and the tensors that are alive before and after it."""
 
     run: Callable[[], None]
     held: Callable[[], list[Tensor]]
 
     def held_bytes(self) -> int:
-        """Of parameters, buffers, images, labels and the optimiser's state; what shares a storage counts once."""
+        """Bytes of parameters, buffers, images, labels and optimiser state; a shared storage counts once."""
         return sum({t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in self.held()}.values())  # noqa: SLF001
 
     def warm_up(self) -> None:
-        """One step, which makes the optimiser's state and whatever libraries keep; nothing of it is left to collect."""
+        """Runs one step, which creates the optimiser's state and libraries' caches, and collects garbage."""
         self.run()
         gc.collect()
 
 
 def real_step(config: ModelConfig, settings: MeasureConfig, *, device: str, training: bool) -> RealStep:
-    """The step, eager, on weights and images of its own.
+    """An eager step with its own weights and images.
 
     Raises:
-        UserError: the model cannot be built, or puts out nothing that can be trained.
+        UserError: the model cannot be built, or its output cannot be trained.
     """
     model, images = prepared(config, settings, device=device, training=training)
     model.train(training)
@@ -62,14 +62,14 @@ def real_step(config: ModelConfig, settings: MeasureConfig, *, device: str, trai
         optimizer.zero_grad()
 
     def held() -> Iterable[Tensor]:
-        return (*model.parameters(), *model.buffers(), images, *labels, *held_by(optimizer))
+        return (*model.parameters(), *model.buffers(), images, *labels, *optimizer_state(optimizer))
 
     return RealStep(train, lambda: list(held()))
 
 
 def why_not_run(modelled: int) -> str | None:
-    """Why a step of so many bytes is not tried on this machine; None where it fits."""
+    """The reason not to run a step of ``modelled`` bytes on this machine; None if it fits."""
     free = free_memory()
-    if modelled <= SPARE * free:
+    if modelled <= MAX_SHARE * free:
         return None
-    return f"it is modelled to need {modelled / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free"
+    return f"it needs {modelled / 2**20:,.0f} MiB by the model, and {free / 2**20:,.0f} MiB are free"

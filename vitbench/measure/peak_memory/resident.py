@@ -1,12 +1,11 @@
-"""Pages that the kernel really gives a step: resident memory, measured in a fresh child process.
+"""Peak resident memory of a step, measured in a fresh child process.
 
-The child starts with ``MALLOC_MMAP_THRESHOLD_=4096 MALLOC_TRIM_THRESHOLD_=0``, so that what is freed goes back to the
-kernel at once; without them resident memory is 11 to 50 % off. It runs a warm step, writes 5 to
-``/proc/self/clear_refs``, which resets the high-water mark, and runs the step: the rise is ``VmHWM`` after it minus
-``VmRSS`` before. To that are added the bytes held before the step (parameters, images, the optimiser's state), so that
-the number stands beside allocated and modelled ones. Pages of the interpreter and of libraries are left out, and so is
-whatever the parent holds: ``ru_maxrss``, the usual number, would count both.
-Example: a child of a process of 1 GiB reads the same as the child of a small one.
+The child starts with ``MALLOC_MMAP_THRESHOLD_=4096 MALLOC_TRIM_THRESHOLD_=0``, so that freed memory returns to the
+kernel at once; without them resident memory is 11 to 50 % off. After a warm-up step, the child writes 5 to
+``/proc/self/clear_refs``, which resets the high-water mark, and runs the step. The increase is ``VmHWM`` after the step
+minus ``VmRSS`` before. The bytes held before the step (parameters, images, optimiser state) are added to it, so that
+the result is comparable with allocated and modelled memory. Unlike the usual ``ru_maxrss``, it counts neither pages of
+the interpreter and libraries nor memory inherited from the parent.
 """
 
 from __future__ import annotations
@@ -30,24 +29,24 @@ Way: TypeAlias = Literal["resident", "allocated", "gpu"]
 MODES: Mapping[str, bool] = {"inference": False, "training": True}
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_TRIM_THRESHOLD_": "0"}
-"""What makes glibc give back what is freed; it is read when a process starts."""
+"""Environment that makes glibc return freed memory to the kernel; it is read when a process starts."""
 
 CLEAR = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 RESET_PEAK = "5"
 
 
-def in_a_child(
+def run_in_child(
     config: ModelConfig, settings: MeasureConfig, ways: tuple[Way, ...], *, device: str, training: bool
 ) -> dict[Way, Any]:
-    """Runs the step in a fresh process and measures it in these ways, each on a step of its own.
+    """Peak memory of a step by each of ``ways``, each on a separate step in one fresh process.
 
     Returns:
-        ``resident``: ``{"step": bytes it added, "held": bytes before it}``; ``allocated``: bytes; ``gpu``: the fields
-        of ``GpuMemory``.
+        ``resident``: ``{"step": bytes added by the step, "held": bytes before it}``; ``allocated``: bytes; ``gpu``: the
+        fields of ``GpuMemory``.
 
     Raises:
-        UserError: the child ended without a result, with what it said last; or there is no clear_refs here.
+        UserError: the child ended without a result; the message has the child's last line.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("GLIBC_TUNABLES", "MALLOC_"))}
     code = f"import sys; sys.path[:] = {sys.path!r}; from vitbench.measure.peak_memory.resident import child; child()"
@@ -70,13 +69,13 @@ def in_a_child(
     *_, last = done.stdout.splitlines() or [""]
     if done.returncode == 0 and last.startswith("{"):
         return cast("dict[Way, Any]", json.loads(last))
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
-    raise UserError(f"the process that was to be measured ended with {ended}{': ' + said[-1] if said else ''}")
+    raise UserError(f"the measured process ended with {ended}{': ' + lines[-1] if lines else ''}")
 
 
 def child() -> None:
-    """Reads what is wanted from standard input, and writes what was found as the last line of standard output."""
+    """Reads the request from standard input and writes the results as the last line of standard output."""
     import torch
 
     from vitbench.measure.peak_memory.allocated import allocated
@@ -96,14 +95,14 @@ def child() -> None:
             found[way] = {"step": rise(step.run), "held": step.held_bytes()}
         else:
             found[way] = allocated(step) if way == "allocated" else vars(gpu_memory(step, wanted["device"]))
-    print(f"\n{json.dumps(found)}", flush=True)  # noqa: T201  # the answer
+    print(f"\n{json.dumps(found)}", flush=True)  # noqa: T201  # the result
 
 
 def rise(step: Any) -> int:
-    """Bytes by which a call raises this process' resident memory at its highest.
+    """The increase of this process's peak resident memory during a call, in bytes.
 
     Raises:
-        UserError: the kernel offers no way to reset the high-water mark.
+        UserError: the kernel cannot reset the high-water mark.
     """
     try:
         CLEAR.write_text(RESET_PEAK)
@@ -115,6 +114,6 @@ def rise(step: Any) -> int:
 
 
 def _status(field: str) -> int:
-    """Bytes of this process, as the kernel keeps them."""
+    """A memory field of /proc/self/status, in bytes."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{field}:"))
     return int(line.split()[1]) * 1024

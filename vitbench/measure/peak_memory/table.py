@@ -1,4 +1,4 @@
-"""What the memory of named models goes to: a row a step, modelled and by arithmetic, allocated and resident."""
+"""The memory table of named models: one row per step, with modelled, closed-form and measured peaks."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def rows(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for each model and step, in bytes, and the reasons why some are missing.
+    """A row in bytes for each model and step, and the reasons for missing numbers.
 
     Raises:
-        UserError: a model cannot be built, or its memory not be modelled.
+        UserError: a model cannot be built or its memory cannot be modelled.
     """
     settings = dataclasses.replace(settings, resident=True)
     found: list[dict[str, Any]] = []
@@ -50,15 +50,15 @@ def rows(
                 row = {"variant": name, "step": mode, **{f"{part}_bytes": getattr(peak, part) for part in PARTS}}
                 row |= {"modelled_bytes": peak.bytes, "closed_form_bytes": real.get("closed_form", {}).get(mode)}
                 found.append(row | {f"{way}_bytes": real[way][mode] for way in WAYS[device]})
-            own = (f"{name}, {way} memory not measured: {real[way].get('reason')}" for way in WAYS[device])
-            reasons += [line for line in own if not line.endswith(": None")]
+            missing = {way: real[way]["reason"] for way in WAYS[device] if real[way].get("reason") is not None}
+            reasons += [f"{name}, {way} memory not measured: {reason}" for way, reason in missing.items()]
     finally:
         progress("")
     return found, reasons
 
 
 def cells(found: Iterable[Mapping[str, Any]], device: str = "cpu") -> tuple[list[str], list[list[str]]]:
-    """Headings and cells in MiB; what was measured with its difference from the modelled peak."""
+    """Heads and cells in MiB; measured peaks show their difference from the modelled peak."""
     heads = [*HEADS, *(way.capitalize() for way in WAYS[device])]
     lines = []
     for row in found:
@@ -66,12 +66,12 @@ def cells(found: Iterable[Mapping[str, Any]], device: str = "cpu") -> tuple[list
         form = row["closed_form_bytes"]
         line = [row["variant"], row["step"], *parts, f"{row['modelled_bytes'] / MIB:.2f}"]
         line.append(NONE if form is None else "equal" if form == row["modelled_bytes"] else f"{form / MIB:.2f}")
-        line += [_beside(row[f"{way}_bytes"], row["modelled_bytes"]) for way in WAYS[device]]
+        line += [_with_difference(row[f"{way}_bytes"], row["modelled_bytes"]) for way in WAYS[device]]
         lines.append(line)
     return heads, lines
 
 
-def _beside(size: int | None, modelled_size: int) -> str:
+def _with_difference(size: int | None, modelled_size: int) -> str:
     if size is None:
         return NONE
     return f"{size / MIB:.2f} ({100 * (size / modelled_size - 1):+.1f} %)".replace("-", "−")

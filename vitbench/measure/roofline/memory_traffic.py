@@ -1,13 +1,13 @@
-"""Bytes that a forward pass moves between memory and the processor: two bounds, and the number of operations.
+"""Memory traffic of a forward pass in bytes, as an upper and a lower bound, and the number of operators.
 
-``unfused``: every operation reads its inputs and writes its outputs, as kernels do that are run one after another and
-find nothing in a cache. ``compulsory``: weights that are used, input and output, each once; no caching and no fusion
-avoids these (they are Hill & Smith's compulsory misses). What reaches memory lies between them. Views move nothing.
+``unfused``, the upper bound: every operator reads its inputs from memory and writes its outputs to memory, without any
+caching. ``compulsory``, the lower bound: used weights, input and output, each once; neither caching nor fusion avoids
+these (Hill & Smith's compulsory misses). Views move nothing.
 
-The pass runs on fake tensors of the CPU, so that the kernels are chosen which run there (attention in one kernel) and
-nothing is allocated. Example: ``nn.Linear(3, 2, bias=False)`` on 4 rows in float32 reads 4·3 and 3·2 numbers and
-writes 4·2, 104 bytes by either count. What it leaves out: workspaces inside kernels, such as a convolution's reordered
-input, and what a matrix product reads again because its tiles do not fit.
+The pass runs on fake CPU tensors, so that torch selects its CPU kernels (attention in one kernel) and allocates
+nothing. Example: ``nn.Linear(3, 2, bias=False)`` on 4 rows in float32 reads 4·3 and 3·2 numbers and writes 4·2, in all
+104 bytes by either bound. Not included: workspaces of kernels, such as a convolution's reordered input, and repeated
+reads of a matmul whose tiles do not fit into the cache.
 """
 
 # torch leaves dispatch modes untyped:
@@ -29,31 +29,31 @@ from vitbench.measure.meta_copy import Example, ModelLike, arguments, meta_copy,
 from vitbench.utils.errors import UserError
 
 LIKE = ("_like", "new_")
-"""In the names of operations that take a tensor for its shape alone."""
+"""Parts of the names of operators that use only the shape of a tensor."""
 
-MAKES = ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
-"""Operations that write nothing into what they make."""
+UNINITIALISED = ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided")
+"""Operators that create a tensor without writing to it."""
 
 OVERWRITES = ("copy_", "fill_", "zero_", "normal_", "uniform_", "bernoulli_")
-"""Operations in place that do not read what they write."""
+"""In-place operators that do not read the tensor that they write."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one forward pass moves."""
+    """Memory traffic of a forward pass."""
 
-    unfused: int  # bytes, at most
-    compulsory: int  # bytes, at least
-    ops: int  # operations that torch starts, views among them
+    unfused: int  # bytes, upper bound
+    compulsory: int  # bytes, lower bound
+    ops: int  # operators that torch launches, including views
 
 
 class TrafficCounter(TorchDispatchMode):
-    """Counts the bytes that operations read and write, on fake tensors or real ones.
+    """Counts the bytes that operators read and write, on fake or real tensors.
 
     Attributes:
-        bytes: of all operations so far.
-        ops: how many they were.
-        storages: of everything that was read.
+        bytes: bytes of all operators so far.
+        ops: number of operators so far.
+        storages: storages that were read.
     """
 
     def __init__(self) -> None:
@@ -66,10 +66,10 @@ class TrafficCounter(TorchDispatchMode):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         if func.namespace == "prim":
-            return out  # a question about a tensor, which only fake ones pass on
+            return out  # a query of a tensor's metadata, which only fake tensors dispatch
         self.ops += 1
         name = func.overloadpacket.__name__
-        if name in MAKES:
+        if name in UNINITIALISED:
             return out
         inputs = _tensors((args, kwargs))
         owners = {_storage(tensor) for tensor in inputs}
@@ -85,26 +85,26 @@ class TrafficCounter(TorchDispatchMode):
 
 
 def _tensors(nest: Any) -> list[Tensor]:
-    """All tensors in a nest of tuples, lists and dicts, each region of memory once."""
+    """All tensors in nested tuples, lists and dicts, each memory region once."""
     found = [leaf for leaf in tree_leaves(nest) if isinstance(leaf, Tensor)]
     return list({(_storage(t), t.storage_offset(), t.shape, t.stride()): t for t in found}.values())
 
 
 def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001  # the one name by which two tensors know their common storage
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001  # identifies a shared storage
 
 
 def _written(func: Any, args: Any, kwargs: Any) -> list[Any]:
-    """The arguments that an operation changes, by its schema."""
+    """The arguments that an operator changes, from its schema."""
     changed = []
-    for index, argument in enumerate(func._schema.arguments):  # noqa: SLF001  # no public name for it
+    for index, argument in enumerate(func._schema.arguments):  # noqa: SLF001  # torch has no public access
         if argument.alias_info is not None and argument.alias_info.is_write:
             changed.append(args[index] if index < len(args) else kwargs.get(argument.name))
     return changed
 
 
 def size(tensor: Tensor) -> int:
-    """Bytes of a tensor's elements in memory; what ``expand`` repeats lies there once."""
+    """Bytes of a tensor's elements in memory; elements repeated by ``expand`` count once."""
     elements = 1
     for length, stride in zip(tensor.shape, tensor.stride(), strict=True):
         elements *= length if stride or not length else 1
@@ -112,20 +112,20 @@ def size(tensor: Tensor) -> int:
 
 
 def traffic(model_or_config: ModelLike, batch_size: int = 1, example: Example | None = None) -> Traffic:
-    """What one forward pass of a model moves.
+    """The memory traffic of a model's forward pass.
 
     Args:
-        model_or_config: a config, or a module in whichever mode, which is not changed; its dtype is what is counted.
-        batch_size: images at once; it replaces the batch of the example.
-        example: what a module is called with, a tensor or a tuple of them with the batch as first dimension.
+        model_or_config: a config, or a module in any mode, which is not changed; its dtype determines the bytes.
+        batch_size: number of images; it replaces the batch size of the example.
+        example: the module's input, a tensor or a tuple of tensors with the batch as first dimension.
 
     Raises:
-        UserError: the model cannot be built, does not run on such an example, or decides by values that fake tensors
-            do not have.
+        UserError: the model cannot be built, does not run on the example, or branches on values, which fake tensors do
+            not have.
     """
     source = module_of(model_or_config)
     counter, fast = TrafficCounter(), torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(value=False)  # it hides its operations in one
+    torch.backends.mha.set_fastpath_enabled(value=False)  # it hides its operators in one
     try:
         with FakeTensorMode(), torch.no_grad():
             module = meta_copy(source, "cpu").eval()
@@ -138,14 +138,14 @@ def traffic(model_or_config: ModelLike, batch_size: int = 1, example: Example | 
     except UserError:
         raise
     except Exception as error:
-        said = str(error).strip().splitlines() or [""]
+        lines = str(error).strip().splitlines() or [""]
         raise UserError(
-            f"the bytes that {type(source).__name__} moves cannot be counted: {type(error).__name__}: {said[0]}"
+            f"the memory traffic of {type(source).__name__} cannot be counted: {type(error).__name__}: {lines[0]}"
         ) from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _used(weights: Iterable[Tensor], read: set[int]) -> int:
-    """Bytes of the weights that some operation read, tied ones once."""
+    """Bytes of the weights that some operator read; tied weights count once."""
     return sum(size(tensor) for tensor in _tensors(list(weights)) if _storage(tensor) in read)

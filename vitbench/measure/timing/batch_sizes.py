@@ -1,6 +1,7 @@
-"""Throughput over batch sizes: where it stops growing. Windows of all models and sizes are interleaved.
+"""Throughput over batch sizes, and the batch size at which it saturates.
 
-Each window places only what it times: eight sizes of a large model side by side would not fit.
+Windows of all models and sizes are interleaved. Each window holds only one model and size in memory, because several
+sizes of a large model would not fit.
 """
 
 from __future__ import annotations
@@ -16,37 +17,37 @@ from vitbench.measure.timing.subject import Subject, SubjectError
 from vitbench.measure.timing.throughput import measure
 
 GAIN = 0.05
-"""Of a doubling, under which throughput is called saturated."""
+"""Minimum relative gain of a doubling; below it, throughput is saturated."""
 
 
 def doublings(most: int) -> tuple[int, ...]:
-    """1, 2, 4 and so on up to ``most``, which need not be one of them."""
+    """The powers of two up to ``most``."""
     return tuple(2**k for k in range(most.bit_length()) if 2**k <= most)
 
 
 @dataclass
 class Rates:
-    """Images per second of one model by batch size, one number a window; and why larger batches have none."""
+    """Throughput of a model by batch size, one number per window, and the reason why larger batches were not timed."""
 
     windows: dict[int, list[float]] = field(default_factory=dict)
     ended: str | None = None
 
     def interval(self, batch_size: int) -> stats.Interval:
-        """Geometric mean over windows with its t interval, in images per second."""
+        """The geometric mean over windows with its t interval, in images per second."""
         return stats.ratio_interval(np.log(self.windows[batch_size]))
 
     @property
     def saturation(self) -> int | None:
-        """The batch size from which throughput gains less than 5 % per doubling; None: it gained to the last."""
+        """The batch size from which throughput gains less than 5 % per doubling; None if it never saturates."""
         return saturation_batch_size({size: self.interval(size).value for size in self.windows})
 
 
 def saturation_batch_size(rates: Mapping[int, float], gain: float = GAIN) -> int | None:
-    """The smallest batch size from which every doubling that was measured gains less than ``gain``.
+    """The smallest batch size from which every measured doubling gains less than ``gain``; None if there is none.
 
     Args:
-        rates: batch size → images per second.
-        gain: as a fraction.
+        rates: images per second by batch size.
+        gain: relative gain, as a fraction.
     """
     found = None
     for size in sorted(rates, reverse=True):
@@ -70,24 +71,25 @@ def sweep(
 ) -> dict[str, Rates]:
     """Forward throughput of all models at all batch sizes.
 
-    A size at which a model raises, for want of memory or otherwise, ends the sizes of that model.
+    A batch size at which a model fails, out of memory or otherwise, ends the sweep of that model.
 
     Args:
-        subject_of: name and batch size → model and input.
-        names: of the models.
-        sizes: of the batches.
-        window_s: seconds of back-to-back calls in a window, at least.
-        windows: of each model and size. Each round visits all of them in a random order.
-        seed: of placements and orders.
-        timer: seconds; injected by tests.
-        on_window: told what comes next, outside all timing.
+        subject_of: returns the model and input for a name and batch size.
+        names: names of the models.
+        sizes: batch sizes.
+        window_s: minimum seconds of back-to-back calls in a window.
+        windows: number of windows per model and size. Each round visits all in a random order.
+        seed: seed of placements and orders.
+        timer: returns seconds; injected by tests.
+        on_window: called with the next model and size, outside all timing.
     """
     rng = np.random.default_rng(seed)
     found = {name: Rates() for name in names}
     limit: dict[str, float] = dict.fromkeys(names, float("inf"))
     for number in range(windows):
         cells = [(name, size) for name in names for size in sizes]
-        for index in rng.permutation(len(cells)) if number else range(len(cells)):  # first upwards: what fits is learnt
+        # the first round goes upwards, to find out which sizes fit
+        for index in rng.permutation(len(cells)) if number else range(len(cells)):
             name, size = cells[index]
             if size >= limit[name]:
                 continue
@@ -96,8 +98,8 @@ def sweep(
                 draw = int(rng.integers(2**31))
                 rates = measure({name: subject_of(name, size)}, window_s=window_s, windows=1, seed=draw, timer=timer)
             except SubjectError as error:
-                limit[name], found[name].ended = size, f"{size} images a call: {error.reason}"
-                found[name].windows = {at: rate for at, rate in found[name].windows.items() if at < size}
+                limit[name], found[name].ended = size, f"{size} images per call: {error.reason}"
+                found[name].windows = {n: rates for n, rates in found[name].windows.items() if n < size}
                 continue
             found[name].windows.setdefault(size, []).extend(rates[name])
     return found

@@ -1,8 +1,8 @@
-"""``torch.compile`` for timing: one piece of compiled code a subject, which no other subject shares or crowds out.
+"""``torch.compile`` for timing, with separate compiled code for each subject.
 
-torch keeps compiled code by Python function. Two models of one class would share a function, so that each call walks
-past the other's code, and after eight of them torch silently runs the ninth uncompiled. Here each subject has a
-function of its own, and running out of room is an error.
+torch caches compiled code per Python function. Two models of one class would share a function, so that each call checks
+the guards of both, and after eight models torch silently runs the ninth uncompiled. Here each subject has its own
+function, and exceeding the limit is an error.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 
 from vitbench.models.compiler import prepare_compiler
 
-ROOM = 64
-"""Pieces of code that torch keeps for a function inside a model, where its graph breaks."""
+RECOMPILE_LIMIT = 64
+"""Maximum number of compiled versions of a function inside a model, where the graph breaks."""
 
 
 def _call(model: Any, images: Any) -> Any:
@@ -24,10 +24,10 @@ def _call(model: Any, images: Any) -> Any:
 
 
 class Compiled:
-    """A compiled ``function(model, images)``, compiled when it is first called with such a model and such images."""
+    """A ``function(model, images)`` that is compiled on its first call with a kind of model and images."""
 
     def __init__(self, device_type: str) -> None:
-        """From here on torch raises, in this process, where it would have gone on uncompiled.
+        """Makes torch raise an error, in this process, instead of running uncompiled.
 
         Raises:
             UserError: the device's compiler is missing.
@@ -36,6 +36,6 @@ class Compiled:
         import torch._dynamo.config as dynamo
 
         dynamo.fail_on_recompile_limit_hit = True
-        dynamo.recompile_limit = max(ROOM, dynamo.recompile_limit)
+        dynamo.recompile_limit = max(RECOMPILE_LIMIT, dynamo.recompile_limit)
         own = types.FunctionType(_call.__code__.replace(), globals())
         self.function: Callable[[Any, Any], Any] = torch.compile(own, dynamic=False)

@@ -1,9 +1,9 @@
-"""How long one call takes, in milliseconds, and by what ratio variants differ: the library's face of a session.
+"""Latency in milliseconds per call, and latency ratios to a baseline: the library's interface to timing sessions.
 
     compare({"a": model_a, "b": model_b}, example, baseline="a").table()
 
-The ratio is what holds up: it is taken within blocks and cycles, where all models met the same machine. The absolute
-latency is one machine's on one day, and is withheld at noise grade D. Both leave out data loading and the first call.
+Ratios are robust: they are taken within blocks and cycles, where all models met the same conditions. Absolute latencies
+apply to one machine on one day and are withheld at noise grade D. Both exclude data loading and the first call.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["CONTROL", "Block", "Comparison", "Samples", "Session", "Subject", "SubjectError", "compare", "run_session"]
 
 MAXIMUM_BLOCKS = 315
-"""Of ``compare``: the ninth look."""
+"""Maximum number of blocks of ``compare``: the ninth interim look."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``compare`` found; the raw samples come along."""
+    """The result of ``compare``, with the raw samples."""
 
     session: Session
     ratios: dict[str, verdicts.Comparison]  # variant ÷ baseline, intervals at the level Holm tested
@@ -42,26 +42,26 @@ class Comparison:
 
     @property
     def valid(self) -> bool:
-        """Whether the A/A control held; if not, every verdict is withheld."""
+        """Whether the A/A control passed; if not, every verdict is withheld."""
         return self.session.valid
 
     @property
     def grade(self) -> host_load.Grade:
-        """How noisy the machine was, A to D."""
+        """The noise grade of the machine, A to D."""
         grade: host_load.Grade = self.scope["grade"]
         return grade
 
     @property
     def samples(self) -> dict[str, Samples]:
-        """Raw calls by model, the baseline's clone under ``A/A control``."""
+        """The raw calls by model, with the baseline's clone under ``A/A control``."""
         return {**self.session.samples, CONTROL: self.session.control}
 
     def latency_ms(self, name: str) -> estimates.Interval:
-        """Milliseconds a call: the median of each block, then t on blocks."""
+        """Milliseconds per call: the mean over blocks of each block's median, with its t interval."""
         return estimates.latency_interval(1e3 * self.session.samples[name].wall)
 
     def table(self) -> pd.DataFrame:
-        """One row a model: milliseconds a call, ratio to the baseline with its interval, verdict."""
+        """One row per model: milliseconds per call, ratio to the baseline with its interval, and verdict."""
         import pandas as pd
 
         nan = float("nan")
@@ -92,9 +92,9 @@ class Comparison:
         )
 
     def notes(self) -> list[str]:
-        """What else a reader should know: models whose calls disturb each other, and calls that stood still."""
+        """Notes on interference between variants and on stalled calls."""
         effects = {name: self.session.order_effect(name) for name in self.ratios}
-        stood = {name: stability.stalls(samples.wall) for name, samples in self.session.samples.items()}
+        stalls = {name: stability.stalls(samples.wall) for name, samples in self.session.samples.items()}
         return [
             *(
                 f"cache interference: {name} runs at {effect.value:.3f} [{effect.low:.3f}, {effect.high:.3f}] in the "
@@ -105,7 +105,7 @@ class Comparison:
             *(
                 f"stalls: {count} of {self.session.samples[name].wall.size} calls of {name} took over "
                 f"{stability.STALL:g} times its median, up to {longest:.3g} s; medians and ratios do not show them"
-                for name, (count, longest) in stood.items()
+                for name, (count, longest) in stalls.items()
                 if count
             ),
         ]
@@ -125,26 +125,26 @@ def compare(
     compile: bool = False,  # noqa: A002  # as in MeasureConfig
     timer: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
-    """Times models side by side on one input, against a baseline.
+    """The comparison of models with a baseline, timed side by side on one input.
 
     Args:
-        models: name → module, or any callable of one argument. Each is deep-copied and left untouched; modules run in
-            evaluation mode, or in training mode in a ``train_step``.
-        example: the input, (batch, …) where it is a tensor; its device is where everything runs.
-        baseline: the name that the others are compared with.
-        target: half-width of every ratio, as a fraction, at which the timing ends; looked at after 12, 18, 27, 41 …
-            blocks. A difference that was not found and is known less exactly is called inconclusive.
-        budget_s: seconds, at most; but 6 blocks of one cycle are timed however long they take.
-        seed: of placements, orders and labels.
+        models: modules, or callables of one argument, by name. Copies are timed; modules run in evaluation mode, or in
+            training mode for a ``train_step``.
+        example: the input; a tensor is (batch, …), and its device is used for everything.
+        baseline: name of the model that the others are compared with.
+        target: half-width of every ratio, as a fraction, at which timing ends; checked after 12, 18, 27, 41 … blocks.
+            If it is not reached, a ratio without a significant difference is inconclusive.
+        budget_s: maximum seconds; but 6 blocks of one cycle are timed, however long they take.
+        seed: seed of placements, orders and labels.
         mode: ``forward``, or a whole ``train_step``.
-        threads: of torch, set for this call; two threads on a busy two-core machine were 35 times slower than one.
-        placement: ``own``, or ``shared``: parameters of one shape lie in the same memory for all models.
-        compile: all through ``torch.compile``, each with code of its own; compiling does not count against the budget.
-        timer: seconds; injected by tests.
+        threads: number of torch threads; two threads on a busy two-core machine were 35 times slower than one.
+        placement: ``own``, or ``shared``: parameters of one shape share their memory between models.
+        compile: use ``torch.compile``, with separate code per model; compilation does not count against the budget.
+        timer: returns seconds; injected by tests.
 
     Raises:
-        ConfigError: no such baseline.
-        SubjectError: a model raised, or put out NaN or infinity; it names the model.
+        ConfigError: the baseline does not exist.
+        SubjectError: a model raised an exception, or its output is NaN or infinite; the message names the model.
     """
     device = example.device if isinstance(example, Tensor) else torch.device("cpu")
     subjects = {name: Subject(model, example, device, compile) for name, model in models.items()}
@@ -164,7 +164,7 @@ def compare(
 
 
 def comparison_of(session: Session, baseline: Subject, *, threads: int) -> Comparison:
-    """The verdicts of a session, and to what they apply."""
+    """The verdicts of a session, with their scope."""
     metric = verdicts.LATENCY if session.target is None else replace(verdicts.LATENCY, target=session.target)
     logs = {name: session.log_ratios(name) for name in session.samples if name != session.baseline}
     ratios = verdicts.family(
@@ -178,7 +178,7 @@ def comparison_of(session: Session, baseline: Subject, *, threads: int) -> Compa
 
 
 def scope_of(session: Session, baseline: Subject, *, threads: int) -> dict[str, Any]:
-    """To what the session's numbers apply."""
+    """The settings and conditions that the session's numbers apply to."""
     on_cpu = torch.device(baseline.device).type == "cpu"
     example = baseline.example
     return {

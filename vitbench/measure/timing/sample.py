@@ -1,6 +1,6 @@
-"""One timed sample: the only place where a clock is read around a subject's call. Nothing else happens in between.
+"""Timed samples of a subject's calls, and its warm-up. The clock is read around the calls and nothing else.
 
-Under a millisecond a sample is a loop of calls, so that the clock's own cost and grain do not count.
+Calls under a millisecond are repeated within a sample, so that the clock's overhead and resolution do not matter.
 """
 
 from __future__ import annotations
@@ -14,47 +14,47 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vitbench.measure.timing import host_load
-from vitbench.measure.timing.subject import Call, Subject, SubjectError, blame, form
+from vitbench.measure.timing.subject import Call, Subject, SubjectError, as_subject_error, output_shapes
 from vitbench.measure.timing.train_step import Step, new_event
 
 LOOP_BELOW_S = 1e-3
-"""Shorter calls are repeated inside the timer."""
+"""Calls shorter than this are repeated within a sample."""
 
 Timer = Callable[[], float]
 
 
 class Sample(NamedTuple):
-    """Seconds per call, and involuntary switches within the sample."""
+    """Seconds per call, and involuntary context switches within the sample."""
 
     wall: float
-    cpu: float  # of the calling thread on a core
+    cpu: float  # CPU time of the calling thread
     switches: int
-    device: float  # between events on a CUDA device, else NaN
-    forward: float  # of a training step, else NaN
+    device: float  # between CUDA events; NaN on other devices
+    forward: float  # of a training step; else NaN
     backward: float
 
 
 @dataclass(frozen=True)
 class Warm:
-    """What warming up tells of a subject."""
+    """What the warm-up found out about a subject."""
 
-    cold_ms: float  # the first call
-    loops: int  # calls that make a sample of a millisecond
+    cold_ms: float  # of the first call
+    loops: int  # calls per sample
     sample_s: float
-    form: Any  # of its output: shapes, which must not change
+    shapes: Any  # of the output, which must not change
 
 
 def timed(name: str, call: Call, subject: Subject, loops: int, timer: Timer) -> tuple[Sample, Any]:
-    """A sample of ``loops`` calls in a row, and the last one's output.
+    """A sample of ``loops`` consecutive calls, and the output of the last one.
 
     Raises:
-        SubjectError: it raised, or the clock did not go forward.
+        SubjectError: the subject raised an exception, or the clock did not advance.
     """
     step = call if isinstance(call, Step) else None
     wait = subject.synchronize if subject.asynchronous else None
     repeat = itertools.repeat(None, loops)
     device = forward = backward = math.nan
-    with blame(name):
+    with as_subject_error(name):
         subject.announce()
         if step is not None:
             step.phases()
@@ -84,7 +84,7 @@ def timed(name: str, call: Call, subject: Subject, loops: int, timer: Timer) -> 
 
 
 def warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Timer) -> Warm:
-    """At least 3 calls, until the medians of the last 3 and of the 3 before agree within 5 %, or the time is over."""
+    """Calls the subject at least 3 times, until medians of successive triples agree within 5 % or the time is over."""
     first, output = timed(name, call, subject, 1, timer)
     start = timer()
     calls = [timed(name, call, subject, 1, timer)[0].wall for _ in range(3)]
@@ -95,4 +95,4 @@ def warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Tim
         calls.append(timed(name, call, subject, 1, timer)[0].wall)
     call_s = statistics.median(calls[-3:])
     loops = max(1, math.ceil(LOOP_BELOW_S / call_s))
-    return Warm(1e3 * first.wall, loops, loops * call_s, form(output))
+    return Warm(1e3 * first.wall, loops, loops * call_s, output_shapes(output))

@@ -1,14 +1,14 @@
-"""A timing session: all variants and an A/A control timed together, in blocks.
+"""Timing sessions: all variants and an A/A control are timed together, in blocks.
 
-Timed one after another, two copies of one model differ by over 3 % in most comparisons on a shared machine; and two
-copies in one process can really differ by tens of percent through where they lie in memory. So:
+If timed in sequence, two copies of one model differ by over 3 % in most comparisons on a shared machine; and two copies
+in one process can truly differ by tens of percent because of their placement in memory. Therefore:
 
-- a *cycle* calls every subject in random order, then in the mirrored order: linear drift cancels;
+- a *cycle* calls every subject in random order, then in the mirrored order, so that linear drift cancels;
 - a *block* is a fresh placement of all subjects in memory and a few cycles; blocks are the units of every interval;
-- a clone of the baseline takes part in every cycle: if it is found to differ from the baseline, nothing is believed;
-- with a target, blocks go on until every ratio's interval is narrow enough (``stats.sequential``).
+- a clone of the baseline takes part in every cycle; if it differs from the baseline, all verdicts are withheld;
+- with a target, the session ends when every ratio's interval is narrow enough (``stats.sequential``).
 
-What it leaves out: loading data, moving it to the device, the first call (apart, as ``cold_ms``).
+Excluded are loading of data, transfers to the device and the first call, which is recorded as ``cold_ms``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vitbench import stats
 from vitbench.declare.measure import Placement
 from vitbench.measure.timing import host_load
 from vitbench.measure.timing.sample import LOOP_BELOW_S, Sample, Timer, Warm, timed, warm_up
-from vitbench.measure.timing.subject import Mode, Subject, SubjectError, check_form, check_output, place, placed
+from vitbench.measure.timing.subject import Mode, Subject, SubjectError, check_output, check_shapes, place, placed
 from vitbench.stats.estimates import FloatArray, control_holds, log_ratio_blocks, mean_interval
 from vitbench.stats.sequential import FIRST_LOOK, NOMINAL
 from vitbench.utils.errors import ConfigError, unknown
@@ -36,33 +36,33 @@ from vitbench.utils.errors import ConfigError, unknown
 __all__ = ["CONTROL", "LOOP_BELOW_S", "Block", "Samples", "Session", "StopReason", "SubjectError", "run_session"]
 
 CONTROL = "A/A control"
-"""The name of the baseline's clone in the order log."""
+"""Name of the baseline's clone in the order log."""
 
 FIXED_LEVEL = 0.95
-"""Of an interval that was not looked at before it was complete."""
+"""Level of an interval without interim looks."""
 
 StopReason: TypeAlias = Literal["target reached", "budget ended", "blocks ended"]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The raw calls of one subject, each array (blocks, 2·cycles): columns 2c, 2c + 1 are cycle c and its mirror."""
+    """The raw calls of a subject, (blocks, 2·cycles) per array: columns 2c and 2c + 1 are cycle c and its mirror."""
 
     wall: FloatArray  # seconds per call
-    cpu: FloatArray  # seconds per call of the calling thread on a core
-    switches: NDArray[np.int64]  # involuntary, within the sample
-    loops: int  # calls within a sample; wall and cpu are divided by it
-    cold_ms: float  # the first call
+    cpu: FloatArray  # CPU seconds of the calling thread, per call
+    switches: NDArray[np.int64]  # involuntary context switches per sample
+    loops: int  # calls per sample
+    cold_ms: float  # of the first call
     batch_size: int
-    phases: Mapping[str, FloatArray] = field(default_factory=dict)  # seconds of forward, backward, optimizer: the wall
-    device: FloatArray | None = None  # seconds per call between events on a CUDA device
+    phases: Mapping[str, FloatArray] = field(default_factory=dict)  # seconds of forward, backward, optimizer; sum: wall
+    device: FloatArray | None = None  # seconds per call between CUDA events
 
 
 @dataclass(frozen=True)
 class Block:
-    """What else is known of a block. Shares are 0 to 1; None: not available here."""
+    """The order and conditions of a block. Shares are 0 to 1; None if not available."""
 
-    order: list[list[str]]  # one list of names a cycle: its first pass, of which the second is the mirror
+    order: list[list[str]]  # names in the first pass of each cycle; the second pass is its mirror
     pressure: float | None
     steal: float | None
     load: float | None
@@ -71,7 +71,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Session:
-    """One joint timing of all subjects."""
+    """A joint timing of all subjects."""
 
     baseline: str
     mode: Mode
@@ -80,32 +80,32 @@ class Session:
     control: Samples  # the baseline's clone
     blocks: list[Block]
     placement: Placement = "own"
-    target: float | None = None  # half-width of every ratio, as a fraction, at which blocks ended
-    looks: tuple[int, ...] = ()  # numbers of blocks at which that was looked at
+    target: float | None = None  # half-width of every ratio, as a fraction
+    looks: tuple[int, ...] = ()  # interim looks: numbers of blocks after which the widths were checked
     stop_reason: StopReason = "blocks ended"
 
     def log_ratios(self, name: str) -> FloatArray:
-        """One log-ratio against the baseline a block, (blocks,)."""
+        """Log-ratios to the baseline, one per block, (blocks,)."""
         return log_ratio_blocks(self.samples[name].wall, self.samples[self.baseline].wall)
 
     @property
     def level(self) -> float:
-        """Nominal level of a ratio's interval that covers at least 95 %: more where it was looked at several times."""
+        """Nominal level of a ratio's interval for a coverage of at least 95 %; higher with interim looks."""
         return FIXED_LEVEL if self.target is None else NOMINAL
 
     @property
     def control_log_ratios(self) -> FloatArray:
-        """One log-ratio of the clone against the baseline a block, (blocks,)."""
+        """Log-ratios of the clone to the baseline, one per block, (blocks,)."""
         return log_ratio_blocks(self.control.wall, self.samples[self.baseline].wall)
 
     @property
     def valid(self) -> bool:
-        """Whether the A/A control held: its 99 % interval includes 1."""
+        """Whether the A/A control passed: its 99 % interval includes 1."""
         return control_holds(self.control_log_ratios)
 
     @property
     def noise_floor(self) -> float:
-        """Half-width of the control's 99 % interval, as a fraction: smaller differences cannot be trusted here."""
+        """Half-width of the control's 99 % interval, as a fraction; smaller differences are not reliable."""
         return math.expm1(mean_interval(self.control_log_ratios, 0.99).half_width)
 
     def unstable(self, name: str) -> bool:
@@ -113,31 +113,31 @@ class Session:
         return stats.drifts(self.log_ratios(name), stats.middles([block.seconds for block in self.blocks]))
 
     def order_effect(self, name: str) -> stats.Interval:
-        """The ratio in the mirrored passes ÷ that in the first ones, 99 %: without 1, calls disturb each other."""
+        """The ratio in mirrored passes ÷ in first passes, 99 %; an interval without 1 shows interference."""
         return stats.order_effect(self.samples[name].wall, self.samples[self.baseline].wall)
 
     @property
     def pressure(self) -> float | None:
-        """Mean over blocks; None: not available here."""
+        """Mean pressure over blocks; None if not available."""
         known = [block.pressure for block in self.blocks if block.pressure is not None]
         return statistics.fmean(known) if known else None
 
     @property
     def cpu_share(self) -> float:
         """Thread CPU time ÷ wall time over all timed calls."""
-        everyone = [*self.samples.values(), self.control]
-        return float(sum(s.cpu.sum() for s in everyone) / sum(s.wall.sum() for s in everyone))
+        every = [*self.samples.values(), self.control]
+        return float(sum(s.cpu.sum() for s in every) / sum(s.wall.sum() for s in every))
 
 
 def _check(subjects: Mapping[str, Subject], baseline: str, blocks: int, cycles: int, target: float | None) -> None:
     if baseline not in subjects:
         raise ConfigError(unknown("baseline", baseline, subjects))
     if CONTROL in subjects:
-        raise ConfigError(f"a subject cannot be called {CONTROL!r}: that is the baseline's clone; choose another name")
+        raise ConfigError(f"{CONTROL!r} is the name of the baseline's clone: choose another name")
     if blocks < 1 or cycles < 1:
-        raise ConfigError(f"blocks={blocks}, cycles={cycles} leave nothing to time: both take 1 or more")
+        raise ConfigError(f"blocks={blocks}, cycles={cycles} leave nothing to time: give at least 1 for both")
     if target is not None and not target > 0:
-        raise ConfigError(f"target={target:g} is never reached: it takes a fraction above 0, such as 0.02 for ±2%")
+        raise ConfigError(f"target={target:g} is never reached: give a fraction above 0, such as 0.02 for ±2%")
 
 
 def run_session(
@@ -158,34 +158,35 @@ def run_session(
     timer: Timer = time.perf_counter,
     on_block: Callable[[int, int], None] | None = None,
 ) -> Session:
-    """Times all subjects and a clone of the baseline together.
+    """A session that times all subjects and a clone of the baseline together.
 
     Args:
-        subjects: name → model and input. Thread settings are the caller's business.
-        baseline: the name that the others are compared with.
-        blocks: fresh placements, at most.
-        cycles: mirrored permutations in a block, at most: each subject is timed 2·cycles times.
-        seed: of placements, orders and labels.
+        subjects: models and inputs by name. The caller sets the number of threads.
+        baseline: name of the subject that the others are compared with.
+        blocks: maximum number of blocks.
+        cycles: maximum number of cycles per block; each subject is timed twice per cycle.
+        seed: seed of placements, orders and labels.
         mode: ``forward``, or a whole ``train_step``: forward, cross-entropy, backward, AdamW.
-        warmup_s: seconds of warm-up a subject, at most.
-        target: half-width of every subject's ratio, as a fraction, at which no further block is begun; it is looked at
-            after ``first_look`` blocks, and again each time when there are half as many more. None: all are run.
-        first_look: in blocks.
-        budget_s: blocks have as many cycles as let ``minimum_blocks`` of them end in this time, one at least; and no
-            further block is begun that would end later. First calls, which may compile, do not count. None: no end.
-        minimum_blocks: under a budget, however long they take.
-        placement: ``shared`` puts parameters of one shape into the same memory for all; for forward passes only.
-        control: stands in for the baseline's clone; a slowed one shows that the control fires.
-        timer: seconds; injected by tests.
-        on_block: called with blocks done and planned after each, outside all timing.
+        warmup_s: maximum seconds of warm-up per subject.
+        target: half-width of every subject's ratio, as a fraction, at which the session ends. It is checked after
+            ``first_look`` blocks, and each time the number of blocks has grown by half. None: run all blocks.
+        first_look: number of blocks before the first interim look.
+        budget_s: maximum seconds. The number of cycles is reduced, down to one, until ``minimum_blocks`` fit; no block
+            starts that would end later. First calls, which may compile, do not count. None: no limit.
+        minimum_blocks: number of blocks to run in any case under a budget.
+        placement: ``shared``: parameters of one shape share their memory; for forward passes only.
+        control: replaces the baseline's clone; tests pass a slowed one to check that the control fails.
+        timer: returns seconds; injected by tests.
+        on_block: called after each block with the numbers of blocks done and planned, outside all timing.
 
     Raises:
-        ConfigError: no such baseline, nothing to time, a target of nothing.
-        SubjectError: a subject raised, put out NaN or infinity, or an output of another shape; it names the subject.
+        ConfigError: the baseline does not exist, there is nothing to time, or the target is not above 0.
+        SubjectError: a subject raised an exception, or its output is NaN, infinite or of another shape; the message
+            names the subject.
     """
     _check(subjects, baseline, blocks, cycles, target)
     if placement == "shared" and mode == "train_step":
-        raise ConfigError("placement='shared' is for forward passes: training steps would train each other's weights")
+        raise ConfigError("placement='shared' is for forward passes only: training steps would train shared weights")
     start = timer()
     rng = np.random.default_rng(seed)
     if budget_s is not None:
@@ -195,32 +196,33 @@ def run_session(
             name: warm_up(name, place(name, subject, mode, seed, timer=timer), subject, warmup_s, timer)
             for name, subject in subjects.items()
         }
-    everyone = {**subjects, CONTROL: control or subjects[baseline]}
+    participants = {**subjects, CONTROL: control or subjects[baseline]}
     start += sum(subject.cold_ms for subject in warm.values()) / 1e3
     warm[CONTROL] = warm[baseline]
     if budget_s is not None:
-        cycle_s = 2 * sum(warm[name].sample_s for name in everyone)
+        cycle_s = 2 * sum(warm[name].sample_s for name in participants)
         cycles = min(cycles, max(1, int((budget_s - timer() + start) / minimum_blocks / cycle_s)))
-    rows: dict[str, list[list[Sample]]] = {name: [] for name in everyone}
+    rows: dict[str, list[list[Sample]]] = {name: [] for name in participants}
     log: list[Block] = []
-    seen: list[int] = []
-    ahead = stats.looks(first_look)
-    next_look = next(ahead)
+    looks: list[int] = []
+    upcoming = stats.interim_looks(first_look)
+    next_look = next(upcoming)
     reason: StopReason = "blocks ended"
     before = host_load.read()
     for done in range(1, blocks + 1):
         block_start = timer()
-        order = [rng.permutation(list(everyone)).tolist() for _ in range(cycles)]
-        with placed(everyone, mode, rng, placement=placement, timer=timer) as calls:
-            _run_block(order, {name: (calls[name], everyone[name], warm[name], rows[name]) for name in everyone}, timer)
+        order = [rng.permutation(list(participants)).tolist() for _ in range(cycles)]
+        with placed(participants, mode, rng, placement=placement, timer=timer) as calls:
+            parts = {name: (calls[name], subject, warm[name], rows[name]) for name, subject in participants.items()}
+            _run_block(order, parts, timer)
         after, end = host_load.read(), timer()
         log.append(Block(order, before.pressure(after), before.steal(after), host_load.load(), end - block_start))
         before = after
         if on_block is not None:
             on_block(done, blocks)
         if target is not None and done == next_look:
-            seen.append(done)
-            next_look = next(ahead)
+            looks.append(done)
+            next_look = next(upcoming)
             walls = {name: [[sample.wall for sample in block] for block in rows[name]] for name in subjects}
             others = [log_ratio_blocks(walls[name], walls[baseline]) for name in subjects if name != baseline]
             if stats.narrow_enough(others, target):
@@ -232,26 +234,26 @@ def run_session(
             break
 
     def samples(name: str) -> Samples:
-        return _samples(rows[name], warm[name], everyone[name], mode)
+        return _samples(rows[name], warm[name], participants[name], mode)
 
     found = {name: samples(name) for name in subjects}
-    return Session(baseline, mode, seed, found, samples(CONTROL), log, placement, target, tuple(seen), reason)
+    return Session(baseline, mode, seed, found, samples(CONTROL), log, placement, target, tuple(looks), reason)
 
 
 def _run_block(
     order: list[list[str]],
-    everyone: Mapping[str, tuple[Callable[[], object], Subject, Warm, list[list[Sample]]]],
+    participants: Mapping[str, tuple[Callable[[], object], Subject, Warm, list[list[Sample]]]],
     timer: Timer,
 ) -> None:
-    """The cycles of a block; the last output of each subject must still be finite."""
-    for *_, rows in everyone.values():
+    """Runs the cycles of a block; the last output of each subject must be finite."""
+    for *_, rows in participants.values():
         rows.append([])
     for cycle, names in enumerate(order, 1):
         for name in (*names, *reversed(names)):
-            call, subject, warm, rows = everyone[name]
+            call, subject, warm, rows = participants[name]
             sample, output = timed(name, call, subject, warm.loops, timer)
             rows[-1].append(sample)
-            check_form(name, output, warm.form)
+            check_shapes(name, output, warm.shapes)
             if cycle == len(order) and len(rows[-1]) == 2 * cycle:
                 check_output(name, output)
 

@@ -1,4 +1,4 @@
-"""What is timed: a model and its input, placed afresh in memory, as a call without arguments."""
+"""Subjects of timing: a model and its input, freshly placed in memory, as a call without arguments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Pool: TypeAlias = defaultdict[tuple[Any, ...], list[Tensor]]
 
 
 class SubjectError(UserError):
-    """A subject that cannot be timed: it raised, or put out NaN. ``__cause__`` is what it raised, if it did."""
+    """A subject that cannot be timed; ``__cause__`` is the exception that it raised, if any."""
 
     def __init__(self, subject: str, reason: str) -> None:
         super().__init__(f"{subject} cannot be timed: {reason}")
@@ -38,17 +38,17 @@ class SubjectError(UserError):
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, or any callable of one argument, with the input it is timed on.
+    """A model, or any callable of one argument, with its input.
 
-    Neither is touched: what runs is a deep copy, in evaluation mode for ``forward``, in training mode for
-    ``train_step``. Batch sizes and dtypes may differ between subjects. What a plain function closes over is not
-    copied, so its placement is not redrawn: hand over a module or an object where there is one.
+    Deep copies are timed, in evaluation mode for ``forward`` and in training mode for ``train_step``. Batch sizes and
+    dtypes may differ between subjects. Variables that a plain function closes over are not copied, so their placement
+    does not change between blocks: pass a module or an object instead.
 
-    With ``compile``, all copies run the same compiled code: what differs between placements is where their tensors lie.
+    With ``compile``, all copies run the same compiled code, so placements differ only in the memory of their tensors.
     """
 
     model: nn.Module | Callable[[Any], Any]
-    example: Any  # (batch, …) where it is a tensor
+    example: Any  # a tensor is (batch, …)
     device: torch.device | str = "cpu"
     compile: bool = False
 
@@ -59,15 +59,15 @@ class Subject:
 
     @property
     def batch_size(self) -> int:
-        """Images a call; 1 where the input is no tensor."""
+        """Images per call; 1 if the input is not a tensor."""
         return len(self.example) if isinstance(self.example, Tensor) and self.example.ndim else 1
 
     def announce(self) -> None:
-        """Told before the first call of each placement and before each sample; a worker says here whose turn it is."""
+        """Called before the first call of each placement and before each sample; workers report the subject here."""
 
     @functools.cached_property
     def asynchronous(self) -> bool:
-        """Whether a call returns before the device has done it."""
+        """Whether a call returns before the device has finished."""
         return self._place.is_asynchronous
 
     @functools.cached_property
@@ -75,7 +75,7 @@ class Subject:
         return device_of(self.device)
 
     def synchronize(self) -> None:
-        """Waits until the device has done what it was told."""
+        """Waits until the device has finished all calls."""
         if self.asynchronous:
             self._place.synchronize()
 
@@ -90,20 +90,20 @@ def _is_finite(output: Any) -> bool:
     return not isinstance(output, float) or bool(np.isfinite(output))
 
 
-def form(output: Any) -> Any:
-    """Shapes of the tensors in an output, and how they are nested; None for anything else."""
+def output_shapes(output: Any) -> Any:
+    """The shapes of the tensors in an output, nested as in the output; None for anything else."""
     if isinstance(output, Tensor):
         return tuple(output.shape)
     if isinstance(output, Mapping):
-        return {key: form(value) for key, value in output.items()}
+        return {key: output_shapes(value) for key, value in output.items()}
     if isinstance(output, (tuple, list)):
-        return [form(value) for value in output]
+        return [output_shapes(value) for value in output]
     return None
 
 
 @contextlib.contextmanager
-def blame(name: str) -> Iterator[None]:
-    """Whatever is raised inside is the subject's doing, and says so."""
+def as_subject_error(name: str) -> Iterator[None]:
+    """Turns every exception inside into a SubjectError that names the subject."""
     try:
         yield
     except SubjectError:
@@ -115,30 +115,30 @@ def blame(name: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says, and the next where it ends in a colon."""
+    """The first line of an error's message, and the next if the first ends in a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
 
 
 def check(name: str, call: Call) -> None:
-    """One untimed call, whose output must be finite.
+    """Makes one untimed call.
 
     Raises:
-        SubjectError: it raised, or put out NaN or infinity.
+        SubjectError: the call raised an exception, or its output is NaN or infinite.
     """
-    with blame(name):
+    with as_subject_error(name):
         check_output(name, call())
 
 
 def check_output(name: str, output: Any) -> None:
-    """Raises SubjectError where the output holds NaN or infinity."""
+    """Raises SubjectError if the output contains NaN or infinity."""
     if not _is_finite(output):
-        raise SubjectError(name, "its output holds NaN or infinity")
+        raise SubjectError(name, "its output contains NaN or infinity")
 
 
-def check_form(name: str, output: Any, expected: Any) -> None:
-    """Raises SubjectError where the output is not of the form that the subject's first one had."""
-    if (found := form(output)) != expected:
+def check_shapes(name: str, output: Any, expected: Any) -> None:
+    """Raises SubjectError if the shapes of the output differ from ``expected``."""
+    if (found := output_shapes(output)) != expected:
         raise SubjectError(name, f"its output changed from {expected} to {found}")
 
 
@@ -151,12 +151,12 @@ def place(
     timer: Callable[[], float] = time.perf_counter,
     pool: Pool | None = None,
 ) -> Call:
-    """A call of a fresh deep copy, in memory of its own, or with its parameters in the pool's where shapes agree.
+    """A call of a fresh deep copy in its own memory, or with parameters in the pool's memory if their shapes match.
 
     Raises:
-        SubjectError: the model cannot be copied, or has nothing to train.
+        SubjectError: the model cannot be copied or trained.
     """
-    with blame(name), torch.inference_mode(mode=False):  # compiled code would take inference tensors for another case
+    with as_subject_error(name), torch.inference_mode(mode=False):  # inference tensors would trigger a recompilation
         model, example = copy.deepcopy((subject.model, subject.example))
         if isinstance(model, nn.Module):
             model = model.to(subject.device).train(mode == "train_step")
@@ -171,7 +171,7 @@ def place(
 
 
 def _share(module: nn.Module, pool: Pool) -> None:
-    """Moves the module's parameters into the memory of those placed before it; what is new joins the pool."""
+    """Lets the module's parameters use the memory of matching ones in the pool; others are added to the pool."""
     taken: dict[tuple[Any, ...], int] = defaultdict(int)
     for parameter in module.parameters():
         key = (parameter.shape, parameter.stride(), parameter.dtype, parameter.device)
@@ -183,7 +183,7 @@ def _share(module: nn.Module, pool: Pool) -> None:
 
 
 class _Bound:
-    """One copy of a model, under the code compiled for all."""
+    """A copy of a model that runs the compiled code shared by all copies."""
 
     def __init__(self, compiled: Compiled, module: Any) -> None:
         self.compiled = compiled.function
@@ -202,20 +202,20 @@ def placed(
     placement: Placement = "own",
     timer: Callable[[], float] = time.perf_counter,
 ) -> Iterator[dict[str, Call]]:
-    """A fresh placement: every subject copied in random order with random padding between, and called once untimed.
+    """Calls of a fresh placement: all subjects are copied in random order with random padding, and called once.
 
-    Inside, nothing is recorded for gradients in mode ``forward``, and the garbage collector is off.
+    Inside the context, inference mode is on for ``forward``, and garbage collection is off.
 
     Raises:
-        SubjectError: as ``place`` and ``check``.
+        SubjectError: as in ``place`` and ``check``.
     """
     calls: dict[str, Call] = {}
     padding: list[Tensor] = []
     pool: Pool | None = defaultdict(list) if placement == "shared" else None
     names = list(subjects)
-    seed = int(rng.integers(2**31))  # of the labels of training steps, the same for all
+    seed = int(rng.integers(2**31))  # of the labels of training steps, common to all subjects
     for name in rng.permutation(names).tolist():
-        size = int(2 ** rng.uniform(6, 20))  # 64 B to 1 MiB: moves small allocations and large ones
+        size = int(2 ** rng.uniform(6, 20))  # 64 B to 1 MiB: shifts both small and large allocations
         padding.append(torch.empty(size, dtype=torch.uint8, device=subjects[name].device))
         calls[name] = place(name, subjects[name], mode, seed, timer=timer, pool=pool)
     collecting = gc.isenabled()

@@ -1,8 +1,7 @@
-"""Images per second when calls follow one another without a pause.
+"""Throughput in images per second of back-to-back calls.
 
-Not batch ÷ latency: back to back, a device works on one call while the next is being prepared, and nothing waits for
-a result. Each window is at least ``window_s`` long and ends with the only synchronisation. What it leaves out: loading
-and preparing the images.
+It is not batch size ÷ latency, because a device works on one call while the next is being launched. Each window lasts
+at least ``window_s`` and has a single synchronisation at its end. Loading and preprocessing of images are excluded.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from vitbench.measure.energy import Meter
-from vitbench.measure.timing.subject import Call, Subject, blame, placed
+from vitbench.measure.timing.subject import Call, Subject, as_subject_error, placed
 
 
 def _window(call: Call, subject: Subject, window_s: float, timer: Callable[[], float]) -> float:
@@ -37,21 +36,18 @@ def measure(
     meter: Meter | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Forward throughput of all subjects, interleaved.
+    """Forward throughput of all subjects in images per second, one number per window, with interleaved windows.
 
     Args:
-        subjects: name → model and input; its batch size is the input's.
-        window_s: seconds of back-to-back calls in a window, at least.
-        windows: per subject. Each round has a fresh placement and a random order.
-        seed: of placements and orders.
-        meter: of energy; it records every window under the subject's name.
-        timer: seconds; injected by tests.
-
-    Returns:
-        name → images per second, one a window.
+        subjects: models and inputs by name.
+        window_s: minimum seconds of back-to-back calls in a window.
+        windows: number of windows per subject. Each round has a fresh placement and a random order.
+        seed: seed of placements and orders.
+        meter: measures the energy of every window.
+        timer: returns seconds; injected by tests.
 
     Raises:
-        SubjectError: a subject raised, or put out NaN or infinity.
+        SubjectError: a subject raised an exception, or its output is NaN or infinite.
     """
     rng = np.random.default_rng(seed)
     rates: dict[str, list[float]] = {name: [] for name in subjects}
@@ -60,7 +56,7 @@ def measure(
             for name in rng.permutation(list(subjects)).tolist():
                 if meter is not None:
                     meter.begin()
-                with blame(name):
+                with as_subject_error(name):
                     rates[name].append(_window(calls[name], subjects[name], window_s, timer))
                 if meter is not None:
                     meter.record(name, rates[name][-1])

@@ -1,4 +1,4 @@
-"""A training step as a call without arguments, which notes when its forward and its backward pass ended."""
+"""A training step as a call without arguments, with the times of its forward and backward passes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from vitbench.train.loss import cross_entropy
 
 
 class UntrainableError(Exception):
-    """Nothing to train, or no logits to train on; the message completes "NAME cannot be timed: …"."""
+    """The model has no parameters or no logits to train; the message completes "NAME cannot be timed: …"."""
 
 
 class Step:
-    """Forward, cross-entropy, backward and AdamW on one batch with random labels; a call returns the loss.
+    """A training step on one batch with random labels: forward, cross-entropy, backward, AdamW. Returns the loss.
 
     Args:
-        model: what is called, on images of (batch, …).
-        module: that holds its parameters.
+        model: the callable to train, on images of (batch, …).
+        module: the module with its parameters.
         images: the batch.
-        seed: of the labels, which are drawn in the first step, when the number of classes is known.
-        timer: seconds. On a CUDA device the passes are told apart by events instead, so that nothing waits between.
+        seed: seed of the labels, which are drawn in the first step, when the number of classes is known.
+        timer: returns seconds. On CUDA, events separate the passes instead, to avoid a synchronisation.
 
     Raises:
-        UntrainableError: no parameters.
+        UntrainableError: the module has no trainable parameters.
     """
 
     def __init__(
@@ -46,25 +46,25 @@ class Step:
         start = self.now()
         outputs = self.model(self.images)
         loss = cross_entropy(outputs, self._targets(outputs))
-        computed = self.now()
+        after_forward = self.now()
         torch.autograd.backward(loss)
-        passed = self.now()
+        after_backward = self.now()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.marks.append((start, computed, passed))
+        self.marks.append((start, after_forward, after_backward))
         return loss.detach()
 
     def phases(self) -> tuple[float, float]:
-        """Seconds of all forward and all backward passes since this was last asked; the device has done them."""
-        forward = sum(_between(start, computed) for start, computed, _ in self.marks)
-        backward = sum(_between(computed, passed) for _, computed, passed in self.marks)
+        """Total seconds of forward and of backward passes since the last call; the device must have finished them."""
+        forward = sum(_between(start, end) for start, end, _ in self.marks)
+        backward = sum(_between(start, end) for _, start, end in self.marks)
         self.marks.clear()
         return forward, backward
 
     def _targets(self, outputs: Any) -> Tensor:
         logits = outputs[0] if isinstance(outputs, tuple) and outputs else outputs
         if not isinstance(logits, Tensor) or logits.ndim != 2:
-            raise UntrainableError("a training step takes a model that returns logits of (batch, classes)")
+            raise UntrainableError("a training step needs logits of shape (batch, classes)")
         if self.labels is None:
             generator = torch.Generator().manual_seed(self.seed)
             drawn = torch.randint(logits.shape[1], (logits.shape[0],), generator=generator)
