@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vitbench.declare.quantities.memory import WAYS as MEASURED_WAYS
 from vitbench.report import cells
 from vitbench.report.elements import Columns, Table, first, prose
 from vitbench.tables.study import Study
@@ -70,7 +71,7 @@ def memory_method(study: Study) -> str:
     """How memory was measured, and why a method was not used."""
     records = study.of("memory")
     said = [prose(MODELLED)]
-    for way in WAYS:
+    for way in MEASURED_WAYS:
         entries = {record.variant: record.values[way] for record in records if record.values.get(way)}
         lacking = [variant for variant, entry in entries.items() if any(absent(entry.get(mode)) for mode in MODES)]
         reasons = dict.fromkeys(entry["reason"] for entry in entries.values() if entry.get("reason"))
@@ -102,9 +103,9 @@ def _readings(study: Study) -> Iterator[Reading]:
     """Every measurement that has another one to be compared with."""
     for record in study.of("memory"):
         for mode in MODES:
-            sizes = {way: (record.values.get(way) or {}).get(mode) for way in ("closed_form", *WAYS)}
+            sizes = {way: (record.values.get(way) or {}).get(mode) for way in ("closed_form", *MEASURED_WAYS)}
             sizes["modelled"] = (record.values.get(mode) or {}).get("bytes")
-            for way in ("closed_form", *WAYS):
+            for way in ("closed_form", *MEASURED_WAYS):
                 against = "modelled" if way in {"closed_form", "allocated"} else "allocated"
                 size, other = sizes[way], sizes[against]
                 if size is not None and other:

@@ -8,14 +8,13 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from vitbench.report import result_tables, scope, shown_variants
+from vitbench.report import quantities, result_tables, scope, shown_variants
 from vitbench.report.answer import answer
 from vitbench.report.caveats import caveats
 from vitbench.report.claims import Judged, judge
 from vitbench.report.elements import Phrase, Section, Table
 from vitbench.report.memory_differences import memory_differences
 from vitbench.report.methods import methods
-from vitbench.report.quantity_tables import quantity_sections
 from vitbench.tables.columns import STATUS_WORDS
 from vitbench.tables.factorial import grid_of
 from vitbench.tables.model_families import whole
@@ -94,7 +93,7 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, sections:
         claims=judge(study, table),
         sections=sections,
         costs=shown_variants.cut(study, result_tables.costs(few, rows)),
-        quantities={kind: shown_variants.cut(study, found) for kind, found in quantity_sections(few).items()},
+        quantities={kind: shown_variants.cut(study, found) for kind, found in quantities.tables(few).items()},
         failures=failed[: shown_variants.ROWS],
         scope=scope.scope(study),
         methods=methods(study),

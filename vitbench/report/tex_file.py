@@ -19,7 +19,7 @@ LONG_NAME, LONG_WORDS = 28, 20
 
 
 def render(page: Page) -> str:
-    """The tables of results, of costs, of quantities, and of the sections, each a float with caption and label."""
+    """The tables of results, of costs, and of the sections, each a float with caption and label."""
     tables = [("results", page.results), ("costs", page.costs), *page.quantities.items()]
     tables += [
         (f"{section.name}-{number}" if number > 1 else section.name, table)

@@ -1,15 +1,14 @@
-"""Tables of the quantities that have a section of their own, such as a user's own quantities."""
+"""Sections of the report for quantities that no other section shows, such as a user's own: one table each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitbench.declare.quantities import Column, Quantity
 from vitbench.report import cells
 from vitbench.report.cells import Cell
-from vitbench.report.elements import Table, span
+from vitbench.report.elements import Table, prose, span
 from vitbench.tables.columns import SHOW
 from vitbench.tables.estimates import against_baseline, estimated
 from vitbench.tables.frames import BASELINE
@@ -20,45 +19,44 @@ UNITS = {"windows": "windows", "blocks": "blocks of calls", "crossed": "seeds"}
 HEADS = {"ratio": "Ratio to the baseline", "difference": "Difference from the baseline"}
 
 
-def quantity_sections(study: Study) -> dict[str, Table]:
+def tables(study: Study) -> dict[str, Table]:
     """Kind → table of each quantity that has a section of its own."""
-    return {q.kind: _section(study, q) for q in study.quantities.values() if q.section is not None}
+    return {q.kind: _table(study, q) for q in study.quantities.values() if q.section is not None}
 
 
-def _section(study: Study, quantity: Quantity) -> Table:
-    """Every column of the quantity with its interval and its comparison with the baseline."""
+def _table(study: Study, quantity: Quantity) -> Table:
+    """Every column with its interval and its comparison with the baseline, one row for each variant."""
     frames = estimated(study, quantity)
-    columns: dict[str, Callable[[Any], Cell]] = {"Variant": cells.name}
-    counts: list[int] = []
-    shown = [column for column in quantity.columns if column.part == "value"]
-    for column in shown:
+    rows = {v.name: [cells.name(v.name)] for v in study.variants}
+    heads, counts = ["Variant"], list[int]()
+    for column in (column for column in quantity.columns if column.part == "value"):
         known = frames[column.path].to_dict("index")
         counts += [int(row["n"]) for row in known.values() if "n" in row]
-        title = column.title or column.name
-        columns[title] = partial(_value, column, known)
+        heads.append(column.title or column.name)
+        for name, row in rows.items():
+            row.append(_value(column, known.get(name)))
         if quantity.compare != "none":
-            head = HEADS[quantity.compare] if len(shown) == 1 else f"{title}, {HEADS[quantity.compare].lower()}"
-            columns[head] = partial(_compared, study, quantity, column)
-    return Table.of(str(quantity.section), [v.name for v in study.variants], columns, _caption(quantity, counts))
+            heads.append(HEADS[quantity.compare])
+            for name, row in rows.items():
+                row.append(_comparison(study, quantity, column, name))
+    return Table(str(quantity.section), heads, list(rows.values()), prose(_caption(quantity, counts)))
 
 
-def _value(column: Column, known: Mapping[Any, Mapping[Any, Any]], variant: str) -> Cell:
-    row, show = known.get(variant), SHOW[column.show]
+def _value(column: Column, row: Mapping[Any, Any] | None) -> Cell:
     if row is None:
         return cells.NOTHING
-    return cells.estimate(row["value"], row["low"], row["high"], show) if "low" in row else Cell(show(row["value"]))
+    show = SHOW[column.show]
+    return Cell(show(row["value"]), cells.bracket(row["low"], row["high"], show) if "low" in row else "")
 
 
-def _compared(study: Study, quantity: Quantity, column: Column, variant: str) -> Cell:
+def _comparison(study: Study, quantity: Quantity, column: Column, variant: str) -> Cell:
     if variant == study.baseline:
         return cells.words(BASELINE)
     found, reason = against_baseline(study, quantity, column, variant)
     if found is None:
         return cells.words(reason)
     show = ratio if quantity.compare == "ratio" else points if column.show == "percent" else SHOW[column.show]
-    if quantity.estimate == "scalar":
-        return Cell(show(found.value))
-    return cells.estimate(found.value, found.low, found.high, show)
+    return Cell(show(found.value), "" if quantity.estimate == "scalar" else cells.bracket(found.low, found.high, show))
 
 
 def _caption(quantity: Quantity, counts: Sequence[int]) -> str:
