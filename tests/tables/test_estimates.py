@@ -9,7 +9,7 @@ from tests.support.made_records import Made
 from vitbench import report, tables
 from vitbench.declare.quantities import Column, Quantity
 from vitbench.declare.quantities.column import with_interval
-from vitbench.report.quantities import sections
+from vitbench.report import quantities as quantity_tables
 from vitbench.tables.estimates import against_baseline
 
 T_1, T_2 = 12.706205, 4.302653
@@ -110,7 +110,7 @@ def test_the_section_shows_values_intervals_and_the_comparison(made):
     quantity = declared("samples.loss", estimate="windows", per="session", compare="ratio", note="Whatever it is.")
     made = made(quantity)
     made.append("loss", "a", session="s", samples={"loss": {"unit": "1", "values": [1.0, 1.0, 1.0]}})
-    (grid,) = sections(tables.read_study(made.folder)).values()
+    (grid,) = quantity_tables.tables(tables.read_study(made.folder)).values()
     assert (grid.title, grid.heads) == ("Loss", ["Variant", "Loss", "Ratio to the baseline"])
     assert [[cell.text for cell in cells] for cells in grid.rows] == [
         ["a", "1.00", "baseline"],
