@@ -140,12 +140,12 @@ def test_any_changed_digit_of_the_records_is_found(copy):
 
 
 def test_a_digit_that_changes_no_value_is_found_too(copy):
-    """Of two decimals with 17 digits both may stand for one double: then a checksum of values sees nothing."""
+    """Two decimals with 17 digits may be the same double; the checksum is of the characters."""
     lines = (copy / RECORDS).read_text().splitlines()
     record = Record.from_line(lines[1].encode())
     record = Record(**{**vars(record), "seconds": 0.30000000000000004})
     line = record.line().replace("0.30000000000000004", "0.30000000000000003")
-    assert Record.from_line(line.encode()) == record
+    assert json.loads(line)["seconds"] == record.seconds
     (copy / RECORDS).write_text("\n".join([*lines, line]) + "\n")
     found = Verification()
     check(copy, found)

@@ -5,7 +5,7 @@ from vitbench.run import execute
 
 BAD = {
     "raises": ("failed", "IndexError"),
-    "leaves": ("failed", "exit status 7"),
+    "leaves": ("failed", "exited with status 7"),
     "segfaults": ("failed", "SIGSEGV"),
     "exhausts": ("oom", "MemoryError"),
     "diverges": ("diverged", "not finite"),

@@ -60,7 +60,7 @@ def test_an_older_folder_shows_nothing_and_no_error(tmp_path, lacking):
     assert not {"achieved_share", "bound", "energy_j_per_image"} & set(shown.columns)
     report.write(made.folder)
     assert not (made.folder / "figures" / "roofline.svg").exists()
-    assert "holds each variant back" not in (made.folder / "report.md").read_text()
+    assert "## Bottlenecks" not in (made.folder / "report.md").read_text()
 
 
 def test_a_ceiling_of_another_environment_says_nothing_of_a_latency(tmp_path):
@@ -99,17 +99,21 @@ def test_the_report_says_who_is_held_back_by_what(tmp_path):
     report.write(made.folder)
     text = (made.folder / "report.md").read_text().replace("\N{NARROW NO-BREAK SPACE}", " ")
     for words in (
-        "## What holds each variant back",
-        "float32, 1 thread: matrix products reach 100 [",
-        "copying moves 10.0 [",
-        " µs (95% intervals over 6 windows",
-        "By arithmetic: `wide`, at ",
-        "By moving data to and from memory: `baseline`, at ",
-        "% of that roof (no interval)",
-        "By starting operations, so that fewer of them would help, and faster arithmetic would not: `tiny`.",
-        "`wide` reaches ",
+        "## Bottlenecks (roofline)",
+        "| `float32, 1 thread` | 100 GFLOP/s [99.0, 101] | 10.0 GB/s [9.90, 10.1] |             5.00 [4.95, 5.05] |",
+        "95% intervals over 6 windows",
+        "95% intervals over 12 blocks and 6 windows",
+        "| `baseline` | bandwidth  | 20.0 [",
+        "| `wide`     | compute    | 79.9 [",
+        "| `tiny`     | launch     |    8.0 [",
     ):
         assert words in text
+    for row in (
+        "`baseline` | bandwidth  | 20.0 [",
+        "`wide`     | compute    | 79.9 [",
+        "`tiny`     | launch     |    8.0 [",
+    ):
+        assert f"| {row}" in text
     svg = (made.folder / "figures" / "roofline.svg").read_text()
     assert all(f'id="point-:{name}"' in svg for name in NAMES)
     before = (made.folder / "figures" / "roofline.png").read_bytes()
@@ -125,7 +129,7 @@ def test_the_report_says_who_is_held_back_by_what(tmp_path):
         (
             {"source": "RAPL (package-0)"},
             [0.5, 0.7],
-            "of 2 s or more ÷ its images, mean over 2 windows, no interval; RAPL",
+            "over 2 windows, no interval. Source: RAPL (package-0).",
         ),
     ],
 )

@@ -56,7 +56,8 @@ class Reading:
     @property
     def agrees(self) -> bool:
         """Whether the two are the same; a closed form must equal the model to the byte."""
-        return self.size == self.other if self.way == "closed form" else abs(self.difference) <= THRESHOLD
+        allowed = 0 if self.way == "closed form" else THRESHOLD * self.other
+        return abs(self.size - self.other) <= allowed
 
     @property
     def verdict(self) -> str:
