@@ -108,12 +108,6 @@ def test_the_report_says_who_is_held_back_by_what(tmp_path):
         "| `tiny`     | launch     |    8.0 [",
     ):
         assert words in text
-    for row in (
-        "`baseline` | bandwidth  | 20.0 [",
-        "`wide`     | compute    | 79.9 [",
-        "`tiny`     | launch     |    8.0 [",
-    ):
-        assert f"| {row}" in text
     svg = (made.folder / "figures" / "roofline.svg").read_text()
     assert all(f'id="point-:{name}"' in svg for name in NAMES)
     before = (made.folder / "figures" / "roofline.png").read_bytes()
