@@ -62,7 +62,7 @@ def test_the_default_recipe_has_everything_new_off():
     [
         ({"optimizer": "adam2"}, ["optimizer 'adam2'", "adamw, sgd, adam"]),
         ({"momentum": 1.0}, ["momentum=1.0", "0 up to"]),
-        ({"betas": (0.9, 1.0)}, ["betas=(0.9, 1.0)", "no rates"]),
+        ({"betas": (0.9, 1.0)}, ["betas=(0.9, 1.0)", "0 up to"]),
         ({"mixup": -0.1}, ["mixup=-0.1", "0 or more"]),
         ({"cutmix": -1}, ["cutmix=-1", "0 or more"]),
         ({"crop": "resised"}, ["crop 'resised'", "did you mean 'resized'"]),
