@@ -26,10 +26,12 @@ def install(session: nox.Session, *groups: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests of the gate, on two workers of one thread each; ``nox -s tests -- -k NAME`` picks."""
+    """The quick tests, on two workers of one thread each; ``-- -m slow`` runs the slow ones, ``-- -k NAME`` picks."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", "--benchmark-disable", *session.posargs,
-                env=ONE_THREAD)  # fmt: skip
+    picked = session.posargs or ["-m", "not slow"]
+    session.run(
+        "python", "-m", "pytest", "-n", "2", "--dist", "worksteal", "--benchmark-disable", *picked, env=ONE_THREAD
+    )
 
 
 @nox.session

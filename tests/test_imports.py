@@ -31,6 +31,7 @@ found = {f"{p.__name__}.{n}": isinstance(getattr(p, n), types.ModuleType) for p 
 """
 
 
+@pytest.mark.slow
 def test_no_submodule_hides_a_public_name():
     """Importing a submodule sets an attribute of its package, which would win over a lazy name spelled the same."""
     modules, _ = in_fresh_interpreter(EVERYTHING)

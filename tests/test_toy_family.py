@@ -21,6 +21,8 @@ from vitbench.models.weights import config_from_checkpoint, save_weights
 from vitbench.records.identity import digest
 from vitbench.utils.errors import ConfigError, UserError
 
+pytestmark = pytest.mark.slow
+
 FAMILY = '''"""A perceptron with one hidden layer."""
 from dataclasses import dataclass
 from typing import Literal

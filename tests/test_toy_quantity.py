@@ -18,6 +18,8 @@ from vitbench.declare.quantities import Column, Quantity
 from vitbench.declare.quantities.column import with_interval
 from vitbench.run.jobs import Measured
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 4
 WEIGHT_NORM = Quantity(
     kind="weight_norm",

@@ -25,6 +25,7 @@ def test_a_folder_is_read_into_a_table(benchmark):
     benchmark(lambda: len(load(PUBLISHED)))
 
 
+@pytest.mark.slow
 def test_a_report_is_rendered(benchmark, tmp_path):
     import shutil
 

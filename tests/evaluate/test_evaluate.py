@@ -229,6 +229,7 @@ def test_planted_answers_come_back(place, capsys):
     assert "mean and deviation of the training split (as for vitbench's weights)" in err
 
 
+@pytest.mark.slow
 def test_streamed_images_give_the_same_numbers(place, capsys, monkeypatch):
     run(place, "--no-throughput")
     in_memory = json.loads(capsys.readouterr().out)

@@ -87,6 +87,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(side_by_side, "WINDOW_S", 0.05)
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_measurements(quick):
     models = {"vit": TINY, "resnet": CNN}
     found = measured(models)
@@ -122,6 +123,7 @@ def test_a_large_model_gets_fewer_cycles_not_more_time(quick):
     assert found.compared.samples["vit"].wall.shape == (6, 2)
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_is_a_row_with_its_reason(nets):
     models = {name: ExternalConfig(f"{nets}:{name}", img_size=8, num_classes=3) for name in ("Net", "Raises", "Hungry")}
     table = measured(models).table().set_index("variant")
@@ -179,6 +181,7 @@ def command(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_csv_is_data_and_the_scope_goes_elsewhere(command):
     done = command("csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
@@ -190,6 +193,7 @@ def test_csv_is_data_and_the_scope_goes_elsewhere(command):
     assert "\x1b" not in done.stderr
 
 
+@pytest.mark.slow
 def test_json_is_data_and_table_markdown_and_latex_are_for_readers(nets, capsys):
     def shown(form):
         argv = [f"{nets}:Net", "--img-size", "8", "--batch-size", "2", "--budget", "0.2", "--format", form]

@@ -82,6 +82,7 @@ def test_a_checkpointed_model_computes_the_same_gradients(config):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.slow
 def test_a_checkpointed_vit_keeps_a_blocks_input_and_one_blocks_insides():
     """One block more costs its parameters (with gradient and two moments) and its input, nothing of its insides.
 

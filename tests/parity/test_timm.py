@@ -19,7 +19,7 @@ from vitbench.declare.sizes import as_pair
 from vitbench.declare.vit import ViTConfig
 from vitbench.declare.zoo import names
 
-NOT_IN_TIMM = {"simple_vit_small_patch16_224", "encoder2017_base_patch16_224"}  # each has a test of its own
+NOT_IN_TIMM = {"simple_vit_small_patch16_224", "encoder2017_base_patch16_224", "vit_digits", "resnet_digits"}
 ZOO = [name for name in names() if name not in NOT_IN_TIMM]
 VITS = [name for name in ZOO if isinstance(zoo(name), ViTConfig)]
 RESNETS = [name for name in ZOO if isinstance(zoo(name), ResNetConfig)]

@@ -112,6 +112,7 @@ def figures(count, **rest):
     yield "groups", plots.groups(groups(count), order=LABELS, chance=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "clustered"), [(7, True), pytest.param(12, False, marks=pytest.mark.nightly("reports"))]
 )
@@ -137,6 +138,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path):
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_front_s_fill_is_its_probability_and_its_names_are_the_likely_ones():
     frame = front(8)
     figure = plots.fronts(frame, labels=COSTS, baseline="variant_0")

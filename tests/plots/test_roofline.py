@@ -30,6 +30,7 @@ def points(count):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 12])
 def test_every_word_can_be_read(count):
     shown = points(count)

@@ -93,6 +93,7 @@ def test_no_words_stand_over_words_or_outside(count, clustered):
         assert not outside, f"{name}: {outside}"
 
 
+@pytest.mark.slow
 def test_the_same_frames_give_the_same_bytes(tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

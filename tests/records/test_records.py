@@ -55,6 +55,7 @@ def test_a_record_survives_its_line(record):
     assert Record.from_line(line.encode()) == record
 
 
+@pytest.mark.slow
 @given(RECORDS, st.data())
 def test_a_changed_character_is_noticed(record, data):
     line = record.line()

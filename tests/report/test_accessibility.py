@@ -12,6 +12,8 @@ from tests.support.made_records import Made
 from tests.support.reading import Reader
 from vitbench import report
 
+pytestmark = pytest.mark.slow
+
 STYLE = (Path(report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
 THEMES = ("light", "dark", "print")
 

@@ -19,6 +19,8 @@ from vitbench.tables.compare import comparisons
 from vitbench.tables.frames import table
 from vitbench.tables.study import read_study
 
+pytestmark = pytest.mark.slow
+
 MANY = {"depth": [1, 2, 3, 4, 6, 8, 12], "embed_dim": [32, 64, 96, 128, 160, 192, 256, 384], "pos_embed": ["learned"]}
 
 

@@ -26,6 +26,8 @@ from vitbench.tables.frames import table
 from vitbench.tables.study import read_study
 from vitbench.utils.format import MISSING
 
+pytestmark = pytest.mark.slow
+
 NO = "no interval"
 COUNTED = {
     *("Seeds", "n", "Level", "Training images", "Test images", "Images", "Layers", "Misses"),

@@ -28,6 +28,7 @@ def rows(found):
     return {line[0].strip(" `"): [cell.strip() for cell in line[1:]] for line in lines}
 
 
+@pytest.mark.slow
 def test_pareto_fronts_have_probabilities(text):
     found = rows(part(text, "Pareto front"))
     assert found["vit"][2:6] == ["0%"] * 4
@@ -86,6 +87,7 @@ def test_attention_distance_is_shown_with_the_receptive_field(text):
     assert "Images are 8 px wide" in found
 
 
+@pytest.mark.slow
 def test_sections_without_data_are_left_out(tmp_path):
     """With three seeds the answer is silent too."""
     made = two_families(tmp_path, kept=False, seeds=3)

@@ -152,6 +152,7 @@ def test_a_digit_that_changes_no_value_is_found_too(copy):
     assert [m.place.split(" (")[0] for m in found.mismatches] == [f"line {len(lines) + 1}"]
 
 
+@pytest.mark.slow
 def test_a_record_with_a_checksum_of_its_own_does_not_give_the_reports_numbers(copy):
     """Whoever makes the checksum fit still has a report that says something else."""
     lines = (copy / RECORDS).read_text().splitlines()

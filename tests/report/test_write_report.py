@@ -61,6 +61,7 @@ def test_markdown_is_the_golden_text(tmp_path, twelve, name):
     assert text == golden.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_report_is_rebuilt_byte_for_byte_elsewhere_and_without_torch(tmp_path):
     pos_embed(tmp_path / "here")
     first = written(tmp_path / "here")

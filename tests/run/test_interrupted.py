@@ -15,6 +15,8 @@ from vitbench.records.reader import read
 from vitbench.run.store.lock import holder_of
 from vitbench.run.store.writer import Writer
 
+pytestmark = pytest.mark.slow
+
 TINY = '''"""Does depth help?"""
 from vitbench import Ablation, MeasureConfig, TrainConfig, ViTConfig
 

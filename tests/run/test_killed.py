@@ -13,6 +13,8 @@ import pytest
 from tests.support.processes import kill, tree
 from vitbench.records.reader import file_digest, read, scan
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 TRIALS, JOBS = 60, 2
 

@@ -5,11 +5,15 @@ import itertools
 import statistics
 import tracemalloc
 
+import pytest
+
 from tests.bench import nothing
 from tests.bench.engine import steps, sweep
 from vitbench.records.identity import now
 from vitbench.records.reader import read
 from vitbench.run.executors.job import Result
+
+pytestmark = pytest.mark.slow
 
 TRIALS = 1000
 

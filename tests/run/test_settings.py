@@ -50,6 +50,7 @@ def test_settings_are_axes_of_one_session(tmp_path, shared):
     assert records["memory", checkpointed].settings["checkpoint_activations"] is True
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compiled_is_a_failed_record(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with LocalExecutor() as executor:

@@ -140,6 +140,7 @@ def test_without_a_baseline_no_variant_is_timed(folder, sweep_of, shared):
     assert "the baseline could not be timed: the process was killed" in rows[1].reason
 
 
+@pytest.mark.slow
 def test_a_hang_times_out_and_is_tried_again_with_more_time(folder, sweep_of, shared):
     ablation = sweep_of("good", "hangs", seeds=1)
     run = {"name": "h", "directory": folder / "results", "executor": shared, "kinds": ("accuracy",)}

@@ -139,6 +139,7 @@ def test_equivalent_means_that_the_90_percent_interval_lies_within_the_margin(n,
     assert (found.kind == "equivalent") == (inside and not mean_interval(x).excludes(0))
 
 
+@pytest.mark.slow
 def test_family_error_of_ten_nulls():
     """Target 10 of MEASUREMENT.md: at most 7.5 % of 1,000 families, whose variants share a noisy baseline."""
     rng = np.random.default_rng(7)

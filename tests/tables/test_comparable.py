@@ -313,6 +313,7 @@ def test_another_ablation_is_refused_even_then(tmp_path):
         tables.read_study(one, tmp_path / "x", mixed=True)
 
 
+@pytest.mark.slow
 def test_the_command_mixes_only_when_it_is_told_to(tmp_path, capsys):
     one, other = map(str, two(tmp_path, settings={"measure": SETTINGS["measure"] | {"batch_size": 64}}))
     assert main([one, other]) == 2

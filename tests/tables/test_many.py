@@ -13,6 +13,8 @@ from vitbench.records.record import Record
 from vitbench.report import shown_variants
 from vitbench.report.elements import names, plain
 
+pytestmark = pytest.mark.slow
+
 GIB = 2**30
 
 

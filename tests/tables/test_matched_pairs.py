@@ -67,6 +67,7 @@ def test_one_family_has_no_pairs(tmp_path):
     pd.testing.assert_frame_equal(found, pd.DataFrame(columns=list(MATCHED)))
 
 
+@pytest.mark.slow
 def test_the_report_says_which_are_equal_and_which_are_not(folder):
     report.write(folder)
     text = (folder / "report.md").read_text(encoding="utf-8")

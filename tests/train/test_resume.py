@@ -139,6 +139,7 @@ def test_a_stopped_training_goes_on_to_the_same_numbers(both, tmp_path, model, r
     assert_same(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["plain", "moved", "augmented"])
 def test_a_training_from_files_goes_on_to_the_same_numbers(both, tmp_path, recipe):
     config = dataclasses.replace(PLAIN, **RECIPES[recipe])
@@ -166,6 +167,7 @@ KNOBS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=scaled(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), knobs=KNOBS, at_once=st.sampled_from([1, 25, 8192]))
 def test_any_recipe_may_stop_after_any_step_or_evaluation(both, tmp_path, data, knobs, at_once):
@@ -409,6 +411,7 @@ def test_it_leaves_room_for_the_records(both, tmp_path, monkeypatch):
     assert own.write({"nothing": 1})
 
 
+@pytest.mark.slow
 def test_digits_trains_on_under_real_time(tmp_path):
     """Every 50 ms, on data that is there, stopped by the clock alone."""
     data = load("digits")

@@ -64,6 +64,7 @@ def test_a_stream_is_cut_out_by_the_same_boxes(both):
     assert bytes_apart.max() < 1.5
 
 
+@pytest.mark.slow
 def test_a_trial_of_files_measures_its_waiting(both, monkeypatch):
     found = accuracy.measure(VIT, BRIEF, both[1], seed=0)
     assert 0 < found.values["wait_share"] < 1

@@ -68,6 +68,7 @@ NARROW = ViTConfig(
 )
 
 
+@pytest.mark.slow
 @given(plain_vits(), st.integers(1, 16), st.booleans())
 @example(
     replace(
@@ -152,6 +153,7 @@ def test_parts_sum_to_the_whole(heads, pos_embed, pool, batch_size, training):
     assert peak.parameters == sum(tensor.numel() * tensor.element_size() for tensor in state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, pytest.param(3, marks=pytest.mark.nightly("memory"))])
 def test_all_processes_agree_to_the_byte(processes):
     program = (

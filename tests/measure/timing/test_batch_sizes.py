@@ -82,6 +82,7 @@ def test_rounds_visit_all_cells_in_an_order_of_their_own():
     assert len({tuple(one) for one in rounds}) > 1
 
 
+@pytest.mark.slow
 def test_prediction_is_the_modelled_memorys():
     settings = MeasureConfig()
     limit = memory(TINY, batch_size=100).bytes
@@ -114,6 +115,7 @@ def test_the_limit_is_the_processes_own():
     assert largest_batch.DOES_NOT in small.tried.values() or len(small.tried) == largest_batch.TRIES
 
 
+@pytest.mark.slow
 def test_tables(monkeypatch, capsys):
     monkeypatch.setattr(other_tables, "WINDOW_S", 0.02)
     assert main(["--only", "batch-sizes", "--batch-size", "4", "--img-size", "32", "vit_tiny_patch16_224"]) == 0

@@ -37,6 +37,7 @@ def session(machine, seed, seconds=(0.007, 0.007), **settings):
     return run_session(subjects, baseline="a", seed=seed, timer=machine, warmup_s=0.0, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runs", "at_most"), [(150, 17), pytest.param(1000, 65, marks=nightly)])
 def test_false_claims_of_compare(runs, at_most):
     """Target 2: at most 65 in 1,000."""
@@ -67,6 +68,7 @@ def covered(runs, *, ratio, placement, target=0.02, **settings):
     return float(np.mean(hits))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("runs", "low", "high"), [(150, 0.89, 0.995), pytest.param(2000, 0.935, 0.975, marks=nightly)])
 def test_coverage_after_sequential_stopping(runs, low, high):
     """Target 4: 93.5 to 97.5 % over 2,000 runs; half as many where it is looked at again."""

@@ -224,6 +224,7 @@ def test_time_grows_with_the_cells():
     assert any(seconds(20_000) / seconds(10_000) <= 3 for _ in range(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cells", "rows", "mib"),
     [(10_000, "10,001", 120), pytest.param(100_000, "100,000", 500, marks=pytest.mark.nightly("scale"))],

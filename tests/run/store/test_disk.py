@@ -131,6 +131,7 @@ def test_a_disk_that_fills_up_again_and_again_loses_nothing(disk, executor, swee
     assert outcome.left == outcome.failed == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_not_the_trials_failure(disk, executor, sweep_of):
     executor.link.symlink_to(disk.place)
     run = {"name": "full", "directory": disk.place / "results", "executor": executor, "kinds": KINDS}

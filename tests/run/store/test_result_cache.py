@@ -79,6 +79,7 @@ def test_a_baseline_that_ablations_share_is_trained_once(root, shared):
     assert run(WIDER, "mlp", root, shared)[0].done == 0
 
 
+@pytest.mark.slow
 def test_a_reused_record_keeps_naming_the_folder_that_measured_it(root, shared):
     run(WIDER, "mlp", root, shared)
     shutil.rmtree(root / "depth")
