@@ -15,7 +15,7 @@ from vitbench.records.reader import read
 from vitbench.records.record import Record
 from vitbench.report.__main__ import main
 from vitbench.report.claims import judge
-from vitbench.tables.comparable import why_not_subtracted
+from vitbench.tables.comparable import cell_mismatch_reason
 from vitbench.tables.matched_pairs import matched
 from vitbench.utils.errors import UserError
 
@@ -201,7 +201,7 @@ def test_memory_of_another_torch_is_shown_and_not_judged(tmp_path):
     study = tables.read_study(tmp_path)
     table = tables.table(study)
     assert table["peak_memory_training_mib"].tolist() == [9, 8]
-    assert "torch differs" in why_not_subtracted(study, "peak_memory_training_mib", "b", "a")
+    assert "torch differs" in cell_mismatch_reason(study, "peak_memory_training_mib", "b", "a")
     (judged,) = judge(study, table)
     assert (judged.outcome, judged.because[-1].partition(" (")[0]) == ("not resolved", ": not compared: torch differs")
     report.write(tmp_path)

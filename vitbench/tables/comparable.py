@@ -16,11 +16,11 @@ from vitbench.records.record import Record
 if TYPE_CHECKING:
     from vitbench.tables.study import Study
 
-BEHIND = {column.name: quantity.kind for quantity in BUILT_IN.values() for column in quantity.columns}
+SOURCE_KINDS = {column.name: quantity.kind for quantity in BUILT_IN.values() for column in quantity.columns}
 """Column of the table → kind of the record that it is read from."""
 
 
-def why_unlike(study: Study, first: Record, second: Record, *, seconds: bool = False) -> str:
+def mismatch_reason(study: Study, first: Record, second: Record, *, seconds: bool = False) -> str:
     """Why two records of a study are not compared, to follow "not compared"; empty where nothing differs."""
     ours, theirs = study.planned(first.variant), study.planned(second.variant)
     apart = (ours and ours.origin) != (theirs and theirs.origin)
@@ -28,13 +28,13 @@ def why_unlike(study: Study, first: Record, second: Record, *, seconds: bool = F
     return describe(mismatches(quantity, first, second, study.environments, settings=apart, seconds=seconds))
 
 
-def why_not_subtracted(study: Study, column: str, first: str, second: str) -> str:
+def cell_mismatch_reason(study: Study, column: str, first: str, second: str) -> str:
     """Why two variants' cells of a column are not compared; empty where nothing differs, or one of them is missing."""
-    ours, theirs = (behind(study, BEHIND[column], name) for name in (first, second))
-    return why_unlike(study, ours, theirs) if ours and theirs else ""
+    ours, theirs = (source_record(study, SOURCE_KINDS[column], name) for name in (first, second))
+    return mismatch_reason(study, ours, theirs) if ours and theirs else ""
 
 
-def behind(study: Study, kind: str, variant: str) -> Record | None:
+def source_record(study: Study, kind: str, variant: str) -> Record | None:
     """The record that a variant's cell is read from: of a joint timing, the one of its best session."""
     if study.quantities[kind].per == "session":
         return next((session[variant] for session in study.sessions(kind) if variant in session), None)
@@ -46,13 +46,13 @@ def seed_records(study: Study, variant: str, *, tuned: bool = False) -> dict[int
     return {r.seed: r for r in study.of("accuracy", variant, tuned=tuned) if r.seed is not None}
 
 
-def like_seeds(study: Study, *by_seed: Mapping[int, Record]) -> tuple[list[int], dict[int, str]]:
+def comparable_seeds(study: Study, *by_seed: Mapping[int, Record]) -> tuple[list[int], dict[int, str]]:
     """Seeds that all have under like conditions, ascending, and seed → why of those that all have but not so."""
     common = sorted(set.intersection(*(set(own) for own in by_seed))) if by_seed else []
     reasons: dict[int, str] = {}
     for seed in common:
         first, *others = (own[seed] for own in by_seed)
-        why = next(filter(None, (why_unlike(study, other, first) for other in others)), "")
+        why = next(filter(None, (mismatch_reason(study, other, first) for other in others)), "")
         if why:
             reasons[seed] = why
     return [seed for seed in common if seed not in reasons], reasons

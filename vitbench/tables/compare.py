@@ -58,12 +58,12 @@ def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[
     unlike = ""
     for session in study.sessions(kind):
         if variant in session and baseline in session:
-            why = comparable.why_unlike(study, session[variant], session[baseline])
+            why = comparable.mismatch_reason(study, session[variant], session[baseline])
             if not why:
                 return session
             unlike = unlike or why
-    ours, theirs = (comparable.behind(study, kind, name) for name in (variant, baseline))
-    if unlike or (ours and theirs and (unlike := comparable.why_unlike(study, ours, theirs))):
+    ours, theirs = (comparable.source_record(study, kind, name) for name in (variant, baseline))
+    if unlike or (ours and theirs and (unlike := comparable.mismatch_reason(study, ours, theirs))):
         raise UnlikeError(unlike)
     for name in (variant, baseline):
         if not study.of(kind, name):
@@ -87,7 +87,7 @@ def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDAr
         if lacking is None:
             raise UnpairedError(f"no seed in common with {baseline}")
         raise UnpairedError(("" if lacking == variant else f"{lacking}: ") + why_missing(study, lacking, "accuracy"))
-    kept, unlike = comparable.like_seeds(study, *(comparable.seed_records(study, v) for v in (baseline, variant)))
+    kept, unlike = comparable.comparable_seeds(study, *(comparable.seed_records(study, v) for v in (baseline, variant)))
     if not kept:
         raise UnlikeError(next(iter(unlike.values())))
     return by_seed({seed: ours[seed] for seed in kept}, theirs)
@@ -173,7 +173,7 @@ def compare_pairs(study: Study, metric: str, pairs: Mapping[str, tuple[str, str]
 
     def compared(names: Collection[str], *, valid: bool = True) -> dict[str, stats.Comparison]:
         units = {name: samples[name].units for name in names}
-        return stats.family(
+        return stats.compare_with_holm(
             {name: found for name, found in units.items() if found is not None},
             metric_of,
             alpha=alpha,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vitbench import stats
-from vitbench.tables.comparable import like_seeds, seed_records
+from vitbench.tables.comparable import comparable_seeds, seed_records
 from vitbench.tables.compare import seed_accuracies, settings_of
 from vitbench.tables.planned import Planned
 from vitbench.tables.study import Study
@@ -59,7 +59,7 @@ def data_curves(study: Study) -> list[DataCurve]:
         sizes = sorted(by_size)
         rows = [by_size[size].name for size in sizes]
         seeds = [seed_accuracies(study, row) for row in rows]
-        like, unlike = like_seeds(study, *(seed_records(study, row) for row in rows))
+        like, unlike = comparable_seeds(study, *(seed_records(study, row) for row in rows))
         law = _law(sizes, seeds) if not unlike else _law(sizes, [{s: own[s] for s in like} for own in seeds])
         curves.append(DataCurve(name, by_size[sizes[0]].family, sizes, rows, seeds, law))
     return curves
@@ -111,7 +111,7 @@ def misses(curve: DataCurve) -> list[int]:
     return [size for size, error in zip(curve.images, seen, strict=True) if error.excludes(float(curve.law.at(size)))]
 
 
-def rivals(curves: Sequence[DataCurve], baseline_family: str) -> list[tuple[DataCurve, DataCurve]]:
+def curve_pairs(curves: Sequence[DataCurve], baseline_family: str) -> list[tuple[DataCurve, DataCurve]]:
     """Whom to compare: each curve of the baseline's family with each of another."""
     own = [curve for curve in curves if curve.family == baseline_family]
     return [(one, other) for one in own for other in curves if other.family != baseline_family]
@@ -123,11 +123,11 @@ def size_by_size(study: Study, first: DataCurve, second: DataCurve) -> pd.DataFr
     units, means = {}, {}
     for size, ours in zip(first.images, first.seeds, strict=True):
         sides = [row for curve in (first, second) for row, own in _rows(curve) if own == size]
-        common = like_seeds(study, *(seed_records(study, row) for row in sides))[0] if len(sides) == 2 else []
+        common = comparable_seeds(study, *(seed_records(study, row) for row in sides))[0] if len(sides) == 2 else []
         if common:
             one, other = np.array([ours[s] for s in common]), np.array([theirs[size][s] for s in common])
             units[str(size)], means[str(size)] = one - other, (one.mean(), other.mean())
-    compared = stats.family(units, settings_of(study, "accuracy"))
+    compared = stats.compare_with_holm(units, settings_of(study, "accuracy"))
     rows = [
         (int(size), *means[size], c.value, c.low, c.high, c.level, c.n, c.verdict.kind, c.verdict.text)
         for size, c in compared.items()

@@ -17,7 +17,7 @@ from vitbench import stats
 from vitbench.records.record import Record
 from vitbench.stats.effects import LARGEST, Effect, Term
 from vitbench.tables.compare import settings_of
-from vitbench.tables.factorial import COUNTED, SAMPLED, Grid, Measured, grid_of
+from vitbench.tables.grid import COUNTED, SAMPLED, Grid, Measured, grid_of
 from vitbench.tables.study import Study
 from vitbench.tables.timing_units import FIXED_LEVEL, level_of, process_sizes, unit, watched
 
@@ -146,7 +146,7 @@ def _tested(grid: Grid, metric: str, found: Sequence[Effect], missing: dict[int,
     if control is not None:
         how = replace(how, unit=unit(control))
     units = {str(at): stats.by_process(e.units, measured.sizes) for at, e in enumerate(found) if at not in missing}
-    judged = stats.family(
+    judged = stats.compare_with_holm(
         units,
         how,
         alpha=alpha,
@@ -160,7 +160,7 @@ def _tested(grid: Grid, metric: str, found: Sequence[Effect], missing: dict[int,
 def _drifts(effect: Effect, control: Record | None) -> bool:
     if control is None or not watched(control):
         return False
-    return stats.drifts(effect.units, stats.middles(control.values["block_seconds"]), process_sizes(control))
+    return stats.drifts(effect.units, stats.block_midpoints(control.values["block_seconds"]), process_sizes(control))
 
 
 def _worded(judged: stats.Comparison, measured: Measured, effect: Effect) -> stats.Comparison:

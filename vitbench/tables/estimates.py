@@ -13,7 +13,7 @@ import pandas as pd
 from vitbench import stats
 from vitbench.declare.quantities import Column, Quantity
 from vitbench.records.record import Record
-from vitbench.tables.comparable import behind, why_unlike
+from vitbench.tables.comparable import mismatch_reason, source_record
 from vitbench.tables.study import Study
 from vitbench.tables.timing_units import process_sizes
 
@@ -56,7 +56,7 @@ def _mean(quantity: Quantity, column: Column, units: Units) -> dict[str, float]:
 def units_of(study: Study, quantity: Quantity, column: Column, variant: str) -> Units | None:
     """The units of a variant in a column of a quantity that has no reader of its own; None where there are none."""
     records = study.of(quantity.kind, variant) if quantity.estimate == "crossed" else []
-    if quantity.estimate != "crossed" and (record := behind(study, quantity.kind, variant)) is not None:
+    if quantity.estimate != "crossed" and (record := source_record(study, quantity.kind, variant)) is not None:
         records = [record]
     found = {r.seed: (r, _value_at(r, column.path)) for r in sorted(records, key=lambda r: r.seed or 0)}
     known = {seed: (record, value) for seed, (record, value) in found.items() if value is not None and value != []}
@@ -101,7 +101,7 @@ def against_baseline(
     if not keys:
         return None, "not compared: measured in different sessions or under different seeds"
     pairs = {(ours.records[key].id, theirs.records[key].id): key for key in keys}.values()
-    reasons = (why_unlike(study, ours.records[key], theirs.records[key]) for key in pairs)
+    reasons = (mismatch_reason(study, ours.records[key], theirs.records[key]) for key in pairs)
     if why := next(filter(None, reasons), ""):
         return None, f"not compared: {why}"
     numbers = np.array([(ours.numbers[key], theirs.numbers[key]) for key in keys], dtype=np.float64)

@@ -13,7 +13,7 @@ import pandas as pd
 from vitbench import stats
 from vitbench.records.record import Record
 from vitbench.tables.columns import columns_for
-from vitbench.tables.comparable import behind
+from vitbench.tables.comparable import source_record
 from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
 from vitbench.tables.estimates import bounds, estimated, indexed
 from vitbench.tables.planned import Planned
@@ -176,7 +176,7 @@ def grade_of(study: Study, record: Record) -> stats.Grade:
 def not_withheld(study: Study, kind: str) -> Iterator[Record]:
     """Each variant's record of the best session that it was in, unless that session is of noise grade D."""
     grades: dict[str | None, stats.Grade] = {}
-    for record in (behind(study, kind, v.name) for v in study.variants):
+    for record in (source_record(study, kind, v.name) for v in study.variants):
         if record is None:
             continue
         if record.session not in grades:

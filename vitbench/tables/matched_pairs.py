@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from vitbench.tables.comparable import why_not_subtracted
+from vitbench.tables.comparable import cell_mismatch_reason
 from vitbench.tables.compare import compare_pairs
 from vitbench.tables.model_families import families
 from vitbench.tables.study import Study
@@ -40,7 +40,7 @@ def matched(study: Study, table: pd.DataFrame) -> pd.DataFrame:
         at_home = [v.name for v in own[1] if v.name in known]
         for family, variants in others:
             for name in (v.name for v in variants if v.name in known and at_home):
-                like = [other for other in at_home if not why_not_subtracted(study, cost, name, other)]
+                like = [other for other in at_home if not cell_mismatch_reason(study, cost, name, other)]
                 if not like:
                     continue
                 other = _nearest(known, name, like)

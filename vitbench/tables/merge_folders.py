@@ -55,7 +55,7 @@ def read_part(folder: Path, notice: Notice) -> Part:
     return Part(folder=folder, plan=plan, records=own, environments=environments, original=plan.values)
 
 
-def first_of_each(parts: Sequence[Part]) -> list[Record]:
+def merged_records(parts: Sequence[Part]) -> list[Record]:
     """The records of all folders; what two of them measured stands once, as the first has it."""
     if len(parts) == 1:
         return list(parts[0].records)
@@ -67,7 +67,7 @@ def first_of_each(parts: Sequence[Part]) -> list[Record]:
     return found
 
 
-def set_apart(first: Part, other: Part, *, mixed: bool) -> str:
+def incompatibility(first: Part, other: Part, *, mixed: bool) -> str:
     """What keeps a folder's numbers from being subtracted from the first one's; empty where nothing does.
 
     Raises:
@@ -89,7 +89,7 @@ def set_apart(first: Part, other: Part, *, mixed: bool) -> str:
     return describe([*(Mismatch(m.name, m.theirs, m.ours) for m in found), *_mismatches(first, other)])
 
 
-def shadowed(first: Part, other: Part, why: str) -> str:
+def duplicates_note(first: Part, other: Part, why: str) -> str:
     """That a folder's numbers are unlike the first's, and how many of them the first one's hide."""
     known = {thing(r) for r in first.records}
     hidden = sum(thing(r) in known for r in other.records if r.kind in _compared(first))
@@ -142,7 +142,7 @@ def _mismatches(first: Part, other: Part) -> list[Mismatch]:
     environments = {**first.environments, **other.environments}
     found: dict[str, Mismatch] = {}
     for kind, quantity in _compared(first).items():
-        ours, theirs = (_one_of_each(kind, part) for part in (first, other))
+        ours, theirs = (_one_per_environment(kind, part) for part in (first, other))
         for one in theirs:
             apart = [mismatches(quantity, one, two, environments, settings=False) for two in ours]
             if all(apart):
@@ -150,7 +150,7 @@ def _mismatches(first: Part, other: Part) -> list[Mismatch]:
     return list(found.values())
 
 
-def _one_of_each(kind: str, part: Part) -> list[Record]:
+def _one_per_environment(kind: str, part: Part) -> list[Record]:
     """A record of every environment and version of the components under which a kind was measured."""
     seen: dict[str, Record] = {}
     for record in part.records:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vitbench import stats
-from vitbench.tables.comparable import BEHIND, behind, like_seeds, seed_records, why_unlike
+from vitbench.tables.comparable import SOURCE_KINDS, comparable_seeds, mismatch_reason, seed_records, source_record
 from vitbench.tables.compare import seed_accuracies
 from vitbench.tables.planned import Planned
 from vitbench.tables.study import Study
@@ -27,7 +27,7 @@ FRONT = (
 )  # fmt: skip
 
 
-def whole(study: Study) -> list[Planned]:
+def full_data_variants(study: Study) -> list[Planned]:
     """The variants that were trained on as much data as the baseline: those that can be compared model by model."""
     base = next(v for v in study.variants if v.is_baseline).axes
     return [
@@ -40,7 +40,7 @@ def whole(study: Study) -> list[Planned]:
 def families(study: Study) -> dict[str, list[Planned]]:
     """Family → its variants that have an accuracy, the baseline's family first."""
     found: dict[str, list[Planned]] = {}
-    for v in whole(study):
+    for v in full_data_variants(study):
         if seed_accuracies(study, v.name):
             found.setdefault(v.family, []).append(v)
     return found
@@ -105,9 +105,9 @@ def fronts(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def _apart(study: Study, cost: str, variant: str) -> bool:
     """Whether a variant's cost or accuracy is not to be set against the baseline's; such a one is on no front."""
-    for kind in ("accuracy", BEHIND.get(cost, "accuracy")):
-        ours, base = (behind(study, kind, name) for name in (variant, study.baseline))
-        if ours and base and why_unlike(study, ours, base, seconds=cost == TRAINING):
+    for kind in ("accuracy", SOURCE_KINDS.get(cost, "accuracy")):
+        ours, base = (source_record(study, kind, name) for name in (variant, study.baseline))
+        if ours and base and mismatch_reason(study, ours, base, seconds=cost == TRAINING):
             return True
     return False
 
@@ -119,5 +119,5 @@ def _number(cell: Any) -> float:
 def _paired(study: Study, variants: Sequence[str]) -> list[list[float]]:
     """Accuracies by seed: of the seeds that all have, if they are two or more, else of all that each has."""
     seeds = [seed_accuracies(study, name) for name in variants]
-    common, _ = like_seeds(study, *(seed_records(study, name) for name in variants))
+    common, _ = comparable_seeds(study, *(seed_records(study, name) for name in variants))
     return [[own[seed] for seed in (common if len(common) > 1 else sorted(own))] for own in seeds]

@@ -15,7 +15,7 @@ import pandas as pd
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.serialize import from_dict
 from vitbench.declare.sizes import as_pair
-from vitbench.tables.model_families import whole
+from vitbench.tables.model_families import full_data_variants
 from vitbench.tables.study import Study
 from vitbench.utils.errors import ConfigError
 
@@ -47,7 +47,7 @@ def receptive_fields(study: Study) -> pd.DataFrame:
     ``depth`` is the share of layers passed, ``image_px`` the image's longer side.
     """
     rows = []
-    for v in whole(study):
+    for v in full_data_variants(study):
         config = _resnet(v.config)
         if config is None:
             continue

@@ -21,7 +21,7 @@ SETTINGS = ("data", "train", "measure", "device")
 MISSING = object()
 
 
-def belonging(
+def records_of_plan(
     records: Sequence[Record], plan: Record, variants: Sequence[Planned], tuned: Mapping[str, Chosen]
 ) -> list[Record]:
     """The records of planned variants, of their very configs, and made under the plan's settings or the axes'.
@@ -99,7 +99,7 @@ def thing(record: Record) -> tuple[str, str, str]:
     return record.id, record.variant, recipe_of(record)
 
 
-def one_each(found: Iterable[Record]) -> list[Record]:
+def latest_per_key(found: Iterable[Record]) -> list[Record]:
     """One record for each thing measured: of several tries the last that succeeded, else the last."""
     kept: dict[tuple[Any, ...], Record] = {}
     for record in found:

@@ -16,9 +16,9 @@ from vitbench.records import reader
 from vitbench.records.reader import Notice
 from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import Chosen, chosen
-from vitbench.tables.merge_folders import first_of_each, marked, origin, read_part, set_apart, shadowed
+from vitbench.tables.merge_folders import duplicates_note, incompatibility, marked, merged_records, origin, read_part
 from vitbench.tables.planned import Planned
-from vitbench.tables.select_records import belonging, one_each, recipe_of
+from vitbench.tables.select_records import latest_per_key, recipe_of, records_of_plan
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def read_study(*directories: str | Path, notice: Notice = reader.warn, mixed: bo
     first, *others = (read_part(Path(directory), notice) for directory in directories)
     merged, beside, remarks = [first], [], []
     for part in others:
-        apart = set_apart(first, part, mixed=mixed)
+        apart = incompatibility(first, part, mixed=mixed)
         if apart and mixed:
             label = origin(part, [other.folder for other in (first, *others)])
             beside.append(marked(part, label))
@@ -174,21 +174,21 @@ def read_study(*directories: str | Path, notice: Notice = reader.warn, mixed: bo
             )
         else:
             merged.append(part)
-            remarks += [shadowed(first, part, apart)] if apart else []
+            remarks += [duplicates_note(first, part, apart)] if apart else []
     homes: dict[str, Path] = {}
     environments: dict[str, dict[str, Any]] = {}
     for part in (*merged, *beside):
         homes = {r.id: part.folder for r in part.records} | homes
         environments |= part.environments
     variants = _variants([part.plan for part in merged])
-    together = first_of_each(merged)
+    together = merged_records(merged)
     tuned = chosen(first.plan.values, together)
-    found = belonging(together, first.plan, variants, tuned)
+    found = records_of_plan(together, first.plan, variants, tuned)
     for part in beside:
         own = [replace(v, is_baseline=False, origin=part.label) for v in _variants([part.plan])]
         best = {f"{name} @ {part.label}": won for name, won in chosen(part.original, part.records).items()}
         best = {name: replace(won, of=f"{won.of} @ {part.label}") for name, won in best.items()}
-        found += belonging(part.records, part.plan, own, best)
+        found += records_of_plan(part.records, part.plan, own, best)
         variants, tuned = [*variants, *own], {**tuned, **best}
     return Study(
         ablation=first.plan.ablation,
@@ -196,7 +196,7 @@ def read_study(*directories: str | Path, notice: Notice = reader.warn, mixed: bo
         settings=first.plan.settings,
         code=first.plan.code,
         variants=variants,
-        records=one_each(found),
+        records=latest_per_key(found),
         environments=environments,
         folders=[part.folder for part in (first, *others)],
         chosen=tuned,

@@ -84,7 +84,7 @@ def unstable(record: Record, baseline: Record, control: Record | None) -> bool:
     if control is None or not watched(control):
         return False
     units = stats.log_ratio_blocks(blocks(record), blocks(baseline))
-    return stats.drifts(units, stats.middles(control.values["block_seconds"]), process_sizes(control))
+    return stats.drifts(units, stats.block_midpoints(control.values["block_seconds"]), process_sizes(control))
 
 
 def order_effect(record: Record, baseline: Record, control: Record | None) -> stats.Interval | None:

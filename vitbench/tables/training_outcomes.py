@@ -9,7 +9,7 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.records.record import Record
-from vitbench.tables.comparable import like_seeds, seed_records
+from vitbench.tables.comparable import comparable_seeds, seed_records
 from vitbench.tables.compare import settings_of
 from vitbench.tables.model_families import families
 from vitbench.tables.study import Study
@@ -54,14 +54,16 @@ def class_differences(study: Study, first: str, second: str) -> pd.DataFrame:
     """
     names = [str(name) for name in (study.plan.get("data") or {}).get("classes") or []]
     ours, theirs = (_by_class(study, variant, len(names)) for variant in (first, second))
-    like, _ = like_seeds(study, *(seed_records(study, variant) for variant in (first, second)))
+    like, _ = comparable_seeds(study, *(seed_records(study, variant) for variant in (first, second)))
     common = [seed for seed in like if seed in ours and seed in theirs]
     if not common or not names:
         return pd.DataFrame(columns=list(CLASSES))
     one, other = (np.stack([found[seed][0] for seed in common]) for found in (ours, theirs))
     images = ours[common[0]][1]
     present = [i for i in range(len(names)) if images[i]]
-    compared = stats.family({str(i): one[:, i] - other[:, i] for i in present}, settings_of(study, "accuracy"))
+    compared = stats.compare_with_holm(
+        {str(i): one[:, i] - other[:, i] for i in present}, settings_of(study, "accuracy")
+    )
     rows = []
     for i in present:
         c = compared[str(i)]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vitbench import stats
-from vitbench.tables.comparable import like_seeds, seed_records
+from vitbench.tables.comparable import comparable_seeds, seed_records
 from vitbench.tables.compare import by_seed, seed_accuracies, settings_of
 from vitbench.tables.study import Study
 
@@ -39,13 +39,13 @@ def tuned(study: Study) -> pd.DataFrame:
     metric = settings_of(study, "accuracy")
     other = [name for name in accuracies if name in study.chosen and study.chosen[name].number]
     gains = {name: units for name in other if (units := _units(study, (name, True), (name, False))).size}
-    gained = stats.family(gains, metric)
+    gained = stats.compare_with_holm(gains, metric)
     others = {
         name: units
         for name in accuracies
         if name != study.baseline and (units := _units(study, (name, True), (study.baseline, True))).size
     }
-    against = stats.family(others, metric)
+    against = stats.compare_with_holm(others, metric)
     rows = []
     for v in study.variants:
         if v.name not in accuracies or v.name not in study.chosen:
@@ -75,7 +75,7 @@ def tuning_cost(study: Study) -> pd.DataFrame:
 
 def _units(study: Study, *sides: tuple[str, bool]) -> NDArray[np.float64]:
     """Differences (seeds,) of two sides, each (variant, tuned or not): of seeds that both have in like conditions."""
-    kept, _ = like_seeds(study, *(seed_records(study, name, tuned=tuned) for name, tuned in sides))
+    kept, _ = comparable_seeds(study, *(seed_records(study, name, tuned=tuned) for name, tuned in sides))
     ours, theirs = (
         {seed: tuned_accuracies(study, name)[seed] if tuned else seed_accuracies(study, name)[seed] for seed in kept}
         for name, tuned in sides

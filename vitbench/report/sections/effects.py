@@ -19,7 +19,7 @@ from vitbench.report.cells import Cell, Row
 from vitbench.report.elements import PLURAL, Columns, Name, Phrase, Section, Table, counted, first, listed, prose, span
 from vitbench.report.shown_variants import ROWS
 from vitbench.tables.effects import pair_means
-from vitbench.tables.factorial import Axis, Grid
+from vitbench.tables.grid import Axis, Grid
 from vitbench.tables.timing_units import unit_of
 from vitbench.utils.format import absent, points, ratio
 

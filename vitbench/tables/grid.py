@@ -14,7 +14,7 @@ from vitbench import stats
 from vitbench.declare.variant import format_axes, format_value
 from vitbench.records.record import Record
 from vitbench.stats.effects import Factorial
-from vitbench.tables.comparable import behind, seed_records, why_unlike
+from vitbench.tables.comparable import mismatch_reason, seed_records, source_record
 from vitbench.tables.compare import CONTROL_LEVEL, TIMED
 from vitbench.tables.planned import Planned
 from vitbench.tables.study import Study
@@ -103,8 +103,8 @@ class Grid:
     def records(self, kind: str) -> list[Record | None]:
         """The record of every cell that a count is read from, where it may be set against the baseline's."""
         if kind not in self._records:
-            alike, base = _Alike(self.study), behind(self.study, kind, self.study.baseline)
-            own = (behind(self.study, kind, name) for name in self.names)
+            alike, base = _Alike(self.study), source_record(self.study, kind, self.study.baseline)
+            own = (source_record(self.study, kind, name) for name in self.names)
             self._records[kind] = [r if r is None or base is None or alike(r, base) else None for r in own]
         return self._records[kind]
 
@@ -163,7 +163,7 @@ class _Alike:
             for r in (record, reference)
         )
         if key not in self._known:
-            self._known[key] = not why_unlike(self._study, record, reference)
+            self._known[key] = not mismatch_reason(self._study, record, reference)
         return self._known[key]
 
 
