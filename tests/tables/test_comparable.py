@@ -262,7 +262,7 @@ def test_mixed_folders_stand_side_by_side_and_nothing_is_subtracted(tmp_path):
     assert table.loc["b @ two", "accuracy_delta"] == pytest.approx(0.1125)  # an accuracy asks for no host
     report.write(one, other, mixed=True)
     written = (one / "report.md").read_text()
-    assert "Rows marked @ two are of another folder and stand side by side with the others: host differs (" in written
+    assert "Rows marked @ two come from another folder and are shown for reference only: host differs (" in written
     assert "python -m vitbench.report DIR DIR --allow-mixed" in written
     assert tables.noise_floor(study) is not None
 
@@ -300,7 +300,7 @@ def test_what_a_merge_hides_is_said(tmp_path):
     one, other = two(tmp_path, host="bench-2")
     report.write(one, other)
     written = (one / "report.md").read_text()
-    assert "The folders merged here are not alike: host differs (bench-2 against bench-1); 14 of its mea" in written
+    assert "The merged folders differ: host differs (bench-2 against bench-1); 14 of its mea" in written
     assert "--allow-mixed" in written
     table = tables.load(one, other)
     assert table["latency_ms"].tolist() == pytest.approx([1, 1.2], rel=0.05)

@@ -1,4 +1,4 @@
-"""What a training left beside its accuracy: curves in steps and seconds, each class, how sure the model is."""
+"""Training outcomes beyond accuracy: learning curves, accuracy per class, and calibration."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CALIBRATION = (
 )  # fmt: skip
 
 BOOTSTRAP = 300
-"""Draws a calibration error: its interval's ends stand to about a tenth of its width."""
+"""Bootstrap draws; interval ends are accurate to about a tenth of the width."""
 
 
 def progress(study: Study) -> pd.DataFrame:
-    """Mean validation accuracy over seeds by epoch, with the steps and seconds that had passed: columns ``PROGRESS``.
+    """Mean validation accuracy over seeds by epoch, with elapsed steps and seconds: columns ``PROGRESS``.
 
-    Only of trials that kept their steps.
+    Trials without recorded steps are omitted.
     """
     fields = ["epoch", "steps", "seconds", "val_accuracy"]
     parts = []
@@ -46,11 +46,11 @@ def progress(study: Study) -> pd.DataFrame:
 
 
 def class_differences(study: Study, first: str, second: str) -> pd.DataFrame:
-    """Accuracy of each class: the first variant against the second, seed by seed, one family of comparisons.
+    """The comparison of two variants in the accuracy of each class, paired by seed, as one Holm family.
 
     Returns:
-        One row a class with the columns ``CLASSES``: ``first`` and ``second`` are means over seeds, ``value`` their
-        difference (fractions). Empty where one of the two kept no predictions with labels.
+        One row per class with the columns ``CLASSES``: ``first`` and ``second`` are means over seeds, ``value`` their
+        difference (fractions). Empty if either variant has no recorded predictions with labels.
     """
     names = [str(name) for name in (study.plan.get("data") or {}).get("classes") or []]
     ours, theirs = (_by_class(study, variant, len(names)) for variant in (first, second))
@@ -73,11 +73,11 @@ def class_differences(study: Study, first: str, second: str) -> pd.DataFrame:
 
 
 def calibration(study: Study) -> pd.DataFrame:
-    """How far confidence and accuracy lie apart, of every variant that kept its logits: columns ``CALIBRATION``.
+    """The calibration error of every variant with recorded logits: columns ``CALIBRATION``.
 
-    ``error`` is the mean over seeds of ``stats.expected_calibration_error``; its bounds are the means of theirs: all
-    seeds were tested on the same images, so more seeds do not make it surer. ``excess`` is mean confidence minus
-    accuracy, with its t interval on seeds: above 0 the model is surer than it is right.
+    ``error`` is the mean over seeds of ``stats.expected_calibration_error``, and its bounds are the means of their
+    bounds: all seeds share the test images, so more seeds do not narrow the interval. ``excess`` is mean confidence −
+    accuracy, with its t interval over seeds; above 0 the model is overconfident.
     """
     rows = []
     for family, variants in families(study).items():
@@ -100,7 +100,7 @@ def calibration(study: Study) -> pd.DataFrame:
 
 
 def trained(study: Study, variant: str) -> Iterator[tuple[Record, dict[str, np.ndarray]]]:
-    """The accuracy records of a variant with their arrays, by seed."""
+    """Yields the accuracy records of a variant with their arrays, by seed."""
     for record in sorted(study.of("accuracy", variant), key=lambda r: r.seed or 0):
         yield record, study.arrays(record)
 

@@ -197,7 +197,7 @@ def _basis(grid: Grid, effects: pd.DataFrame, metrics: Sequence[str]) -> Iterato
         metric = next((m for m in metrics if basis in set(effects["basis"][effects["metric"] == m])), None)
         if metric is not None:
             some = int((~np.isnan(grid.measured(metric).values)).any(axis=1).sum())
-            yield prose(text).format(some=counted(some), all=counted(grid.whole))
+            yield prose(text).format(some=counted(some), all=counted(grid.full_size))
 
 
 def _units(effects: pd.DataFrame, metrics: Sequence[str], unit: str) -> str:
