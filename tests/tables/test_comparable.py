@@ -283,7 +283,7 @@ def test_a_recipe_that_differs_is_not_compared_either(tmp_path):
         for variant in ("a", "b"):
             made.accuracy(variant, [0.5, 0.6] * 3, curves=False, settings={"train": train})
     study = tables.read_study(tmp_path / "one", tmp_path / "two", mixed=True)
-    assert "train.epochs differs (40 against 30). Nothing is subtracted" in study.remarks[0]
+    assert "train.epochs differs (40 against 30). No differences are computed" in study.remarks[0]
     verdicts = tables.table(study).set_index("variant")["accuracy_delta_verdict"]
     assert verdicts["b @ two"] == "not compared: train.epochs differs (40 against 30)"
     assert verdicts["b"].startswith("no difference in each of 6 seeds")
