@@ -12,7 +12,7 @@ from vitbench.stats.timing_diagnostics import STALL
 from vitbench.tables.comparable import comparable_seeds, mismatch_reason, seed_records, source_record
 from vitbench.tables.compare import TIMED, noise_floor
 from vitbench.tables.study import Study
-from vitbench.tables.timing_units import blocks, order_effect, watched
+from vitbench.tables.timing_units import blocks, order_effect
 
 QUANTITIES = {
     "latency": "Latency",
@@ -83,7 +83,7 @@ def timing_caveats(study: Study) -> Iterator[Phrase]:
         found = next(study.sessions(kind), {})
         baseline = found.get(study.baseline)
         control = study.control(kind, baseline.session) if baseline is not None else None
-        if baseline is None or not watched(control):
+        if baseline is None or control is None:
             continue
         for name, record in found.items():
             effect = None if name == study.baseline else order_effect(record, baseline, control)

@@ -20,7 +20,7 @@ from vitbench.stats.effects import LARGEST, Effect, Term
 from vitbench.tables.compare import settings_of
 from vitbench.tables.grid import COUNTED, SAMPLED, Grid, Measured, grid_of
 from vitbench.tables.study import Study
-from vitbench.tables.timing_units import FIXED_LEVEL, level_of, process_sizes, unit, watched
+from vitbench.tables.timing_units import FIXED_LEVEL, level_of, process_sizes, unit
 
 NAMES = {
     "accuracy": "accuracy_delta",
@@ -160,7 +160,7 @@ def _tested(grid: Grid, metric: str, found: Sequence[Effect], missing: dict[int,
 
 
 def _drifts(effect: Effect, control: Record | None) -> bool:
-    if control is None or not watched(control):
+    if control is None:
         return False
     return stats.drifts(effect.units, stats.block_midpoints(control.values["block_seconds"]), process_sizes(control))
 

@@ -1,7 +1,6 @@
 """Derives units, drift, order effects and noise from the raw timings of a session.
 
-``control`` is the record of the baseline's clone, which holds what is known of the session. Those of earlier versions
-were not watched for drift and had no noise grade; what was said of them stands.
+``control`` is the record of the baseline's clone, which also holds data about the whole session.
 """
 
 from __future__ import annotations
@@ -67,11 +66,6 @@ def phases(record: Record) -> dict[str, NDArray[np.float64]]:
     return dict(zip(PHASES, stats.phases_of_median(blocks(record), parts), strict=True))
 
 
-def watched(control: Record | None) -> bool:
-    """Whether the session is of a version that watches drift and noise."""
-    return control is not None and "looks" in control.values
-
-
 def level_of(control: Record | None) -> float:
     """The nominal level at which intervals cover 95 %; sessions of several processes have no interim looks."""
     if control is None or process_sizes(control) is not None:
@@ -81,7 +75,7 @@ def level_of(control: Record | None) -> float:
 
 def unstable(record: Record, baseline: Record, control: Record | None) -> bool:
     """Whether the ratio of two timings of one session drifts with time; see ``stats.drifts``."""
-    if control is None or not watched(control):
+    if control is None:
         return False
     units = stats.log_ratio_blocks(blocks(record), blocks(baseline))
     return stats.drifts(units, stats.block_midpoints(control.values["block_seconds"]), process_sizes(control))
@@ -89,7 +83,7 @@ def unstable(record: Record, baseline: Record, control: Record | None) -> bool:
 
 def order_effect(record: Record, baseline: Record, control: Record | None) -> stats.Interval | None:
     """The ratio's change between mirrored passes if its interval excludes 1, else None; see ``stats.order_effect``."""
-    if not watched(control):
+    if control is None:
         return None
     found = stats.order_effect(blocks(record), blocks(baseline))
     return found if found.excludes(1) else None
@@ -97,7 +91,7 @@ def order_effect(record: Record, baseline: Record, control: Record | None) -> st
 
 def noise_grade(control: Record | None, session: Iterable[Record], device: str) -> stats.Grade:
     """The noise grade of a session, from CPU pressure and the CPU share of the calls."""
-    if control is None or not watched(control):
+    if control is None:
         return "not available"
     known = [p for p in control.values.get("pressure") or [] if p is not None]
     share = 1.0
