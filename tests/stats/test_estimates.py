@@ -148,27 +148,6 @@ def test_sign_flip_p_beyond_enumeration_is_near_t_and_repeatable():
     assert stats.sign_flip_p(values) == stats.sign_flip_p(values)
 
 
-def test_holm_by_hand():
-    # sorted: .003 ≤ .05/4 = .0125; .015 ≤ .05/3 = .0167; .03 > .05/2 = .025, so .04 is not looked at
-    steps = stats.holm([0.03, 0.003, 0.04, 0.015])
-    assert [step.rejected for step in steps] == [False, True, False, True]
-    assert [step.level for step in steps] == pytest.approx([0.025, 0.0125, 0.025, 0.05 / 3])
-    assert stats.holm([]) == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_rejects_where_p_is_at_most_the_level_shown(p_values):
-    for p, step in zip(p_values, stats.holm(p_values), strict=True):
-        assert step.rejected == (p <= step.level)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_lies_between_bonferroni_and_no_correction(p_values):
-    for p, step in zip(p_values, stats.holm(p_values), strict=True):
-        assert not step.rejected or p <= 0.05
-        assert step.rejected or p > 0.05 / len(p_values)
-
-
 @pytest.mark.parametrize(("n", "alpha", "power"), [(6, 0.05, 0.8), (12, 0.05 / 7, 0.8), (4, 0.05, 0.5)])
 def test_detectable_effect_has_its_power_in_simulation(n, alpha, power):
     effect = stats.detectable_effect(2.0, n, alpha, power)

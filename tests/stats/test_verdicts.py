@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.stats import ACCURACY, LATENCY, detectable_effect, family, mean_interval, verdict
+from vitbench.stats import ACCURACY, LATENCY, compare_with_holm, detectable_effect, mean_interval, verdict
 
 
 def units(mean, sd, n):
@@ -70,31 +70,33 @@ def test_rounding_of_a_subtraction_is_no_spread():
 
 def test_detectable_effect_is_at_the_level_holm_tested():
     x = units(0.0, 0.02, 12)
-    found = family(dict.fromkeys("abcde", x), LATENCY)
+    found = compare_with_holm(dict.fromkeys("abcde", x), LATENCY)
     expected = 100 * math.expm1(detectable_effect(0.02, 12, 0.01))
     assert found["c"].level == pytest.approx(0.99)
     assert found["c"].verdict.text == f"no difference found; smallest effect detectable {expected:.1f}%"
 
 
 def test_family_reports_ratios_and_differences():
-    ratio = family({"v": units(math.log(0.9), 0.01, 12)}, LATENCY)["v"]
+    ratio = compare_with_holm({"v": units(math.log(0.9), 0.01, 12)}, LATENCY)["v"]
     assert (ratio.value, ratio.level, ratio.n) == pytest.approx((0.9, 0.95, 12))
     assert ratio.low == pytest.approx(0.9 * math.exp(-half(0.01, 12)))
-    difference = family({"v": units(-0.02, 0.01, 8)}, ACCURACY)["v"]
+    difference = compare_with_holm({"v": units(-0.02, 0.01, 8)}, ACCURACY)["v"]
     assert (difference.value, difference.high) == pytest.approx((-0.02, -0.02 + half(0.01, 8)))
     assert difference.sign_flip_p == pytest.approx(2 / 2**8)
 
 
 def test_a_failed_control_withholds_every_verdict_and_drift_makes_inconclusive():
     x = {"a": units(0.1, 0.01, 12), "b": units(0.0, 0.01, 12)}
-    assert {c.verdict.text for c in family(x, LATENCY, valid=False).values()} == {"INVALID: A/A control failed"}
-    found = family(x, LATENCY, unstable={"a"})
+    assert {c.verdict.text for c in compare_with_holm(x, LATENCY, valid=False).values()} == {
+        "INVALID: A/A control failed"
+    }
+    found = compare_with_holm(x, LATENCY, unstable={"a"})
     assert found["a"].verdict.kind == "inconclusive"
     assert found["b"].verdict.kind == "equivalent"
 
 
 def test_what_was_not_measured_says_why_and_costs_no_level():
-    found = family({"a": units(0.05, 0.02, 6)}, ACCURACY, missing={"b": "out of memory"})
+    found = compare_with_holm({"a": units(0.05, 0.02, 6)}, ACCURACY, missing={"b": "out of memory"})
     assert found["a"].level == 0.95
     assert found["b"].verdict.text == "not measured: out of memory"
     assert math.isnan(found["b"].value)
@@ -102,7 +104,7 @@ def test_what_was_not_measured_says_why_and_costs_no_level():
 
 
 def test_what_is_not_tested_costs_no_level():
-    found = family({"a": units(0.05, 0.02, 6), "few": units(0.05, 0.01, 5), "same": [0.01] * 6}, ACCURACY)
+    found = compare_with_holm({"a": units(0.05, 0.02, 6), "few": units(0.05, 0.01, 5), "same": [0.01] * 6}, ACCURACY)
     assert found["a"].level == 0.95
     assert math.isnan(found["few"].p)
     assert math.isnan(found["same"].p)
@@ -111,7 +113,7 @@ def test_what_is_not_tested_costs_no_level():
 @given(st.integers(1, 5), st.integers(0, 2**31), st.floats(-1, 1))
 def test_under_six_seeds_nothing_is_better_or_worse(n, seed, mean):
     x = np.random.default_rng(seed).normal(mean, 0.001, size=n)
-    assert family({"v": x}, ACCURACY)["v"].verdict.kind == "exploratory"
+    assert compare_with_holm({"v": x}, ACCURACY)["v"].verdict.kind == "exploratory"
 
 
 @given(st.integers(1, 8), st.integers(2, 14), st.integers(0, 2**31), st.floats(0, 2), st.sampled_from([0.05, 0.035]))
@@ -120,7 +122,7 @@ def test_verdict_interval_and_holm_never_disagree(m, n, seed, effect, alpha):
     rng = np.random.default_rng(seed)
     x = {f"v{i}": rng.normal(effect * i / m, 1, size=n) * 0.02 for i in range(m)}
     for metric, null in ((replace(LATENCY, minimum=2), 1.0), (replace(ACCURACY, minimum=2), 0.0)):
-        found = family(x, metric, alpha=alpha)
+        found = compare_with_holm(x, metric, alpha=alpha)
         for comparison in found.values():
             differs = comparison.low > null or comparison.high < null
             assert differs == (comparison.verdict.kind in {"faster", "slower", "better", "worse"})
@@ -146,7 +148,7 @@ def test_family_error_of_ten_nulls():
     errors = 0
     for _ in range(1000):
         baseline = rng.normal(0, 0.02, size=12)
-        found = family({str(i): rng.normal(0, 0.02, size=12) - baseline for i in range(10)}, LATENCY)
+        found = compare_with_holm({str(i): rng.normal(0, 0.02, size=12) - baseline for i in range(10)}, LATENCY)
         errors += any(c.verdict.kind in {"faster", "slower"} for c in found.values())
     assert errors <= 75
 

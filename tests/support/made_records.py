@@ -162,9 +162,11 @@ class Made:
     ) -> None:  # fmt: skip
         """One session; each block shares a drift, each call has its own noise.
 
-        ``about`` is what the control says of the session, ``slopes`` by what share of its time a variant becomes slower
-        with each block; a training step has phases, half of it forward, when ``about`` is given.
+        ``about`` is added to the control's values, which by default have no interim looks and no noise grade.
+        ``slopes``: by what share of its time a variant becomes slower with each block. A training step has phases, half
+        of it forward, when ``about`` is given.
         """
+        session_values = {"looks": [], "stop_reason": "every block timed", "block_seconds": [1.0] * blocks}
         drift = np.exp(self.rng.normal(0, 0.02, (blocks, 1)))
         size = {"session_size": len(medians_s) + 1}
         baseline = self.values["baseline"]
@@ -182,7 +184,7 @@ class Made:
             settings = {**self._settings(kind, planned["axes"]), **size}
             values: dict[str, Any] = {"cold_ms": 1000 * seconds * 3, "batch_size": 8, "loops": 1}
             values |= {"processes": list(processes)} if processes else {}
-            values |= (about or {}) if row.endswith("_control") else {}
+            values |= session_values | dict(about or {}) if row.endswith("_control") else {}
             self.append(row, name, samples=samples, session=session, settings=settings, values=values)
 
     def throughput(self, variant: str, rates: Sequence[float], session: str | None = None) -> None:

@@ -47,7 +47,10 @@ CHECKS = {
     "timing": Check(
         (
             "vitbench/measure/timing/*.py",
-            *(f"vitbench/stats/{name}.py" for name in ("estimates", "sequential", "stability", "verdicts")),
+            *(
+                f"vitbench/stats/{name}.py"
+                for name in ("estimates", "multiple_testing", "sequential", "timing_diagnostics", "verdicts")
+            ),
             "vitbench/doctor/self_check.py",
         ),
         ("-n", "1"),

@@ -15,7 +15,7 @@ from vitbench.records.reader import read
 from vitbench.records.record import Record
 from vitbench.report.__main__ import main
 from vitbench.report.claims import judge
-from vitbench.tables.comparable import why_not_subtracted
+from vitbench.tables.comparable import cell_mismatch_reason
 from vitbench.tables.matched_pairs import matched
 from vitbench.utils.errors import UserError
 
@@ -201,7 +201,7 @@ def test_memory_of_another_torch_is_shown_and_not_judged(tmp_path):
     study = tables.read_study(tmp_path)
     table = tables.table(study)
     assert table["peak_memory_training_mib"].tolist() == [9, 8]
-    assert "torch differs" in why_not_subtracted(study, "peak_memory_training_mib", "b", "a")
+    assert "torch differs" in cell_mismatch_reason(study, "peak_memory_training_mib", "b", "a")
     (judged,) = judge(study, table)
     assert (judged.outcome, judged.because[-1].partition(" (")[0]) == ("not resolved", ": not compared: torch differs")
     report.write(tmp_path)
@@ -262,7 +262,7 @@ def test_mixed_folders_stand_side_by_side_and_nothing_is_subtracted(tmp_path):
     assert table.loc["b @ two", "accuracy_delta"] == pytest.approx(0.1125)  # an accuracy asks for no host
     report.write(one, other, mixed=True)
     written = (one / "report.md").read_text()
-    assert "Rows marked @ two are of another folder and stand side by side with the others: host differs (" in written
+    assert "Rows marked @ two come from another folder and are shown for reference only: host differs (" in written
     assert "python -m vitbench.report DIR DIR --allow-mixed" in written
     assert tables.noise_floor(study) is not None
 
@@ -283,7 +283,7 @@ def test_a_recipe_that_differs_is_not_compared_either(tmp_path):
         for variant in ("a", "b"):
             made.accuracy(variant, [0.5, 0.6] * 3, curves=False, settings={"train": train})
     study = tables.read_study(tmp_path / "one", tmp_path / "two", mixed=True)
-    assert "train.epochs differs (40 against 30). Nothing is subtracted" in study.remarks[0]
+    assert "train.epochs differs (40 against 30). No differences are computed" in study.remarks[0]
     verdicts = tables.table(study).set_index("variant")["accuracy_delta_verdict"]
     assert verdicts["b @ two"] == "not compared: train.epochs differs (40 against 30)"
     assert verdicts["b"].startswith("no difference in each of 6 seeds")
@@ -300,7 +300,7 @@ def test_what_a_merge_hides_is_said(tmp_path):
     one, other = two(tmp_path, host="bench-2")
     report.write(one, other)
     written = (one / "report.md").read_text()
-    assert "The folders merged here are not alike: host differs (bench-2 against bench-1); 14 of its mea" in written
+    assert "The merged folders differ: host differs (bench-2 against bench-1); 14 of its mea" in written
     assert "--allow-mixed" in written
     table = tables.load(one, other)
     assert table["latency_ms"].tolist() == pytest.approx([1, 1.2], rel=0.05)

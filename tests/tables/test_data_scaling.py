@@ -45,7 +45,7 @@ def test_older_plans_say_the_size_by_axis_and_data(tmp_path):
 def test_each_size_is_a_comparison_of_one_family(tmp_path):
     study = tables.read_study(curves(tmp_path).folder)
     vit, resnet = data_scaling.data_curves(study)
-    ((one, other),) = data_scaling.rivals([vit, resnet], "ViT")
+    ((one, other),) = data_scaling.curve_pairs([vit, resnet], "ViT")
     found = data_scaling.size_by_size(study, one, other).set_index("images")
     assert found.index.tolist() == list(SIZES)
     assert found.loc[50, "kind"] == "worse"

@@ -11,7 +11,7 @@ from tests.support.made_records import Made
 from vitbench import stats, tables
 from vitbench.declare.variant import format_axes
 from vitbench.tables.effects import NAMES, crossed, effects, pair_means, wide
-from vitbench.tables.factorial import grid_of
+from vitbench.tables.grid import grid_of
 
 
 def study(made):
@@ -77,7 +77,7 @@ def test_an_effect_is_the_seeds_own_difference_of_means(made, found):
         for level in levels
         if level != BASE[axis]
     }
-    for name, comparison in stats.family(units, stats.ACCURACY).items():
+    for name, comparison in stats.compare_with_holm(units, stats.ACCURACY).items():
         entry = row(found, "accuracy", *name.split("="))
         assert entry["value"] == pytest.approx(comparison.value)
         assert (entry["low"], entry["high"]) == pytest.approx((comparison.low, comparison.high))

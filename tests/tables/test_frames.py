@@ -32,7 +32,9 @@ def hand_made(folder):
         ("latency_control", BASE, [-0.001, 0.001] * 6),
     ):
         wall = 0.010 * np.exp(np.repeat(np.array(logs)[:, None], 12, axis=1))
-        made.append(kind, name, session="s", samples={"wall": {"unit": "s", "values": wall}}, values={"batch_size": 8})
+        samples = {clock: {"unit": "s", "values": wall} for clock in ("wall", "cpu")}
+        values = {"batch_size": 8, "looks": [], "stop_reason": "every block timed", "block_seconds": [1.0] * 12}
+        made.append(kind, name, session="s", samples=samples, values=values)
     return made
 
 

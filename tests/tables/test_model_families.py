@@ -92,7 +92,7 @@ def test_classes_are_compared_seed_by_seed(made):
     assert found["images"].tolist() == [10, 10]  # the other eight classes have no image here
     assert found.loc["0", "value"] == pytest.approx(0.9 - 0.45)
     assert found["kind"].tolist() == ["better", "none"]
-    expected = stats.family(
+    expected = stats.compare_with_holm(
         {"0": [0.5, 0.4] * 3, "1": np.array([5, 6] * 3) / 10 - np.array([5, 6, 7, 5, 6, 7]) / 10}, stats.ACCURACY
     )
     assert found["low"].tolist() == pytest.approx([expected["0"].low, expected["1"].low])

@@ -73,7 +73,7 @@ def fronts(front: pd.DataFrame, *, labels: Mapping[str, str], baseline: str) -> 
                 others=[(r["value"], r["accuracy"]) for r in own.to_dict("records")],
             )
             for r in own.to_dict("records"):
-                style.hit(axes, r["value"], r["accuracy"], r["variant"], of=cost)
+                style.hover_target(axes, r["value"], r["accuracy"], r["variant"], of=cost)
     return figure
 
 
@@ -94,7 +94,7 @@ def tuned(frame: pd.DataFrame) -> Figure:
                     style.interval(axes, row[name], height, across=sides, colour=MUTED, width=1.1)
                     fill = colour if full else PAPER
                     axes.plot(row[name], height, marker, ms=6, mec=colour, mew=1.3, color=fill, zorder=4)
-                    style.hit(axes, row[name], height, row["variant"], of=name)
+                    style.hover_target(axes, row[name], height, row["variant"], of=name)
         style.percent_axis(axes.xaxis)
         axes.margins(x=0.06)
         axes.set(xlabel="Test accuracy (%)", ylabel="")

@@ -60,7 +60,7 @@ def roofs(points: pd.DataFrame, machines: pd.DataFrame) -> Figure:
                 x, y, marker, ms=6.5, mec=colour if hollow else INK, mew=1.4 if hollow else 0.8,
                 mfc=PAPER if hollow else colour, zorder=4,
             )  # fmt: skip
-            style.hit(axes, x, y, row["variant"])
+            style.hover_target(axes, x, y, row["variant"])
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator())
             axis.set_minor_locator(NullLocator())

@@ -28,7 +28,7 @@ INK, MUTED, GRID, PAPER = "#1f2329", "#62676e", "#dde1e6", "#ffffff"
 SWATCHES = tuple(str(sns.color_palette("colorblind").as_hex()[i]) for i in (0, 3, 2, 4, 5, 7))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 6.6  # inches; the column of the HTML report at 96 px an inch
-POINT = "point-"  # the start of the id of a mark that ``hit`` draws
+POINT = "point-"  # the start of the id of a mark that ``hover_target`` draws
 LOG_FROM = 4  # a cost axis that spans a larger factor is logarithmic
 GOOD, BAD = ("better", "faster"), ("worse", "slower")
 
@@ -200,7 +200,7 @@ def verdict_mark(
     axes.plot(value, row, shape, ms=5.5, mec=colour, mew=1.4, mfc=PAPER if swatch is None else colour, zorder=4)
 
 
-def hit(axes: Axes, x: float, y: float, name: str, *, of: str = "") -> None:
+def hover_target(axes: Axes, x: float, y: float, name: str, *, of: str = "") -> None:
     """Draws an invisible mark over a point, whose id tells the HTML report the point's name.
 
     ``of`` distinguishes points of one name in several axes of a figure.

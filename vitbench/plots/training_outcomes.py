@@ -52,7 +52,7 @@ def calibration(frame: pd.DataFrame) -> Figure:
             colour, marker = families.colours[row["family"]], families.markers[row["family"]]
             style.interval(axes, row["error"], at, across=(row["low"], row["high"]), colour=INK, width=1.3)
             axes.plot(row["error"], at, marker, ms=6, mec=INK, color=colour, zorder=4)
-            style.hit(axes, row["error"], at, row["variant"])
+            style.hover_target(axes, row["error"], at, row["variant"])
             axes.plot(row["plain"], at, "x", ms=4.5, mew=1, color=MUTED, zorder=3)
         axes.set_xlim(left=-0.02 * frame["high"].max())
         style.percent_axis(axes.xaxis)

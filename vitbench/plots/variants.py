@@ -60,7 +60,7 @@ def accuracy(table: pd.DataFrame, seeds: pd.DataFrame, *, baseline: str, chance:
                 continue
             style.interval(axes, mean, at, across=(row["accuracy_low"], row["accuracy_high"]), colour=INK)
             axes.plot(mean, at, families.markers[family], ms=6.5, mec=INK, color=families.colours[family], zorder=4)
-            style.hit(axes, mean, at, row["variant"])
+            style.hover_target(axes, mean, at, row["variant"])
         mean = table.loc[table["variant"] == baseline, "accuracy"]
         if mean.notna().any():
             axes.axvline(float(mean.iloc[0]), color=MUTED, lw=1, ls=(0, (4, 3)), zorder=1)
@@ -107,7 +107,7 @@ def tradeoff(table: pd.DataFrame, cost: str, *, label: str, baseline: str) -> Fi
         style.legend(axes, families)
         style.direct_labels(axes, [(row[cost], row["accuracy"], row["variant"]) for row in points.to_dict("records")])
         for point in points.to_dict("records"):  # last, because labels avoid what is drawn
-            style.hit(axes, point[cost], point["accuracy"], point["variant"])
+            style.hover_target(axes, point[cost], point["accuracy"], point["variant"])
     return figure
 
 
@@ -232,7 +232,7 @@ def latency_ratios(
                 continue
             value, low, high = entry["value"], entry["low"], entry["high"]
             style.verdict_mark(axes, at, value, bounds=(low, high), kind=entry["kind"])
-            style.hit(axes, value, at, variant)
+            style.hover_target(axes, value, at, variant)
             style.margin_note(axes, at, f"{value:.3f}  [{low:.3f}, {high:.3f}]")
             reach += [end for end in (value, low, high) if not math.isnan(end)]
         if max(reach) / min(reach) > 3:

@@ -8,11 +8,11 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.report.elements import Name, Phrase, first, names, span
-from vitbench.stats.stability import STALL
-from vitbench.tables.comparable import behind, like_seeds, seed_records, why_unlike
+from vitbench.stats.timing_diagnostics import STALL
+from vitbench.tables.comparable import comparable_seeds, mismatch_reason, seed_records, source_record
 from vitbench.tables.compare import TIMED, noise_floor
 from vitbench.tables.study import Study
-from vitbench.tables.timing_units import blocks, order_effect, watched
+from vitbench.tables.timing_units import blocks, order_effect
 
 QUANTITIES = {
     "latency": "Latency",
@@ -60,18 +60,18 @@ def mismatches(study: Study) -> Iterator[Phrase]:
     base = seed_records(study, study.baseline)
     seeds: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for name in others:
-        _, reasons = like_seeds(study, base, seed_records(study, name))
+        _, reasons = comparable_seeds(study, base, seed_records(study, name))
         for why in dict.fromkeys(reasons.values()):
             seeds.setdefault((why, tuple(s for s in reasons if reasons[s] == why)), []).append(name)
     for (why, of), who in seeds.items():
         which = f"seed{'s' * (len(of) > 1)} {', '.join(map(str, of))}"
         yield (f"Left out of the accuracy comparisons: {which} of ", *names(who), f" (not compared: {why}).")
     for kind, quantity in QUANTITIES.items():
-        reference = behind(study, kind, study.baseline)
+        reference = source_record(study, kind, study.baseline)
         apart: dict[str, list[str]] = {}
         for name in others:
-            record = behind(study, kind, name)
-            if reference and record and (why := why_unlike(study, record, reference)):
+            record = source_record(study, kind, name)
+            if reference and record and (why := mismatch_reason(study, record, reference)):
                 apart.setdefault(why, []).append(name)
         for why, who in apart.items():
             yield (f"{quantity} of ", *names(who), f" is not comparable with the baseline's: {why}.")
@@ -83,7 +83,7 @@ def timing_caveats(study: Study) -> Iterator[Phrase]:
         found = next(study.sessions(kind), {})
         baseline = found.get(study.baseline)
         control = study.control(kind, baseline.session) if baseline is not None else None
-        if baseline is None or not watched(control):
+        if baseline is None or control is None:
             continue
         for name, record in found.items():
             effect = None if name == study.baseline else order_effect(record, baseline, control)

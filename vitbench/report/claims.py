@@ -16,7 +16,7 @@ import pandas as pd
 from vitbench import stats
 from vitbench.report.elements import Name, Phrase
 from vitbench.tables.columns import column
-from vitbench.tables.comparable import like_seeds, seed_records, why_not_subtracted
+from vitbench.tables.comparable import cell_mismatch_reason, comparable_seeds, seed_records
 from vitbench.tables.compare import TIMED, UnlikeError, UnpairedError, compare_pairs, paired_units, settings_of
 from vitbench.tables.frames import accuracy_seeds, latency_blocks
 from vitbench.tables.study import Study
@@ -145,7 +145,7 @@ def _counted(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tupl
     numbers = (Name(first), f"{one}, ", Name(second), f"{other} (counted, no interval)")
     if any(pd.isna(cell) for cell in cells):
         return "not resolved", (*numbers, ": not measured")
-    if why := why_not_subtracted(study, claim["metric"], first, second):
+    if why := cell_mismatch_reason(study, claim["metric"], first, second):
         return "not resolved", (*numbers, f": not compared: {why}")
     a, b = (float(cell) for cell in cells)
     if claim.get("better") is not None:
@@ -170,7 +170,7 @@ def _growth(study: Study, rows: pd.DataFrame, claim: Mapping[str, Any]) -> tuple
     if len(set(values.values())) < 2 or min(values.values()) <= 0:
         return "not resolved", (f"fewer than two measured values above 0 along {axis}; {asked}",)
     where = f" over {axis} {', '.join(f'{x:g}' for x in sorted(set(values.values())))}"
-    whys = (why_not_subtracted(study, metric, name, next(iter(values))) for name in values)
+    whys = (cell_mismatch_reason(study, metric, name, next(iter(values))) for name in values)
     if metric not in SAMPLED and (why := next(filter(None, whys), "")):
         return "not resolved", (f"not compared{where}: {why}; {asked}",)
     if metric not in SAMPLED:
@@ -197,7 +197,7 @@ def _slopes(study: Study, metric: str, values: Mapping[str, float]) -> list[floa
     unit = "seed" if metric == "accuracy" else "block"
     samples = accuracy_seeds(study) if metric == "accuracy" else latency_blocks(study, metric)
     if metric == "accuracy":
-        like, _ = like_seeds(study, *(seed_records(study, name) for name in values))
+        like, _ = comparable_seeds(study, *(seed_records(study, name) for name in values))
         samples = samples[samples["seed"].isin(like)]
     wide = samples.pivot_table(index=unit, columns="variant", values=metric).reindex(columns=list(values)).dropna()
     return [stats.exponent(list(values.values()), row).value for row in wide.to_numpy(dtype=float) if row.min() > 0]

@@ -16,8 +16,8 @@ from vitbench.report.elements import Phrase, Section, Table
 from vitbench.report.memory_differences import memory_differences
 from vitbench.report.methods import methods
 from vitbench.tables.columns import STATUS_WORDS
-from vitbench.tables.factorial import grid_of
-from vitbench.tables.model_families import whole
+from vitbench.tables.grid import grid_of
+from vitbench.tables.model_families import full_data_variants
 from vitbench.tables.study import Study
 from vitbench.tables.timing_units import unit_of
 
@@ -89,15 +89,17 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, sections:
             *(sentence for section in sections for sentence in section.answer),
         ],
         caveats=[*shown_variants.remarks(study, failed=len(failed)), *caveats(study, compared)],
-        results=shown_variants.cut(study, result_tables.results(rows, listed, baseline=study.baseline, unit=timed)),
+        results=shown_variants.truncated(
+            study, result_tables.results(rows, listed, baseline=study.baseline, unit=timed)
+        ),
         claims=judge(study, table),
         sections=sections,
-        costs=shown_variants.cut(study, result_tables.costs(few, rows)),
-        quantities={kind: shown_variants.cut(study, found) for kind, found in quantities.tables(few).items()},
+        costs=shown_variants.truncated(study, result_tables.costs(few, rows)),
+        quantities={kind: shown_variants.truncated(study, found) for kind, found in quantities.tables(few).items()},
         failures=failed[: shown_variants.ROWS],
         scope=scope.scope(study),
         methods=methods(study),
-        details={key: shown_variants.cut(study, found) for key, found in details.items() if found is not None},
+        details={key: shown_variants.truncated(study, found) for key, found in details.items() if found is not None},
         settings=scope.settings(study),
         environments=scope.environments(study),
         commands=scope.commands(study),
@@ -107,7 +109,7 @@ def compose(study: Study, table: pd.DataFrame, compared: pd.DataFrame, sections:
 
 def _counted_once(study: Study, compared: pd.DataFrame) -> pd.DataFrame:
     """The comparisons without a model's latency under another number of training images, which does not change it."""
-    own = {v.name for v in whole(study)}
+    own = {v.name for v in full_data_variants(study)}
     return compared[(compared["metric"] == "accuracy") | compared["variant"].isin(own)]
 
 

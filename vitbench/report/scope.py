@@ -12,7 +12,7 @@ from vitbench.report.elements import PLURAL, counted, span
 from vitbench.tables.compare import noise_floor
 from vitbench.tables.frames import grade_of
 from vitbench.tables.study import Study
-from vitbench.tables.timing_units import blocks, level_of, process_sizes, unit, watched
+from vitbench.tables.timing_units import blocks, level_of, process_sizes, unit
 
 LONG = 300  # characters; a longer value, such as torch's build flags, is cut
 
@@ -129,7 +129,7 @@ def _session(study: Study) -> Iterator[tuple[str, str]]:
     if pressure:
         share = f"{100 * stats.mean_interval(pressure).value:.0f}%"
         yield "Pressure", f"{share} of the time some task waited for a core (mean over blocks, no interval)"
-    if watched(control):
+    if control is not None:
         grade = grade_of(study, record)
         yield "Noise grade", grade + "; absolute latencies are withheld, ratios are valid" * (grade == "D")
 
@@ -143,7 +143,7 @@ def _amount(found: Mapping[str, Record], record: Record, control: Record | None)
         f"{len(found)} variants and a clone of the baseline, interleaved in {where}: {numbers} blocks of "
         f"{calls.shape[1] // 2} mirrored cycles"
     )
-    if control is None or not watched(control):
+    if control is None:
         return amount
     reason = control.values["stop_reason"]
     if sizes is not None:

@@ -27,13 +27,13 @@ def in_tables(study: Study) -> Collection[str] | None:
     return _first(study, ROWS)
 
 
-def noted(study: Study, section: Section) -> Section:
+def with_note(study: Study, section: Section) -> Section:
     """A section about the shown variants, with a note; it adds nothing to the answer, which is about all variants."""
     note = f"Shown: {counted(DRAWN)} of {counted(len(study.variants))} variants, {_rule(study)}."
     return replace(section, caption=f"{section.caption} {note}", answer=())
 
 
-def cut(study: Study, table: Table) -> Table:
+def truncated(study: Study, table: Table) -> Table:
     """The table with a note on how many variants it leaves out, where it leaves any."""
     total = len(study.variants)
     if total <= ROWS:

@@ -18,36 +18,34 @@ if TYPE_CHECKING:
         wilson_interval,
     )
     from vitbench.stats.estimates import (
-        HolmStep,
         Interval,
         control_holds,
         detectable_effect,
         exponent,
         hodges_lehmann,
-        holm,
         latency_interval,
         log_ratio_blocks,
         mean_interval,
-        paired_interval,
         paired_p,
         ratio_interval,
         sign_flip_p,
     )
+    from vitbench.stats.multiple_testing import HolmStep, holm
     from vitbench.stats.pareto import front_probability, on_front
     from vitbench.stats.scaling import PowerLaw, ahead_share, crossover, power_law
     from vitbench.stats.sequential import NOMINAL, interim_looks, narrow_enough, ratio_half_width
-    from vitbench.stats.stability import (
+    from vitbench.stats.timing_diagnostics import (
         Grade,
+        block_midpoints,
         by_process,
         drift_p,
         drifts,
         grade,
-        middles,
         order_effect,
         phases_of_median,
         stalls,
     )
-    from vitbench.stats.verdicts import ACCURACY, LATENCY, Comparison, Metric, Verdict, family, verdict
+    from vitbench.stats.verdicts import ACCURACY, LATENCY, Comparison, Metric, Verdict, compare_with_holm, verdict
 
 __all__ = [
     "ACCURACY",
@@ -62,7 +60,9 @@ __all__ = [
     "PowerLaw",
     "Verdict",
     "ahead_share",
+    "block_midpoints",
     "by_process",
+    "compare_with_holm",
     "control_holds",
     "crossover",
     "detectable_effect",
@@ -70,7 +70,6 @@ __all__ = [
     "drifts",
     "expected_calibration_error",
     "exponent",
-    "family",
     "front_probability",
     "grade",
     "hodges_lehmann",
@@ -79,11 +78,9 @@ __all__ = [
     "latency_interval",
     "log_ratio_blocks",
     "mean_interval",
-    "middles",
     "narrow_enough",
     "on_front",
     "order_effect",
-    "paired_interval",
     "paired_p",
     "per_class_accuracy",
     "phases_of_median",
@@ -108,35 +105,33 @@ __getattr__, __dir__ = lazy(
             "wilson_interval",
         ),
         "estimates": (
-            "HolmStep",
             "Interval",
             "control_holds",
             "detectable_effect",
             "exponent",
             "hodges_lehmann",
-            "holm",
             "latency_interval",
             "log_ratio_blocks",
             "mean_interval",
-            "paired_interval",
             "paired_p",
             "ratio_interval",
             "sign_flip_p",
         ),
+        "multiple_testing": ("HolmStep", "holm"),
         "pareto": ("front_probability", "on_front"),
         "sequential": ("NOMINAL", "interim_looks", "narrow_enough", "ratio_half_width"),
-        "stability": (
+        "timing_diagnostics": (
             "Grade",
             "by_process",
             "drift_p",
             "drifts",
             "grade",
-            "middles",
+            "block_midpoints",
             "order_effect",
             "phases_of_median",
             "stalls",
         ),
         "scaling": ("PowerLaw", "ahead_share", "crossover", "power_law"),
-        "verdicts": ("ACCURACY", "LATENCY", "Comparison", "Metric", "Verdict", "family", "verdict"),
+        "verdicts": ("ACCURACY", "LATENCY", "Comparison", "Metric", "Verdict", "compare_with_holm", "verdict"),
     },
 )

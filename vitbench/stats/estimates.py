@@ -8,7 +8,6 @@ missing units; NaN or infinity raises ``ValueError``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,14 +43,6 @@ class Interval:
         return low <= self.low and self.high <= high
 
 
-@dataclass(frozen=True)
-class HolmStep:
-    """The level at which Holm's procedure tested a hypothesis, and the result."""
-
-    level: float
-    rejected: bool
-
-
 def _finite(x: ArrayLike, dimensions: int = 1) -> FloatArray:
     array = np.asarray(x, dtype=np.float64)
     if array.ndim != dimensions or array.size == 0:
@@ -75,11 +66,6 @@ def mean_interval(x: ArrayLike, level: float = 0.95) -> Interval:
         return Interval(mean, float("nan"), float("nan"), level, n)
     half = float(special.stdtrit(n - 1, 0.5 + level / 2) * array.std(ddof=1) / np.sqrt(n))
     return Interval(mean, mean - half, mean + half, level, n)
-
-
-def paired_interval(differences: ArrayLike, level: float = 0.95) -> Interval:
-    """The mean of paired differences (pairs,) with its t interval, in their unit."""
-    return mean_interval(differences, level)
 
 
 def ratio_interval(block_log_ratios: ArrayLike, level: float = 0.95) -> Interval:
@@ -155,23 +141,6 @@ def sign_flip_p(differences: ArrayLike, rng: np.random.Generator | None = None) 
         extreme, patterns = 1, len(sums) + 1  # the observed pattern is one of them
     threshold = abs(array.sum()) - 1e-12 * np.abs(array).sum()  # equal sums may differ by rounding
     return float((extreme + np.count_nonzero(np.abs(sums) >= threshold)) / patterns)
-
-
-def holm(p_values: Sequence[float], alpha: float = 0.05) -> list[HolmStep]:
-    """Holm's step-down procedure (1979): one step per p-value, in the given order.
-
-    The k-th smallest p (k from 0) of m is tested at alpha / (m − k). All steps after the first non-rejection keep its
-    level, so that an interval at 1 − level excludes zero difference exactly if Holm rejects.
-    """
-    m = len(p_values)
-    steps: list[HolmStep] = [HolmStep(alpha, rejected=False)] * m
-    rejecting, level = True, alpha
-    for k, index in enumerate(sorted(range(m), key=lambda i: p_values[i])):
-        if rejecting:
-            level = alpha / (m - k)
-            rejecting = p_values[index] <= level
-        steps[index] = HolmStep(level, rejecting)
-    return steps
 
 
 @functools.lru_cache(maxsize=4096)

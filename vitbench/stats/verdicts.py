@@ -18,11 +18,11 @@ from vitbench.stats.estimates import (
     Interval,
     detectable_effect,
     has_spread,
-    holm,
     mean_interval,
     paired_p,
     sign_flip_p,
 )
+from vitbench.stats.multiple_testing import holm
 
 Kind: TypeAlias = Literal[
     "faster",
@@ -170,7 +170,7 @@ def verdict(units: ArrayLike, metric: Metric, *, level: float = 0.95, alpha: flo
     return Verdict("none", f"{metric.nothing}; smallest effect detectable {smallest}")
 
 
-def family(
+def compare_with_holm(
     units: Mapping[str, ArrayLike],
     metric: Metric,
     *,

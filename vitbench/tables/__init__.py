@@ -1,4 +1,4 @@
-"""Records → tidy DataFrames: the table, and the frames that figures are drawn from. Never torch.
+"""Tidy DataFrames of the records: the results table and the data behind the figures. Never imports torch.
 
 Names are imported on first use (PEP 562).
 """

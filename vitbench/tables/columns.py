@@ -1,4 +1,4 @@
-"""The columns of ``table.csv``, as the quantities declare them, and how their values are shown."""
+"""The columns of ``table.csv``, which the quantities declare, and the formats of their values."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from vitbench.utils.format import count, percent, points, ratio, si, significant
 Show: TypeAlias = Callable[[Any], str]
 
 STATUS_WORDS = {"oom": "out of memory", "timeout": "timed out", None: "not run yet"}
-"""Statuses in words, where the status itself is no word."""
+"""Readable names of statuses that are abbreviations or missing."""
 
 
 SHOW: Mapping[Format, Show] = {
     "text": text, "count": count, "si": si, "significant": significant, "percent": percent, "points": points,
     "ratio": ratio,
 }  # fmt: skip
-"""The functions behind the formats that declarations name."""
+"""Format name in a declaration → formatting function."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of the table, ready to be filled and shown.
+    """One column of the table: its source and its format.
 
     Attributes:
-        name: in ``table.csv``; a unit is part of it.
-        source: the frame that holds its value (``frames.sources``), and the field in that frame.
-        title: as readers see it, with the unit in which ``show`` writes the value.
-        unit: of the value that is stored.
-        better: which direction is the better one, where there is one.
-        show: the value as readers see it.
-        optional: whether it is left out where no variant has it.
+        name: the column name in ``table.csv``, including the unit.
+        source: the frame with the values (a key of ``frames.sources``), and the field in that frame.
+        title: the column head in reports, with the unit that ``show`` writes.
+        unit: the unit of the stored value.
+        better: the better direction; None if neither is better.
+        show: formats a value for reports.
+        optional: whether the column is omitted if no variant has a value.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Column:
 
     @property
     def dtype(self) -> str:
-        """Of the column in the table: words, whole numbers that may be missing, or numbers."""
+        """The pandas dtype: text, nullable integers, or floats."""
         return "object" if self.show is text else "Int64" if self.show in {si, count} else "float64"
 
 
@@ -61,7 +61,7 @@ REASON = Column(name="reason", source=("plan", "reason"), title="Why")
 
 
 def columns_of(quantities: Iterable[Quantity]) -> list[Column]:
-    """The columns that quantities declare, in the order of the table."""
+    """The columns of the given quantities, in the order of the table."""
     declared = [(column, quantity) for quantity in quantities for column in quantity.columns]
     return [
         Column(
@@ -78,7 +78,7 @@ def columns_of(quantities: Iterable[Quantity]) -> list[Column]:
 
 
 COLUMNS = (*BEFORE_AXES, *columns_of(BUILT_IN.values()), REASON)
-"""Every column of vitbench's own quantities; an ablation's axes follow ``status``."""
+"""Every column of the built-in quantities; an ablation's axes follow ``status``."""
 
 
 def columns_for(
@@ -87,9 +87,9 @@ def columns_for(
     """The columns of an ablation's table.
 
     Args:
-        axes: of the ablation; each is a column.
-        quantities: that it may have measured.
-        tuned: whether anything was tuned; without it there are no columns of tuning.
+        axes: the ablation's axes, one column each.
+        quantities: the quantities that the ablation may have measured.
+        tuned: whether any variant was tuned; if not, the tuning columns are omitted.
     """
     named = (Column(name=axis, source=("axes", axis), title=axis) for axis in axes)
     shown = [quantity for quantity in quantities if tuned or quantity.per != "try"]
@@ -97,5 +97,5 @@ def columns_for(
 
 
 def column(name: str) -> Column:
-    """The column with that name, of vitbench's own quantities."""
+    """The column of a built-in quantity by its name."""
     return next(c for c in COLUMNS if c.name == name)

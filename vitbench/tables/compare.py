@@ -1,4 +1,4 @@
-"""Variants against the baseline: paired samples, and a family of verdicts from ``stats``."""
+"""Comparisons of variants with the baseline: paired samples, and verdicts with Holm's correction from ``stats``."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from vitbench.tables.study import Study
 from vitbench.tables.timing_units import FIXED_LEVEL, level_of, log_ratios, unit, unstable
 
 TIMED = {"latency_ms": "latency", "train_step_ms": "train_step"}
-"""Column → kind of record, for metrics timed in joint sessions and compared as ratios per block."""
+"""Column → kind of record, for the metrics that joint sessions time and that are compared as ratios per block."""
 CONTROL_LEVEL = 0.99
 
 FIELDS = ("metric", "variant", "value", "low", "high", "level", "n", "p", "sign_flip_p", "kind", "verdict")
 
 
 class UnpairedError(ValueError):
-    """Two variants have no samples in common; the message is a reason that completes "not measured: …"."""
+    """Two variants have no paired samples; the message completes "not measured: …"."""
 
 
 class UnlikeError(UnpairedError):
-    """Two variants' samples must not be subtracted; the message completes "not compared: …"."""
+    """Two variants' samples are not comparable; the message completes "not compared: …"."""
 
 
 def seed_accuracies(study: Study, variant: str) -> dict[int, float]:
@@ -50,20 +50,20 @@ def why_missing(study: Study, variant: str, kind: str) -> str:
 
 
 def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[str, Record]:
-    """The joint timing of two variants, in which both were called in the same cycles.
+    """The joint timing session of two variants: variant → record.
 
     Raises:
-        UnpairedError: no session timed both.
+        UnpairedError: no session timed both variants under comparable conditions.
     """
     unlike = ""
     for session in study.sessions(kind):
         if variant in session and baseline in session:
-            why = comparable.why_unlike(study, session[variant], session[baseline])
+            why = comparable.mismatch_reason(study, session[variant], session[baseline])
             if not why:
                 return session
             unlike = unlike or why
-    ours, theirs = (comparable.behind(study, kind, name) for name in (variant, baseline))
-    if unlike or (ours and theirs and (unlike := comparable.why_unlike(study, ours, theirs))):
+    ours, theirs = (comparable.source_record(study, kind, name) for name in (variant, baseline))
+    if unlike or (ours and theirs and (unlike := comparable.mismatch_reason(study, ours, theirs))):
         raise UnlikeError(unlike)
     for name in (variant, baseline):
         if not study.of(kind, name):
@@ -73,7 +73,7 @@ def joint_session(study: Study, kind: str, variant: str, baseline: str) -> dict[
 
 
 def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDArray[np.float64]:
-    """Paired units of a sampled metric: a timing's log-ratios per block (or process), accuracy's differences per seed.
+    """Paired units (units,) of a metric: timings' log-ratios per block or process, accuracy's differences per seed.
 
     Raises:
         UnpairedError: the variants have no samples in common, or none under comparable conditions.
@@ -87,33 +87,33 @@ def paired_units(study: Study, metric: str, variant: str, baseline: str) -> NDAr
         if lacking is None:
             raise UnpairedError(f"no seed in common with {baseline}")
         raise UnpairedError(("" if lacking == variant else f"{lacking}: ") + why_missing(study, lacking, "accuracy"))
-    kept, unlike = comparable.like_seeds(study, *(comparable.seed_records(study, v) for v in (baseline, variant)))
+    kept, unlike = comparable.comparable_seeds(study, *(comparable.seed_records(study, v) for v in (baseline, variant)))
     if not kept:
         raise UnlikeError(next(iter(unlike.values())))
     return by_seed({seed: ours[seed] for seed in kept}, theirs)
 
 
 def by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> NDArray[np.float64]:
-    """Differences for the seeds that both have, in ascending order: shape (seeds,)."""
+    """Differences (seeds,) for the common seeds, in ascending order."""
     return np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
 
 
 def control_units(study: Study, metric: str, session: dict[str, Record]) -> NDArray[np.float64] | None:
-    """Log-ratios of the baseline's clone to the baseline in a joint timing, one per block or process."""
+    """Log-ratios of the baseline's clone to the baseline in a joint timing (units,); None without a clone."""
     baseline = session.get(study.baseline)
     control = study.control(TIMED[metric], baseline.session) if baseline else None
     return log_ratios(control, baseline) if control and baseline else None
 
 
 def noise_floor(study: Study, metric: str = "latency_ms") -> stats.Interval | None:
-    """The A/A control of the deciding session: the ratio of the baseline to its clone, with its 99 % interval."""
+    """The A/A control of the deciding session: the ratio clone ÷ baseline with its 99 % interval."""
     session = next(study.sessions(TIMED[metric]), None)
     units = control_units(study, metric, session) if session else None
     return stats.ratio_interval(units, CONTROL_LEVEL) if units is not None else None
 
 
 def settings_of(study: Study, metric: str) -> stats.Metric:
-    """The sampled metric for ``stats``, with the ablation's margin."""
+    """The metric for ``stats``, with the ablation's equivalence margin and target."""
     margins = study.plan.get("margins") or {}
     if metric in TIMED:
         target = (study.settings.get("measure") or {}).get("target", stats.LATENCY.target)
@@ -123,19 +123,19 @@ def settings_of(study: Study, metric: str) -> stats.Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """The paired samples of two variants before the test, or the reason why there are none."""
+    """The paired samples of two variants, or the reason why there are none."""
 
     units: NDArray[np.float64] | None = None
-    ids: tuple[str, ...] = ()  # of the records that the units come from
+    ids: tuple[str, ...] = ()  # ids of the records that the units come from
     reason: str = ""  # why there are no units
-    mismatch: bool = False  # the reason is that the samples must not be subtracted
+    mismatch: bool = False  # whether the reason is that the samples are not comparable
     control: Record | None = None  # the A/A control of a timing
     control_held: bool = True
     unstable: bool = False
 
 
 def _sample(study: Study, metric: str, variant: str, other: str) -> _Sample:
-    """The paired samples of two variants, with what the session's A/A control says of them."""
+    """The paired samples of two variants, with the outcome of the session's A/A control."""
     try:
         units = paired_units(study, metric, variant, other)
     except UnpairedError as error:
@@ -154,10 +154,10 @@ def _sample(study: Study, metric: str, variant: str, other: str) -> _Sample:
 
 
 def compare_pairs(study: Study, metric: str, pairs: Mapping[str, tuple[str, str]]) -> dict[str, stats.Comparison]:
-    """One family of comparisons: name → (variant, the variant it is compared with), each with its verdict.
+    """Name → comparison, for pairs given as name → (variant, variant to compare with); Holm corrects over all pairs.
 
-    Rows that share their measurements are one hypothesis, tested once. A timing whose session lacks an A/A control, or
-    whose control fails, has no verdict.
+    Pairs that share their measurements are one hypothesis, tested once. A timing has no verdict if its session has no
+    A/A control or the control fails.
     """
     samples = {name: _sample(study, metric, *pair) for name, pair in pairs.items()}
     first: dict[tuple[str, ...], str] = {}
@@ -173,7 +173,7 @@ def compare_pairs(study: Study, metric: str, pairs: Mapping[str, tuple[str, str]
 
     def compared(names: Collection[str], *, valid: bool = True) -> dict[str, stats.Comparison]:
         units = {name: samples[name].units for name in names}
-        return stats.family(
+        return stats.compare_with_holm(
             {name: found for name, found in units.items() if found is not None},
             metric_of,
             alpha=alpha,
@@ -191,12 +191,12 @@ def compare_pairs(study: Study, metric: str, pairs: Mapping[str, tuple[str, str]
 
 
 def _ids(study: Study, metric: str, variant: str) -> tuple[str, ...]:
-    """Ids of the records that a variant's value of a metric comes from."""
+    """Ids of the records behind a variant's value of a metric."""
     return tuple(r.id for r in study.of(TIMED.get(metric, "accuracy"), variant))
 
 
 def comparisons(study: Study) -> pd.DataFrame:
-    """Every variant against the baseline in latency (a ratio) and accuracy (a difference of fractions).
+    """The comparison of every variant with the baseline in accuracy (a difference of fractions) and latency (a ratio).
 
     Returns:
         One row per metric and variant: ``metric, variant, value, low, high, level, n, p, sign_flip_p, kind, verdict``.

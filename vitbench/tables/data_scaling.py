@@ -1,4 +1,4 @@
-"""Accuracy against the number of training images: curves, the power law through each, and where two of them cross."""
+"""Accuracy against the number of training images: a curve and a power law per model, and comparisons of curves."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from vitbench import stats
-from vitbench.tables.comparable import like_seeds, seed_records
+from vitbench.tables.comparable import comparable_seeds, seed_records
 from vitbench.tables.compare import seed_accuracies, settings_of
 from vitbench.tables.planned import Planned
 from vitbench.tables.study import Study
 
 AXES = ("data.fraction", "data.per_class")
 FITTED_FROM = 4
-"""Sizes for a fit of three parameters that could also be wrong."""
+"""Minimum number of sizes for a fit: three parameters and one degree of freedom to check it."""
 
 POINTS = ("curve", "family", "images", "seed", "accuracy")
 PAIRS = ("images", "first", "second", "value", "low", "high", "level", "n", "kind", "verdict")
@@ -24,15 +24,15 @@ PAIRS = ("images", "first", "second", "value", "low", "high", "level", "n", "kin
 
 @dataclass(frozen=True)
 class DataCurve:
-    """One model over several sizes of its training split.
+    """One model trained on several numbers of images.
 
     Attributes:
-        name: of the curve.
-        family: of its model.
-        images: the sizes, ascending.
-        variants: the row of each size.
+        name: name of the curve.
+        family: family of its model.
+        images: the numbers of training images, ascending.
+        variants: the variant of each size.
         seeds: for each size, seed → accuracy.
-        law: of the error, 1 − accuracy; None where there are too few sizes or seeds to fit.
+        law: power law of the error, 1 − accuracy; None with too few sizes or seeds for a fit.
     """
 
     name: str
@@ -44,7 +44,7 @@ class DataCurve:
 
 
 def data_curves(study: Study) -> list[DataCurve]:
-    """Every model that was trained on two or more sizes, in the order of the plan; none without an axis for it."""
+    """The curve of every model trained on two or more sizes, in the order of the plan; empty without a data axis."""
     if not set(AXES) & set(study.plan.get("axes") or {}):
         return []
     members: dict[str, dict[int, Planned]] = {}
@@ -59,14 +59,14 @@ def data_curves(study: Study) -> list[DataCurve]:
         sizes = sorted(by_size)
         rows = [by_size[size].name for size in sizes]
         seeds = [seed_accuracies(study, row) for row in rows]
-        like, unlike = like_seeds(study, *(seed_records(study, row) for row in rows))
+        like, unlike = comparable_seeds(study, *(seed_records(study, row) for row in rows))
         law = _law(sizes, seeds) if not unlike else _law(sizes, [{s: own[s] for s in like} for own in seeds])
         curves.append(DataCurve(name, by_size[sizes[0]].family, sizes, rows, seeds, law))
     return curves
 
 
 def images(study: Study, variant: Planned) -> int | None:
-    """How many images a variant was trained on, if the plan says it or its axes and data do."""
+    """The number of training images of a variant; None if neither the plan nor the axes determine it."""
     if variant.images is not None:
         return variant.images
     data = study.plan.get("data") or {}
@@ -79,7 +79,7 @@ def images(study: Study, variant: Planned) -> int | None:
 
 
 def points(curves: Sequence[DataCurve]) -> pd.DataFrame:
-    """Every seed at every size: columns ``POINTS``."""
+    """One row per curve, size and seed: columns ``POINTS``."""
     rows = [
         (curve.name, curve.family, size, seed, accuracy)
         for curve in curves
@@ -90,7 +90,7 @@ def points(curves: Sequence[DataCurve]) -> pd.DataFrame:
 
 
 def lines(curves: Sequence[DataCurve], steps: int = 80) -> pd.DataFrame:
-    """The fitted accuracy over each curve's sizes with its band: ``curve, images, accuracy, low, high``."""
+    """The fitted accuracy of each curve with its confidence band: ``curve, images, accuracy, low, high``."""
     parts = []
     for curve in curves:
         if curve.law is not None:
@@ -103,7 +103,10 @@ def lines(curves: Sequence[DataCurve], steps: int = 80) -> pd.DataFrame:
 
 
 def misses(curve: DataCurve) -> list[int]:
-    """The sizes at which the fitted law lies outside the interval of the seeds' mean: 95 % for all sizes together."""
+    """The sizes at which the fitted law lies outside the interval of the seeds' mean.
+
+    The intervals are simultaneous, 95 % over all sizes (Bonferroni).
+    """
     if curve.law is None:
         return []
     level = 1 - 0.05 / len(curve.images)
@@ -111,23 +114,23 @@ def misses(curve: DataCurve) -> list[int]:
     return [size for size, error in zip(curve.images, seen, strict=True) if error.excludes(float(curve.law.at(size)))]
 
 
-def rivals(curves: Sequence[DataCurve], baseline_family: str) -> list[tuple[DataCurve, DataCurve]]:
-    """Whom to compare: each curve of the baseline's family with each of another."""
+def curve_pairs(curves: Sequence[DataCurve], baseline_family: str) -> list[tuple[DataCurve, DataCurve]]:
+    """Pairs of curves to compare: each curve of the baseline's family with each curve of another family."""
     own = [curve for curve in curves if curve.family == baseline_family]
     return [(one, other) for one in own for other in curves if other.family != baseline_family]
 
 
 def size_by_size(study: Study, first: DataCurve, second: DataCurve) -> pd.DataFrame:
-    """The first curve against the second at every size that both have, seed by seed: columns ``PAIRS``."""
+    """The comparison of two curves at every common size, paired by seed: columns ``PAIRS``."""
     theirs = dict(zip(second.images, second.seeds, strict=True))
     units, means = {}, {}
     for size, ours in zip(first.images, first.seeds, strict=True):
         sides = [row for curve in (first, second) for row, own in _rows(curve) if own == size]
-        common = like_seeds(study, *(seed_records(study, row) for row in sides))[0] if len(sides) == 2 else []
+        common = comparable_seeds(study, *(seed_records(study, row) for row in sides))[0] if len(sides) == 2 else []
         if common:
             one, other = np.array([ours[s] for s in common]), np.array([theirs[size][s] for s in common])
             units[str(size)], means[str(size)] = one - other, (one.mean(), other.mean())
-    compared = stats.family(units, settings_of(study, "accuracy"))
+    compared = stats.compare_with_holm(units, settings_of(study, "accuracy"))
     rows = [
         (int(size), *means[size], c.value, c.low, c.high, c.level, c.n, c.verdict.kind, c.verdict.text)
         for size, c in compared.items()
@@ -136,12 +139,12 @@ def size_by_size(study: Study, first: DataCurve, second: DataCurve) -> pd.DataFr
 
 
 def _rows(curve: DataCurve) -> list[tuple[str, int]]:
-    """Row and size of each point of a curve."""
+    """(variant, size) of each point of a curve."""
     return list(zip(curve.variants, curve.images, strict=True))
 
 
 def _law(sizes: Sequence[int], seeds: Sequence[dict[int, float]]) -> stats.PowerLaw | None:
-    """Through the seeds that every size has, or through all where those are fewer than two."""
+    """The power law fitted to seeds common to all sizes, or to all seeds if fewer than two are common."""
     common = sorted(set.intersection(*(set(own) for own in seeds)))
     errors = [[1 - own[s] for s in (common if len(common) > 1 else sorted(own))] for own in seeds]
     if len(sizes) < FITTED_FROM or min(map(len, errors)) < 2:

@@ -1,7 +1,8 @@
-"""Main effects and two-way interactions of a grid, with the verdicts that ``stats`` gives them.
+"""Main effects and two-way interactions of a grid, with verdicts.
 
-Accuracy in differences, seed by seed. Timings in ratios, block by block, and so is what is counted or modelled: costs
-multiply, so that a ratio says what depth does at every width where a difference would say it of one.
+Effects on accuracy are differences, paired by seed. Effects on timings are ratios, paired by block, and so are effects
+on counted or modelled costs. Costs multiply, so a ratio describes the effect of depth at every width; a difference
+would hold at one width only.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from vitbench import stats
 from vitbench.records.record import Record
 from vitbench.stats.effects import LARGEST, Effect, Term
 from vitbench.tables.compare import settings_of
-from vitbench.tables.factorial import COUNTED, SAMPLED, Grid, Measured, grid_of
+from vitbench.tables.grid import COUNTED, SAMPLED, Grid, Measured, grid_of
 from vitbench.tables.study import Study
-from vitbench.tables.timing_units import FIXED_LEVEL, level_of, process_sizes, unit, watched
+from vitbench.tables.timing_units import FIXED_LEVEL, level_of, process_sizes, unit
 
 NAMES = {
     "accuracy": "accuracy_delta",
@@ -30,7 +31,7 @@ NAMES = {
     "peak_memory_inference_mib": "peak_memory_inference_ratio",
     "peak_memory_training_mib": "peak_memory_training_ratio",
 }
-"""Metric → its column in ``effects.csv``: a difference is a fraction, a ratio has no unit."""
+"""Metric → column in ``effects.csv``; differences are fractions, ratios have no unit."""
 
 ALONE = "(fitted without interactions)"
 
@@ -39,21 +40,21 @@ FIELDS = (*KEYS, "metric", "value", "low", "high", "confidence", "n", "p", "sign
 MEANS = ("axis", "level", "axis_2", "level_2", "value", "low", "high", "n")
 LEVEL = 0.95
 EXACT = 9
-"""Decimals of a ratio of counts that are not the rounding of its logarithm."""
+"""Decimals of a ratio of counts; further ones are rounding errors of its logarithm."""
 
 NOTHING = stats.Interval(math.nan, math.nan, math.nan, LEVEL, 0)
 
 
 @dataclass(frozen=True)
 class Crossed:
-    """A study's grid, and every effect in it."""
+    """A study's grid and its effects, as a frame with columns ``FIELDS``."""
 
     grid: Grid
     effects: pd.DataFrame
 
 
 def crossed(study: Study) -> Crossed | None:
-    """The grid that a study is, with its effects; None where it is none."""
+    """The grid of a study with its effects; None if the study is not a grid."""
     grid = grid_of(study)
     return None if grid is None else Crossed(grid, effects(grid))
 
@@ -61,12 +62,12 @@ def crossed(study: Study) -> Crossed | None:
 def effects(grid: Grid) -> pd.DataFrame:
     """Every main effect and every interaction of two axes, in every metric.
 
-    The main effects in one metric are a family, the interactions in it another; Holm decides within each.
+    Holm corrects the main effects of a metric as one family, and its interactions as another.
 
     Returns:
-        One row a metric and effect, columns ``FIELDS``: a level against the reference level; of an interaction by how
-        much that is another with ``level_2`` than with ``against_2``, of a main effect these are missing.
-        ``confidence`` is the level of the interval, ``basis`` that of ``stats.effects``.
+        One row per metric and effect, columns ``FIELDS``. ``value``: the effect of ``level`` against ``against``; for
+        an interaction, how much the effect changes between ``against_2`` and ``level_2``; empty for main effects.
+        ``confidence``: the level of the interval. ``basis``: as in ``stats.effects``.
     """
     rows: list[tuple[Any, ...]] = []
     for metric in (*SAMPLED, *COUNTED):
@@ -86,7 +87,7 @@ def effects(grid: Grid) -> pd.DataFrame:
 
 
 def wide(found: pd.DataFrame) -> pd.DataFrame:
-    """What ``effects.csv`` holds: one row an effect, main effects first; columns are named as in ``table.csv``."""
+    """The contents of ``effects.csv``: one row per effect, main effects first, with column names of ``table.csv``."""
     parts = []
     for interactions in (False, True):
         own = found[found["axis_2"].notna() == interactions]
@@ -105,15 +106,16 @@ def wide(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def pair_means(grid: Grid, metric: str, settings: Sequence[Mapping[int, int]]) -> pd.DataFrame:
-    """Accuracy, or a timing as a ratio to the baseline's, at levels of two axes, averaged over the others.
+    """Mean accuracy, or mean timing ratio to the baseline, at given levels of two axes, averaged over the other axes.
 
     Args:
-        grid: of the cells.
+        grid: the grid with the cells.
         metric: one of ``SAMPLED``.
-        settings: two axes of the grid by number, each with the number of its level.
+        settings: per row, index of an axis → index of its level, for two axes.
 
     Returns:
-        One row a setting, columns ``MEANS``: the mean over units with its t interval, missing where left open.
+        One row per setting, columns ``MEANS``: the mean over units with its t interval; NaN if missing cells leave
+        it undetermined.
     """
     measured, how = grid.measured(metric), settings_of(grid.study, metric)
     rows: list[tuple[Any, ...]] = []
@@ -128,7 +130,7 @@ def pair_means(grid: Grid, metric: str, settings: Sequence[Mapping[int, int]]) -
 
 
 def _keys(grid: Grid, term: Term) -> list[str | None]:
-    """The columns ``KEYS`` of an effect."""
+    """The values of the columns ``KEYS`` for an effect."""
     found: list[str | None] = []
     for at, level in term:
         axis = grid.axes[at]
@@ -137,7 +139,7 @@ def _keys(grid: Grid, term: Term) -> list[str | None]:
 
 
 def _tested(grid: Grid, metric: str, found: Sequence[Effect], missing: dict[int, str]) -> list[stats.Comparison]:
-    """One family: the verdicts on effects in a metric that scatters."""
+    """The comparisons of all effects in a sampled metric, tested as one Holm family."""
     measured, how = grid.measured(metric), settings_of(grid.study, metric)
     if any(len(effect.term) == 2 for effect in found):
         how = replace(how, lower_kind="lower", higher_kind="higher", alike="negligible", nothing="no interaction found")
@@ -146,7 +148,7 @@ def _tested(grid: Grid, metric: str, found: Sequence[Effect], missing: dict[int,
     if control is not None:
         how = replace(how, unit=unit(control))
     units = {str(at): stats.by_process(e.units, measured.sizes) for at, e in enumerate(found) if at not in missing}
-    judged = stats.family(
+    judged = stats.compare_with_holm(
         units,
         how,
         alpha=alpha,
@@ -158,13 +160,13 @@ def _tested(grid: Grid, metric: str, found: Sequence[Effect], missing: dict[int,
 
 
 def _drifts(effect: Effect, control: Record | None) -> bool:
-    if control is None or not watched(control):
+    if control is None:
         return False
-    return stats.drifts(effect.units, stats.middles(control.values["block_seconds"]), process_sizes(control))
+    return stats.drifts(effect.units, stats.block_midpoints(control.values["block_seconds"]), process_sizes(control))
 
 
 def _worded(judged: stats.Comparison, measured: Measured, effect: Effect) -> stats.Comparison:
-    """The verdict on a comparison of two variants in the words of an effect."""
+    """The comparison with its verdict reworded as a statement about an effect."""
     verdict = judged.verdict
     if verdict.kind == "not_measured" and not measured.missing:
         verdict = replace(verdict, text=verdict.text.replace("not measured", "not estimable", 1))
@@ -176,7 +178,7 @@ def _worded(judged: stats.Comparison, measured: Measured, effect: Effect) -> sta
 
 
 def _exact(metric: str, effect: Effect, missing: str) -> stats.Comparison:
-    """An effect on what has no spread: the ratio as it is."""
+    """The comparison for an exact effect on a deterministic quantity."""
     how = "counted" if COUNTED[metric][0] == "cost" else "modelled"
     fitted = {"pairwise": "; fitted, since cells are missing", "additive": f" {ALONE}"}.get(effect.basis, "")
     verdict = stats.Verdict("untested", f"no interval: {how}, not measured{fitted}")
@@ -188,7 +190,7 @@ def _exact(metric: str, effect: Effect, missing: str) -> stats.Comparison:
 
 
 def _why_missing(grid: Grid, measured: Measured, effect: Effect) -> str:
-    """Why an effect cannot be told from what was measured."""
+    """The reason why the measurements do not determine an effect."""
     if measured.missing:
         return measured.missing
     there = grid.cells.cells[~pd.isna(measured.values).all(axis=1)]

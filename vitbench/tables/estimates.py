@@ -1,4 +1,4 @@
-"""Estimates of quantities that have no reader of their own: from raw samples to a value with its 95% interval."""
+"""Generic estimates, for quantities without a reader of their own: raw samples → a value with its 95% interval."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import pandas as pd
 from vitbench import stats
 from vitbench.declare.quantities import Column, Quantity
 from vitbench.records.record import Record
-from vitbench.tables.comparable import behind, why_unlike
+from vitbench.tables.comparable import mismatch_reason, source_record
 from vitbench.tables.study import Study
 from vitbench.tables.timing_units import process_sizes
 
 
 @dataclass(frozen=True)
 class Units:
-    """The numbers that a variant's mean is of, by what pairs them with another variant's.
+    """The values averaged for a variant, keyed by what pairs them across variants.
 
     Attributes:
-        numbers: seed → value; of a session, number of the window, block or process → value; one value of a scalar.
-        records: the record of each number.
+        numbers: seed → value; for a session, (session, index of the window, block or process) → value; for a scalar,
+            one value.
+        records: key → the record of that value.
     """
 
     numbers: Mapping[Any, float]
@@ -32,7 +33,7 @@ class Units:
 
 
 def estimated(study: Study, quantity: Quantity) -> dict[str, pd.DataFrame]:
-    """Path → frame of a quantity's columns, indexed by variant: ``value``, and for samples ``low, high, n``."""
+    """Column path → frame indexed by variant: ``value``, and for samples ``low, high, n``."""
     columns = {column.path: column for column in quantity.columns}
     found: dict[str, list[dict[str, Any]]] = {path: [] for path in columns}
     for variant in study.variants:
@@ -44,7 +45,7 @@ def estimated(study: Study, quantity: Quantity) -> dict[str, pd.DataFrame]:
 
 
 def _mean(quantity: Quantity, column: Column, units: Units) -> dict[str, float]:
-    """The value of a column's cells, with its interval unless it is exact."""
+    """The fields of a cell: ``value``, with its interval unless it is exact."""
     numbers = list(units.numbers.values())
     if quantity.estimate == "scalar":
         return {"value": numbers[0]}  # a whole number stays one
@@ -54,9 +55,9 @@ def _mean(quantity: Quantity, column: Column, units: Units) -> dict[str, float]:
 
 
 def units_of(study: Study, quantity: Quantity, column: Column, variant: str) -> Units | None:
-    """The units of a variant in a column of a quantity that has no reader of its own; None where there are none."""
+    """The units of a variant in a column; None without a measurement."""
     records = study.of(quantity.kind, variant) if quantity.estimate == "crossed" else []
-    if quantity.estimate != "crossed" and (record := behind(study, quantity.kind, variant)) is not None:
+    if quantity.estimate != "crossed" and (record := source_record(study, quantity.kind, variant)) is not None:
         records = [record]
     found = {r.seed: (r, _value_at(r, column.path)) for r in sorted(records, key=lambda r: r.seed or 0)}
     known = {seed: (record, value) for seed, (record, value) in found.items() if value is not None and value != []}
@@ -78,7 +79,7 @@ def _scaled(value: Any, column: Column) -> Any:
 
 
 def _value_at(record: Record, path: str) -> Any:
-    """What a record holds at a column's path, ``values.…`` or ``samples.…``; None where it has nothing there."""
+    """The value at a path in a record, ``values.…`` or ``samples.…``; None if the path is missing."""
     top, *names = path.split(".")
     value: Any = {"values": record.values, "samples": record.samples}[top]
     for name in names:
@@ -89,10 +90,10 @@ def _value_at(record: Record, path: str) -> Any:
 def against_baseline(
     study: Study, quantity: Quantity, column: Column, variant: str
 ) -> tuple[stats.Interval | None, str]:
-    """The ratio or difference between a variant and the baseline with its interval, or the reason why there is none.
+    """The ratio or difference between a variant and the baseline with its interval, or None and the reason.
 
-    It is the mean over pairs: seeds that both have, or windows, blocks or processes of one session. A single pair has
-    no interval.
+    It is the mean over pairs: common seeds, or windows, blocks or processes of one session. A single pair has no
+    interval.
     """
     ours, theirs = (units_of(study, quantity, column, name) for name in (variant, study.baseline))
     if ours is None or theirs is None:
@@ -101,7 +102,7 @@ def against_baseline(
     if not keys:
         return None, "not compared: measured in different sessions or under different seeds"
     pairs = {(ours.records[key].id, theirs.records[key].id): key for key in keys}.values()
-    reasons = (why_unlike(study, ours.records[key], theirs.records[key]) for key in pairs)
+    reasons = (mismatch_reason(study, ours.records[key], theirs.records[key]) for key in pairs)
     if why := next(filter(None, reasons), ""):
         return None, f"not compared: {why}"
     numbers = np.array([(ours.numbers[key], theirs.numbers[key]) for key in keys], dtype=np.float64)
@@ -113,11 +114,11 @@ def against_baseline(
 
 
 def indexed(rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
-    """The rows as a frame, indexed by their ``name``."""
+    """The rows as a frame indexed by ``name``."""
     frame = pd.DataFrame(list(rows))
     return frame.set_index("name") if len(frame) else pd.DataFrame(index=pd.Index([], name="name"))
 
 
 def bounds(interval: stats.Interval, read: Callable[[float], float] = float) -> dict[str, float]:
-    """An interval's cells; ``read`` turns its numbers into those of the table."""
+    """The fields of an interval; ``read`` converts its numbers to the unit of the table."""
     return {"value": read(interval.value), "low": read(interval.low), "high": read(interval.high), "n": interval.n}

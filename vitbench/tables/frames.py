@@ -1,4 +1,4 @@
-"""The table and the tidy frames behind figures. Every step is a pure function; a failed row is never dropped."""
+"""The results table and the tidy frames behind the figures. Failed variants keep their row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from vitbench import stats
 from vitbench.records.record import Record
 from vitbench.tables.columns import columns_for
-from vitbench.tables.comparable import behind
+from vitbench.tables.comparable import source_record
 from vitbench.tables.compare import TIMED, comparisons, seed_accuracies
 from vitbench.tables.estimates import bounds, estimated, indexed
 from vitbench.tables.planned import Planned
@@ -28,20 +28,20 @@ BASELINE = "baseline"
 
 
 def load(*directories: str | Path) -> pd.DataFrame:
-    """The table of one results folder, or of several of one ablation: one row a variant, baseline first.
+    """The table of one or more results folders of one ablation: one row per variant, baseline first.
 
     Raises:
-        UserError: no records there, or folders that do not belong together.
+        UserError: a folder has no records, or the folders cannot be merged.
     """
     return table(read_study(*directories))
 
 
 def table(study: Study, compared: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row a variant with the columns of ``layout``; what was not measured is missing, never 0.
+    """One row per variant with the columns of ``columns_for``; values that were not measured are missing, never 0.
 
     Args:
-        study: what to tabulate.
-        compared: ``comparisons(study)``, where it is known already.
+        study: the study to tabulate.
+        compared: ``comparisons(study)``, if already computed.
     """
     frames = sources(study, comparisons(study) if compared is None else compared)
     names = [v.name for v in study.variants]
@@ -60,12 +60,12 @@ def table(study: Study, compared: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """The table as CSV: full precision, nothing where nothing was measured, the same bytes on every system."""
+    """Writes the table as CSV: full precision, empty cells for missing values, the same bytes on every system."""
     path.write_bytes(frame.to_csv(index=False, lineterminator="\n").encode())
 
 
 def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The frames that a column's ``source`` names, each indexed by variant."""
+    """The frames named by the columns' ``source``, each indexed by variant."""
     axes = [{"name": v.name, **{axis: _cell(value) for axis, value in v.axes.items()}} for v in study.variants]
     found = {"plan": indexed([_plan_row(study, v) for v in study.variants]), "axes": indexed(axes)}
     for quantity in study.quantities.values():
@@ -75,7 +75,7 @@ def sources(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def accuracy_seeds(study: Study) -> pd.DataFrame:
-    """Every seed of every variant: ``variant, seed, accuracy`` (a fraction of the test split)."""
+    """The test accuracy of every variant and seed: ``variant, seed, accuracy`` (a fraction)."""
     rows = [
         (v.name, seed, accuracy)
         for v in study.variants
@@ -85,7 +85,7 @@ def accuracy_seeds(study: Study) -> pd.DataFrame:
 
 
 def learning_curves(study: Study) -> pd.DataFrame:
-    """Every epoch of every trial: ``variant, seed, epoch, seconds, train_loss, val_accuracy``."""
+    """One row per trial and epoch: ``variant, seed, epoch, seconds, train_loss, val_accuracy``."""
     parts = []
     fields = ["epoch", "seconds", "train_loss", "val_accuracy"]
     for v in study.variants:
@@ -98,9 +98,9 @@ def learning_curves(study: Study) -> pd.DataFrame:
 
 
 def attention_distances(study: Study) -> pd.DataFrame:
-    """How far each head of each trained ViT looks: ``variant, seed, block, head, distance_px, uniform_px``.
+    """The attention distance of each head: ``variant, seed, block, head, distance_px, uniform_px``.
 
-    Blocks and heads count from 1; ``uniform_px`` is what attending to all patches alike would give.
+    Blocks and heads count from 1; ``uniform_px`` is the distance under uniform attention.
     """
     parts = []
     for v in study.variants:
@@ -118,8 +118,8 @@ def attention_distances(study: Study) -> pd.DataFrame:
 def position_similarities(study: Study, tiles: int = 7) -> pd.DataFrame:
     """Cosine similarity of position embeddings: ``variant, row, column, other_row, other_column, similarity``.
 
-    Rows and columns of patches count from 1. It is of each variant's lowest seed. ``row`` and ``column`` are at most
-    ``tiles`` of the grid's, evenly spaced; the others are all.
+    Rows and columns of patches count from 1. The lowest seed of each variant is used. ``row`` and ``column`` take at
+    most ``tiles`` evenly spaced values; ``other_row`` and ``other_column`` take all.
     """
     parts = []
     for v in study.variants:
@@ -136,7 +136,7 @@ def position_similarities(study: Study, tiles: int = 7) -> pd.DataFrame:
 
 
 def latency_blocks(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
-    """Median time of each block of the session that decides: ``variant, block, METRIC``."""
+    """The median time of each block of the deciding session in ms: ``variant, block, METRIC``."""
     session = next(study.sessions(TIMED[metric]), {})
     rows = [
         (v.name, number, MILLISECONDS * stats.latency_interval([calls]).value)
@@ -148,9 +148,9 @@ def latency_blocks(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
 
 
 def timings(study: Study, metric: str = "latency_ms") -> pd.DataFrame:
-    """Absolute times in ms, each from the best session with the variant: ``variant, value, low, high, n`` (units).
+    """Absolute times in ms from each variant's best session: ``variant, value, low, high, n`` (units).
 
-    Those of a session of noise grade D are withheld.
+    Times from sessions of noise grade D are withheld.
     """
     rows = [
         {"variant": record.variant, **bounds(_median(record), _milliseconds)}
@@ -168,15 +168,15 @@ def _milliseconds(seconds: float) -> float:
 
 
 def grade_of(study: Study, record: Record) -> stats.Grade:
-    """The noise grade of the session that a timing belongs to."""
+    """The noise grade of a timing's session."""
     session = [r for r in study.of(record.kind) if r.session == record.session]
     return noise_grade(study.control(record.kind, record.session), session, study.settings.get("device", "cpu"))
 
 
 def not_withheld(study: Study, kind: str) -> Iterator[Record]:
-    """Each variant's record of the best session that it was in, unless that session is of noise grade D."""
+    """Yields each variant's record from its best session, unless that session has noise grade D."""
     grades: dict[str | None, stats.Grade] = {}
-    for record in (behind(study, kind, v.name) for v in study.variants):
+    for record in (source_record(study, kind, v.name) for v in study.variants):
         if record is None:
             continue
         if record.session not in grades:
@@ -189,7 +189,7 @@ def not_withheld(study: Study, kind: str) -> Iterator[Record]:
 
 
 def _axis(cells: list[Any]) -> pd.Series[Any]:
-    """An axis' values as they are; whole numbers stay whole beside a reference that has none."""
+    """The values of an axis as a column; integers stay integers even if a reference has no value."""
     whole = all(cell is None or (isinstance(cell, int) and not isinstance(cell, bool)) for cell in cells)
     return pd.Series(cells, dtype="Int64" if whole else "object")
 
@@ -212,7 +212,7 @@ def _plan_row(study: Study, v: Planned) -> dict[str, Any]:
 
 
 def _status(study: Study, v: Planned) -> tuple[str | None, str | None]:
-    """The worst of a variant's records, and all reasons; nothing where nothing was tried."""
+    """The status and reasons of a variant: those of its failed records, else ``ok``; no status if nothing was tried."""
     if v.reason is not None:
         return "skipped", v.reason
     about = (quantity.kind for quantity in study.quantities.values() if quantity.per != "machine")
@@ -225,13 +225,13 @@ def _status(study: Study, v: Planned) -> tuple[str | None, str | None]:
 
 
 def _superseded(study: Study, record: Record, own: Iterable[Record]) -> bool:
-    """Whether a joint measurement that failed succeeded in a later session."""
+    """Whether a failed joint measurement succeeded in another session."""
     joint = record.kind in study.quantities and study.quantities[record.kind].per == "session"
     return joint and any(r.ok and r.kind == record.kind for r in own)
 
 
 def _reasons(bad: Iterable[Record]) -> str:
-    """What went wrong, each reason once: ``accuracy, seeds 0, 3: the loss was not finite; latency: …``."""
+    """The distinct reasons of failed records: ``accuracy, seeds 0, 3: the loss was not finite; latency: …``."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in bad:
         own = seeds.setdefault((record.kind, record.reason or record.status), [])

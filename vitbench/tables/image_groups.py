@@ -1,4 +1,4 @@
-"""Accuracy on parts of the test split that ask different things of a model, where the data set names such parts."""
+"""Accuracy by group of test images, for data sets that name groups of their test split."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ GROUPS = ("variant", "family", "group", "images", "seed", "accuracy")
 
 
 def named_groups(study: Study) -> list[tuple[str, int]]:
-    """Name and number of test images of each group, in the order in which they lie in the test split."""
+    """(name, number of test images) of each group, in the order of the test split."""
     data: Mapping[str, Any] = study.plan.get("data") or {}
     return [(str(name), int(size)) for name, size in data.get("test_groups") or []]
 
 
 def group_accuracies(study: Study) -> pd.DataFrame:
-    """Every seed of every variant in every group: columns ``GROUPS``; empty where the data set has no groups."""
+    """One row per variant, group and seed: columns ``GROUPS``; empty if the data set has no groups."""
     groups = named_groups(study)
     rows = []
     for family, variants in families(study).items() if groups else ():
@@ -38,7 +38,7 @@ def group_accuracies(study: Study) -> pd.DataFrame:
 
 
 def group_means(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds with its t interval, kept within 0 and 1.
+    """Mean accuracy over seeds with its t interval, clipped to [0, 1].
 
     Returns:
         ``variant, family, group, images, value, low, high, n``.

@@ -1,4 +1,4 @@
-"""Pairs of equal cost: for each model the nearest of the baseline's family, and what accuracy then differs."""
+"""Cost-matched pairs: each model with the closest model of the baseline's family, and their accuracy difference."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from vitbench.tables.comparable import why_not_subtracted
+from vitbench.tables.comparable import cell_mismatch_reason
 from vitbench.tables.compare import compare_pairs
 from vitbench.tables.model_families import families
 from vitbench.tables.study import Study
 
 TOLERANCES: Mapping[str, float] = {"params": 0.02, "macs": 0.02, "latency_ms": 0.05}
-"""Cost → the part by which two models may differ in it and still be called equal; a latency is measured."""
+"""Cost → relative difference up to which two models count as equal; latency has more, because it is measured."""
 
 MATCHED = (
     "cost", "variant", "family", "other", "other_family", "ratio", "within", "value", "low", "high", "level", "n",
@@ -22,15 +22,15 @@ MATCHED = (
 
 
 def matched(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """Every model of another family beside the nearest of the baseline's, cost by cost.
+    """Every model of another family paired with the closest model of the baseline's family, per cost.
 
     Args:
-        study: for the seeds; all pairs form one family of comparisons, in which a pair counts once.
-        table: for the costs.
+        study: the study with the accuracies; all pairs form one Holm family, in which a repeated pair counts once.
+        table: the results table with the costs.
 
     Returns:
-        One row a cost and variant with the columns ``MATCHED``: ``ratio`` is the variant's cost ÷ the other's,
-        ``within`` whether that is equal by ``TOLERANCES``, ``value`` the variant's accuracy minus the other's.
+        One row per cost and variant with the columns ``MATCHED``. ``ratio``: the variant's cost ÷ the other's;
+        ``within``: whether it is within ``TOLERANCES``; ``value``: the variant's accuracy − the other's.
     """
     own, *others = families(study).items() or [("", [])]
     costs = table.set_index("variant")
@@ -40,7 +40,7 @@ def matched(study: Study, table: pd.DataFrame) -> pd.DataFrame:
         at_home = [v.name for v in own[1] if v.name in known]
         for family, variants in others:
             for name in (v.name for v in variants if v.name in known and at_home):
-                like = [other for other in at_home if not why_not_subtracted(study, cost, name, other)]
+                like = [other for other in at_home if not cell_mismatch_reason(study, cost, name, other)]
                 if not like:
                     continue
                 other = _nearest(known, name, like)
@@ -56,5 +56,5 @@ def matched(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _nearest(costs: Mapping[str, float], name: str, among: Sequence[str]) -> str:
-    """Whose cost has the ratio nearest to 1; of equals the first."""
+    """The variant with the closest cost; ties go to the first."""
     return min(among, key=lambda other: abs(math.log(costs[name] / costs[other])))

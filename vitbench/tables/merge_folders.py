@@ -1,4 +1,4 @@
-"""Several results folders of one ablation: which of them merge, and how those that do not are set beside the others."""
+"""Merging of several results folders of one ablation, and relabelling of those shown side by side."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from vitbench.records import reader
 from vitbench.records.comparability import Mismatch, describe, differences, mismatches
 from vitbench.records.reader import Notice
 from vitbench.records.record import Record
-from vitbench.tables.select_records import thing
+from vitbench.tables.select_records import record_key
 from vitbench.utils.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one folder holds.
+    """The contents of one results folder.
 
     Attributes:
-        folder: its path.
-        plan: its latest plan record.
-        records: all, in the order written.
+        folder: path of the folder.
+        plan: the latest plan record.
+        records: all records, in the order written.
         environments: hash → body.
-        original: the plan's values as they were written.
-        label: of a folder that is set beside others; it stands in every name.
+        original: the plan's values before relabelling.
+        label: the suffix of all names in a relabelled folder.
     """
 
     folder: Path
@@ -38,10 +38,10 @@ class Part:
 
 
 def read_part(folder: Path, notice: Notice) -> Part:
-    """One folder.
+    """The contents of a results folder.
 
     Raises:
-        UserError: it holds no records, or no plan.
+        UserError: the folder has no records, or no plan.
     """
     own = reader.read(folder, notice)
     if not own:
@@ -55,23 +55,23 @@ def read_part(folder: Path, notice: Notice) -> Part:
     return Part(folder=folder, plan=plan, records=own, environments=environments, original=plan.values)
 
 
-def first_of_each(parts: Sequence[Part]) -> list[Record]:
-    """The records of all folders; what two of them measured stands once, as the first has it."""
+def merged_records(parts: Sequence[Part]) -> list[Record]:
+    """The records of all folders; duplicates are taken from the first folder."""
     if len(parts) == 1:
         return list(parts[0].records)
     found: list[Record] = []
     known: set[tuple[str, str, str]] = set()
     for part in parts:
-        found += [r for r in part.records if thing(r) not in known]
-        known |= {thing(r) for r in part.records}
+        found += [r for r in part.records if record_key(r) not in known]
+        known |= {record_key(r) for r in part.records}
     return found
 
 
-def set_apart(first: Part, other: Part, *, mixed: bool) -> str:
-    """What keeps a folder's numbers from being subtracted from the first one's; empty where nothing does.
+def incompatibility(first: Part, other: Part, *, mixed: bool) -> str:
+    """The reason why a folder is not comparable with the first; empty if it is.
 
     Raises:
-        UserError: it is of another ablation, or, unless they may be mixed, of other settings.
+        UserError: the folder is of another ablation, or, unless ``mixed``, of other settings.
     """
     if first.plan.ablation != other.plan.ablation:
         raise UserError(
@@ -89,17 +89,17 @@ def set_apart(first: Part, other: Part, *, mixed: bool) -> str:
     return describe([*(Mismatch(m.name, m.theirs, m.ours) for m in found), *_mismatches(first, other)])
 
 
-def shadowed(first: Part, other: Part, why: str) -> str:
-    """That a folder's numbers are unlike the first's, and how many of them the first one's hide."""
-    known = {thing(r) for r in first.records}
-    hidden = sum(thing(r) in known for r in other.records if r.kind in _compared(first))
-    left_out = f"; {hidden} of its measurements the first has too, and the first's stand" * bool(hidden)
+def duplicates_note(first: Part, other: Part, why: str) -> str:
+    """A warning that a folder is not comparable with the first, with the number of duplicates ignored."""
+    known = {record_key(r) for r in first.records}
+    hidden = sum(record_key(r) in known for r in other.records if r.kind in _compared(first))
+    both = f"; {hidden} of its measurements also exist in the first folder; the first folder's are used"
     hint = " (--allow-mixed shows both side by side)"
-    return f"The folders merged here are not alike: {why}{left_out}{hint}. Only what is alike is compared."
+    return f"The merged folders differ: {why}{both * bool(hidden)}{hint}. Only comparable measurements are compared."
 
 
-def origin(part: Part, folders: Sequence[Path]) -> str:
-    """What tells a folder from the others: the last part of its path that all of them have to themselves, or it all."""
+def short_name(part: Part, folders: Sequence[Path]) -> str:
+    """A short distinguishing name: the last path component that differs in every folder, else the full path."""
     paths = [folder.resolve().parts for folder in folders]
     own, depth = part.folder.resolve().parts, min(map(len, paths))
     for place in range(1, depth + 1):
@@ -108,8 +108,8 @@ def origin(part: Part, folders: Sequence[Path]) -> str:
     return str(part.folder)
 
 
-def marked(part: Part, label: str) -> Part:
-    """The folder under names that nobody else has: of its variants, records, sessions."""
+def relabelled(part: Part, label: str) -> Part:
+    """The folder with variants, records and sessions renamed to be unique."""
 
     def named(name: str) -> str:
         return f"{name} @ {label}"
@@ -132,17 +132,17 @@ def marked(part: Part, label: str) -> Part:
 
 
 def _compared(part: Part) -> dict[str, Quantity]:
-    """Kind → quantity of what is compared between variants: not what is measured of the machine."""
+    """Kind → quantity, for quantities that are compared between variants."""
     quantities = sorted(read_quantities(part.plan.values).values(), key=lambda quantity: -quantity.order)
     return {quantity.kind: quantity for quantity in quantities if quantity.per not in {"machine", "try"}}
 
 
 def _mismatches(first: Part, other: Part) -> list[Mismatch]:
-    """What differs between a folder's records and all of the first one's of that kind, apart from settings."""
+    """The differences, other than settings, from all of the first folder's records of the same kind."""
     environments = {**first.environments, **other.environments}
     found: dict[str, Mismatch] = {}
     for kind, quantity in _compared(first).items():
-        ours, theirs = (_one_of_each(kind, part) for part in (first, other))
+        ours, theirs = (_one_per_environment(kind, part) for part in (first, other))
         for one in theirs:
             apart = [mismatches(quantity, one, two, environments, settings=False) for two in ours]
             if all(apart):
@@ -150,8 +150,8 @@ def _mismatches(first: Part, other: Part) -> list[Mismatch]:
     return list(found.values())
 
 
-def _one_of_each(kind: str, part: Part) -> list[Record]:
-    """A record of every environment and version of the components under which a kind was measured."""
+def _one_per_environment(kind: str, part: Part) -> list[Record]:
+    """One record of a kind per environment and component versions."""
     seen: dict[str, Record] = {}
     for record in part.records:
         if record.kind == kind and record.ok:

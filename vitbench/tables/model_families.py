@@ -1,4 +1,4 @@
-"""Families against each other: who stands for a family, and what each model costs beside what it buys."""
+"""Comparisons of model families: a representative of each, and the Pareto fronts of accuracy and cost."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 import pandas as pd
 
 from vitbench import stats
-from vitbench.tables.comparable import BEHIND, behind, like_seeds, seed_records, why_unlike
+from vitbench.tables.comparable import SOURCE_KINDS, comparable_seeds, mismatch_reason, seed_records, source_record
 from vitbench.tables.compare import seed_accuracies
 from vitbench.tables.planned import Planned
 from vitbench.tables.study import Study
 
 TRAINING = "train_seconds"
 COSTS = ("latency_ms", "macs", "peak_memory_training_mib", "params", TRAINING)
-"""What accuracy is weighed against: columns of the table, and the seconds of training."""
+"""The costs to compare accuracy with: columns of the table, and the seconds of training."""
 
 DRAWS = 10_000
-"""Of the seeds, for a probability: its standard error is at most half a point."""
+"""Bootstrap draws over seeds; the probability's standard error is at most 0.5 points."""
 
 FRONT = (
     "cost", "variant", "family", "value", "low", "high", "accuracy", "accuracy_low", "accuracy_high", "probability",
 )  # fmt: skip
 
 
-def whole(study: Study) -> list[Planned]:
-    """The variants that were trained on as much data as the baseline: those that can be compared model by model."""
+def full_data_variants(study: Study) -> list[Planned]:
+    """The variants trained on the same data as the baseline."""
     base = next(v for v in study.variants if v.is_baseline).axes
     return [
         v
@@ -38,18 +38,18 @@ def whole(study: Study) -> list[Planned]:
 
 
 def families(study: Study) -> dict[str, list[Planned]]:
-    """Family → its variants that have an accuracy, the baseline's family first."""
+    """Family → its variants with an accuracy, the baseline's family first."""
     found: dict[str, list[Planned]] = {}
-    for v in whole(study):
+    for v in full_data_variants(study):
         if seed_accuracies(study, v.name):
             found.setdefault(v.family, []).append(v)
     return found
 
 
 def representatives(study: Study) -> dict[str, str]:
-    """Family → the variant that stands for it: the best on the validation split, which is no test of anything.
+    """Family → its variant with the highest mean validation accuracy over seeds; ties go to the first.
 
-    The mean over seeds decides; of equals the first.
+    The choice does not use the test split.
     """
     return {
         family: max(variants, key=lambda v: validated(study, v.name)).name
@@ -58,28 +58,28 @@ def representatives(study: Study) -> dict[str, str]:
 
 
 def validated(study: Study, variant: str) -> float:
-    """Mean accuracy on the validation split over seeds; −∞ where there is none."""
+    """Mean validation accuracy over seeds; −∞ without one."""
     seen = [r.values.get("val_accuracy") for r in study.of("accuracy", variant)]
     known = [float(value) for value in seen if value is not None]
     return float(np.mean(known)) if known else -math.inf
 
 
 def training_seconds(study: Study, variant: str) -> stats.Interval | None:
-    """How long one training took, without its evaluations: mean over seeds with its t interval."""
+    """Seconds of one training without evaluations: mean over seeds with its t interval."""
     seconds = [r.values.get(TRAINING) for r in study.of("accuracy", variant)]
     known = [float(value) for value in seconds if value is not None]
     return stats.mean_interval(known) if known else None
 
 
 def fronts(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy against every cost, with each model's probability of being on that front.
+    """Accuracy against every cost, with each model's probability of being on the Pareto front.
 
     Args:
-        study: for the seeds, which are drawn anew (``stats.front_probability``): those that all models have.
-        table: for costs and accuracies.
+        study: the study with the seeds; ``stats.front_probability`` resamples those that all models share.
+        table: the results table with costs and accuracies.
 
     Returns:
-        One row a cost and variant with the columns ``FRONT``; bounds of a counted cost are missing.
+        One row per cost and variant with the columns ``FRONT``; counted costs have no bounds.
     """
     names = [v.name for variants in families(study).values() for v in variants]
     scored = table[table["variant"].isin(names)].to_dict("records")
@@ -104,10 +104,10 @@ def fronts(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _apart(study: Study, cost: str, variant: str) -> bool:
-    """Whether a variant's cost or accuracy is not to be set against the baseline's; such a one is on no front."""
-    for kind in ("accuracy", BEHIND.get(cost, "accuracy")):
-        ours, base = (behind(study, kind, name) for name in (variant, study.baseline))
-        if ours and base and why_unlike(study, ours, base, seconds=cost == TRAINING):
+    """Whether a variant's cost or accuracy is not comparable with the baseline's, which excludes it from the front."""
+    for kind in ("accuracy", SOURCE_KINDS.get(cost, "accuracy")):
+        ours, base = (source_record(study, kind, name) for name in (variant, study.baseline))
+        if ours and base and mismatch_reason(study, ours, base, seconds=cost == TRAINING):
             return True
     return False
 
@@ -117,7 +117,7 @@ def _number(cell: Any) -> float:
 
 
 def _paired(study: Study, variants: Sequence[str]) -> list[list[float]]:
-    """Accuracies by seed: of the seeds that all have, if they are two or more, else of all that each has."""
+    """Per variant, the accuracies of the common seeds, or of all its seeds if fewer than two are common."""
     seeds = [seed_accuracies(study, name) for name in variants]
-    common, _ = like_seeds(study, *(seed_records(study, name) for name in variants))
+    common, _ = comparable_seeds(study, *(seed_records(study, name) for name in variants))
     return [[own[seed] for seed in (common if len(common) > 1 else sorted(own))] for own in seeds]

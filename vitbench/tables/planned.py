@@ -12,9 +12,9 @@ class Planned:
     """A variant as the plan declares it.
 
     Attributes:
-        curve: what the rows are called together that differ in nothing but their training images.
-        images: how many those are, where the plan says it.
-        origin: which folder it is of, where folders that cannot be merged stand side by side; none is the first.
+        curve: common name of the variants that differ only in the number of training images.
+        images: the number of training images, if the plan gives it.
+        origin: label of the folder it comes from, if that folder is shown beside the first; empty for merged folders.
     """
 
     name: str

@@ -25,7 +25,7 @@ def latency(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def train_step(study: Study, _compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Absolute times of training steps and of their phases, which add up to the whole."""
+    """Absolute times of training steps and their phases; the phases add up to the step."""
     parts = [
         {"name": record.variant}
         | {name: absolute(record, seconds).value * MILLISECONDS for name, seconds in phases(record).items()}
@@ -45,7 +45,7 @@ def accuracy(study: Study, compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def tuning(study: Study, _compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """What tuning chose, the accuracy that it led to, and the seconds of all tries."""
+    """The tuned hyperparameters, the resulting accuracy, and the seconds of all tries."""
     rows = []
     for name, chosen in study.chosen.items():
         row = {"name": name, "lr": chosen.lr, "weight_decay": chosen.weight_decay, "seconds": chosen.seconds}
@@ -55,12 +55,12 @@ def tuning(study: Study, _compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def ceiling(study: Study, _compared: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """How close each variant comes to the machine's ceilings, and which one limits it."""
+    """The position of each variant on the machine's roofline."""
     return {"roofline": _by_variant(roofline.points(study, timings(study)))}
 
 
 def _fraction(seeds: dict[int, float]) -> dict[str, float]:
-    """The mean over seeds with its interval, cut off at 0 and 1."""
+    """The mean over seeds with its interval, clipped to [0, 1]."""
     return bounds(stats.mean_interval(list(seeds.values())), lambda number: min(max(number, 0.0), 1.0))
 
 
@@ -69,6 +69,6 @@ def _by_variant(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _against_baseline(study: Study, compared: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The comparisons in one metric; the baseline's own row says that it is the baseline."""
+    """The comparisons in one metric, with a row for the baseline whose verdict is ``baseline``."""
     own: dict[str, Any] = {"name": study.baseline, "verdict": BASELINE}
     return pd.concat([indexed([own]), _by_variant(compared[compared["metric"] == metric])])

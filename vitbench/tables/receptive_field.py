@@ -1,8 +1,8 @@
-"""How far a model sees at each depth: a ResNet's receptive field in closed form, a ViT's attention as it was measured.
+"""The receptive field of a ResNet after each layer, in closed form.
 
-The receptive field is the side of the square of pixels that one place of a feature map can depend on (Araujo et al.
-2019, "Computing Receptive Fields of Convolutional Neural Networks"): each window of k places widens it by k − 1 of its
-input's steps, and a stride multiplies the steps. Shortcuts only add narrower paths, padding adds none.
+The receptive field is the side of the square of pixels that one position of a feature map can depend on (Araujo et al.
+2019, "Computing Receptive Fields of Convolutional Neural Networks"). A kernel of size k widens it by k − 1 steps of its
+input, and a stride multiplies the step. Shortcuts add only narrower paths; padding does not change it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.serialize import from_dict
 from vitbench.declare.sizes import as_pair
-from vitbench.tables.model_families import whole
+from vitbench.tables.model_families import full_data_variants
 from vitbench.tables.study import Study
 from vitbench.utils.errors import ConfigError
 
@@ -23,7 +23,7 @@ FIELDS = ("variant", "layer", "depth", "stage", "field_px", "image_px")
 
 
 def windows(config: ResNetConfig) -> Iterator[tuple[str, int, int]]:
-    """Every convolution and pooling on the longest way through the network: stage, kernel size, stride."""
+    """Yields (stage, kernel size, stride) of every convolution and pooling on the longest path through the network."""
     if config.stem == "cifar":
         yield "stem", 3, 1
     else:
@@ -42,12 +42,12 @@ def windows(config: ResNetConfig) -> Iterator[tuple[str, int, int]]:
 
 
 def receptive_fields(study: Study) -> pd.DataFrame:
-    """Of every ResNet: the side of its receptive field after each layer, columns ``FIELDS``.
+    """The receptive field of every ResNet after each layer: columns ``FIELDS``.
 
-    ``depth`` is the share of layers passed, ``image_px`` the image's longer side.
+    ``field_px``: its side; ``depth``: the share of layers up to this one; ``image_px``: the image's longer side.
     """
     rows = []
-    for v in whole(study):
+    for v in full_data_variants(study):
         config = _resnet(v.config)
         if config is None:
             continue
@@ -59,7 +59,7 @@ def receptive_fields(study: Study) -> pd.DataFrame:
 
 
 def _resnet(values: Mapping[str, Any] | None) -> ResNetConfig | None:
-    """The config that a record holds, if it is a ResNet's that this version can read."""
+    """The config of a record if it is a readable ResNet config, else None."""
     if not values or values.get("type") != ResNetConfig.__name__:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Variants on their machine's roofline: arithmetic of counted work, measured latency and measured ceilings."""
+"""Variants on their machine's roofline, from counted work, measured latency and measured ceilings."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MILLISECONDS = 1000.0
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine can do under some settings, each with its interval over windows."""
+    """The measured ceilings of a machine under given settings, with intervals over windows."""
 
-    name: str  # the settings, as readers see them
+    name: str  # the settings in words
     roofline: Roofline
     flop_per_s: stats.Interval
     bytes_per_s: stats.Interval
@@ -34,7 +34,7 @@ class Machine:
 
 
 def machine_of(record: Record) -> Machine | None:
-    """What a record of ceilings says; None where a roof of it could not be measured."""
+    """The machine described by a ceilings record; None if a ceiling of the roofline was not measured."""
     found = {name: _interval(record, name) for name in ("matmul", "copy", "start")}
     arithmetic, copying, starting = found["matmul"], found["copy"], found["start"]
     if arithmetic is None or copying is None:
@@ -53,20 +53,20 @@ def machine_of(record: Record) -> Machine | None:
 
 
 def machines(study: Study) -> dict[str, Machine]:
-    """Every machine that a variant was timed on, by name."""
+    """Name → machine, for every ceilings record."""
     found = (machine_of(record) for record in study.of("ceiling"))
     return {machine.name: machine for machine in found if machine is not None}
 
 
 def points(study: Study, timings: pd.DataFrame) -> pd.DataFrame:
-    """One row a variant that has all it takes: ``FIELDS``, FLOP/s and FLOPs a byte.
+    """One row per variant with all measurements it needs: ``FIELDS``, in FLOP/s and FLOPs per byte.
 
-    Latency and ceiling must be of one environment. A count that misses an operation gives no row: its share would be
-    too low.
+    Latency and ceiling must come from one environment. A variant with an incomplete count has no row, because its share
+    would be too low.
 
     Args:
-        study: whose records to read.
-        timings: ``variant, value, low, high``, ms: the latencies, from ``frames.timings``.
+        study: the study with the records.
+        timings: the latencies from ``frames.timings``: ``variant, value, low, high, n``, in ms.
     """
     latencies = {row["variant"]: row for row in timings.to_dict("records")}
     rows = []
@@ -78,7 +78,7 @@ def points(study: Study, timings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _complete(study: Study, variant: str) -> Iterator[tuple[Machine, Record, Record, Record]]:
-    """The machine, and the records of cost, memory and latency, where they belong together."""
+    """Yields the machine with matching records of cost, memory and latency."""
     latency = next((session[variant] for session in study.sessions("latency") if variant in session), None)
     for ceiling in reversed(study.of("ceiling", variant)):
         machine = machine_of(ceiling)
@@ -93,7 +93,7 @@ def _complete(study: Study, variant: str) -> Iterator[tuple[Machine, Record, Rec
 
 def _row(machine: Machine, cost: Record, memory: Record, latency: Record, timing: dict[Any, Any]) -> dict[str, Any]:
     moved, batch = memory.values["traffic"], latency.values["batch_size"]
-    compiled = latency.settings.get("compile")  # fused, so that the operations counted are not those that are started
+    compiled = latency.settings.get("compile")  # fusion launches fewer kernels than the counted operations
     work = Work(
         flops=cost.values["flops"] * batch,
         unfused=moved["unfused"],

@@ -1,4 +1,4 @@
-"""Which records count for a study: of a planned variant, under the plan's settings, one for each thing measured."""
+"""Selects the records of a study: planned variants under the plan's settings, one record per measurement."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SETTINGS = ("data", "train", "measure", "device")
 MISSING = object()
 
 
-def belonging(
+def records_of_plan(
     records: Sequence[Record], plan: Record, variants: Sequence[Planned], tuned: Mapping[str, Chosen]
 ) -> list[Record]:
-    """The records of planned variants, of their very configs, and made under the plan's settings or the axes'.
+    """The records of planned variants with exactly the planned config, measured under the plan's or the axis' settings.
 
-    A field that an older version did not know has its default's value. What tuning tries and chooses may differ from
-    the recipe: of tuned trials those count that were trained with what was chosen. What records have in common is one
-    object (``records.ALIKE``), and is looked at once.
+    Fields missing from a record have their defaults. Tuning tries may differ from the recipe in the tuned fields; tuned
+    trials must have the chosen values. The reader shares equal configs and settings between records, so each is
+    compared once per object.
     """
     planned = {v.name: v for v in reversed(variants)}
     quantities = read_quantities(plan.values)
@@ -62,7 +62,7 @@ def belonging(
 
 
 def _excused(record: Record, variant: Planned, apart: Sequence[tuple[str, Any]], tuned: Mapping[str, Chosen]) -> bool:
-    """Whether each setting that differs from the plan's is the variant's by an axis, or what tuning tried or chose."""
+    """Whether every setting that differs from the plan's is set by an axis of the variant or by its tuning."""
     free: Mapping[str, Any] = {}
     if recipe_of(record) == "tuned":
         if record.variant not in tuned:
@@ -84,23 +84,23 @@ def _same_config(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> b
 
 
 def _tuned_values(record: Record) -> list[tuple[str, Any]]:
-    """What a trial was trained with in place of the recipe's own."""
+    """(path, value) of the tuned fields in a trial's settings."""
     train = record.settings.get("train") or {}
     return [(path, train.get(path.removeprefix("train."))) for path in TUNED_FIELDS]
 
 
 def recipe_of(record: Record) -> str:
-    """``same`` for the recipe that all variants share, ``tuned`` for what a variant's own tuning chose."""
+    """``same`` for the recipe that all variants share, ``tuned`` for a variant's tuned hyperparameters."""
     return str(record.settings.get("recipe") or "same")
 
 
-def thing(record: Record) -> tuple[str, str, str]:
-    """What tells records apart: one measurement may stand for several variants, under one id."""
+def record_key(record: Record) -> tuple[str, str, str]:
+    """The key of a record; variants that share a measurement share its id."""
     return record.id, record.variant, recipe_of(record)
 
 
-def one_each(found: Iterable[Record]) -> list[Record]:
-    """One record for each thing measured: of several tries the last that succeeded, else the last."""
+def latest_per_key(found: Iterable[Record]) -> list[Record]:
+    """One record per measurement: the last successful try, else the last."""
     kept: dict[tuple[Any, ...], Record] = {}
     for record in found:
         key = (record.kind, record.variant, record.seed, record.session, recipe_of(record), record.settings.get("try"))

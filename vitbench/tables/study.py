@@ -1,4 +1,4 @@
-"""Which records count: those of the latest plan, made under its settings; several folders may hold them."""
+"""``Study``: an ablation's latest plan with its records, read from one or several results folders."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from vitbench.records import reader
 from vitbench.records.reader import Notice
 from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import Chosen, chosen
-from vitbench.tables.merge_folders import first_of_each, marked, origin, read_part, set_apart, shadowed
+from vitbench.tables.merge_folders import (
+    duplicates_note,
+    incompatibility,
+    merged_records,
+    read_part,
+    relabelled,
+    short_name,
+)
 from vitbench.tables.planned import Planned
-from vitbench.tables.select_records import belonging, one_each, recipe_of
+from vitbench.tables.select_records import latest_per_key, recipe_of, records_of_plan
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,19 +34,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """An ablation's plan and the records that belong to it, one for each thing measured.
+    """An ablation's plan and its records, one per measurement.
 
     Attributes:
-        ablation: its name.
+        ablation: name of the ablation.
         plan: the values of the latest plan record.
-        settings: what every record was made under.
-        code: version and commit, as the plan noted them.
+        settings: the settings of the plan.
+        code: version and commit that wrote the plan.
         variants: the rows of the table, baseline first.
-        records: everything that belongs, in the order written; of several tries the one that succeeded, or the last.
+        records: the records of the plan, in the order written; of several tries the last successful one, else the last.
         environments: hash → body.
-        folders: where the records lie.
-        chosen: variant → what its tuning chose; nothing without tuning, or while tries are missing.
-        remarks: what reading several folders left out or set apart, in sentences.
+        folders: the results folders.
+        chosen: variant → tuned hyperparameters; empty without tuning or while tries are missing.
+        remarks: sentences about measurements of other folders that were ignored or shown separately.
     """
 
     ablation: str
@@ -56,7 +63,7 @@ class Study:
 
     @cached_property
     def quantities(self) -> Mapping[str, Quantity]:
-        """Kind → what was measured, in the order of measuring; the plan holds those that vitbench does not have."""
+        """Kind → quantity, in the order of measuring; the plan declares those that are not built in."""
         return read_quantities(self.plan)
 
     @property
@@ -64,9 +71,13 @@ class Study:
         return next(v.name for v in self.variants if v.is_baseline)
 
     def of(self, kind: str, variant: str | None = None, *, ok: bool = True, tuned: bool = False) -> list[Record]:
-        """The records of a kind, and of a variant; by default those that hold a measurement, of the recipe all share.
+        """The records of a kind, optionally of one variant; by default successful ones with the shared recipe.
 
-        ``tuned``: instead those that were trained with what their own tuning chose.
+        Args:
+            kind: kind of record.
+            variant: name of a variant; None: all.
+            ok: whether to return only successful records.
+            tuned: whether to return the trials with tuned hyperparameters instead.
         """
         return list((self._measured if ok else self._index).get((kind, variant, tuned), ()))
 
@@ -75,11 +86,11 @@ class Study:
         return self._index.get((None, variant, False), ())
 
     def planned(self, variant: str) -> Planned | None:
-        """A variant by its name."""
+        """The planned variant of that name; None if there is none."""
         return self._planned.get(variant)
 
     def only(self, variants: Collection[str]) -> Study:
-        """The same study of fewer variants; the baseline has to be one of them."""
+        """The study restricted to some variants, which must include the baseline."""
         return replace(
             self,
             variants=[v for v in self.variants if v.name in variants],
@@ -93,7 +104,7 @@ class Study:
 
     @cached_property
     def _index(self) -> Mapping[tuple[str | None, str | None, bool], list[Record]]:
-        """(kind, variant, of tuned trials) → records; None stands for every kind or variant."""
+        """(kind, variant, tuned) → records; None as kind or variant means any."""
         found: dict[tuple[str | None, str | None, bool], list[Record]] = {}
         for r in self.records:
             tuned = recipe_of(r) == "tuned"
@@ -103,14 +114,14 @@ class Study:
 
     @cached_property
     def _measured(self) -> Mapping[tuple[str | None, str | None, bool], list[Record]]:
-        """The same, of those that hold a measurement."""
+        """``_index`` restricted to successful records."""
         return {key: [r for r in own if r.ok] for key, own in self._index.items()}
 
     def sessions(self, kind: str) -> Iterator[dict[str, Record]]:
-        """The joint timings, variant → record: the latest that covers every variant first, then the latest.
+        """Yields the joint sessions, variant → record: those that cover every variant first, then the latest first.
 
-        A session is of one machine: what another one recorded under the same id is a session of its own. Of those
-        that do not cover every variant, the ones with the baseline come first.
+        Sessions with one id on two machines are separate. Among sessions that do not cover every variant, those with
+        the baseline come first.
         """
         if kind not in self._sessions:
             self._sessions[kind] = self._joint(kind)
@@ -124,7 +135,7 @@ class Study:
         found: dict[tuple[str, str], dict[str, Record]] = {}
         for record in self.of(kind):
             key = record.session or "", record.environment
-            session = found.pop(key, {})  # taken out and put back: the latest stands last
+            session = found.pop(key, {})  # reinserted, so that the latest comes last
             session[record.variant] = record
             found[key] = session
         runnable = {v.name for v in self.variants if v.reason is None}
@@ -132,11 +143,11 @@ class Study:
         return sorted(latest_first, key=lambda own: (not runnable <= own.keys(), self.baseline not in own))
 
     def control(self, kind: str, session: str | None) -> Record | None:
-        """The baseline's clone of a joint timing of that kind."""
+        """The record of the baseline's clone in a joint session; None without one."""
         return next((r for r in self.of(f"{kind}{CONTROL}") if r.session == session), None)
 
     def arrays(self, record: Record) -> dict[str, np.ndarray]:
-        """The arrays of a record's artifacts; those whose files are gone are left out, with a warning."""
+        """The arrays of a record's artifacts; unreadable files are omitted with a warning."""
         found: dict[str, np.ndarray] = {}
         for name in record.artifacts:
             try:
@@ -148,47 +159,47 @@ class Study:
 
 
 def read_study(*directories: str | Path, notice: Notice = reader.warn, mixed: bool = False) -> Study:
-    """The study that one results folder holds, or several folders of one ablation together.
+    """The study in one results folder, or in several folders of one ablation.
 
     Args:
-        directories: folders with ``records.jsonl``; of two records with one id the first folder's stands.
-        notice: told about a torn end that was left out.
-        mixed: whether a folder whose numbers must not be subtracted from the first's (other settings, another machine)
-            stands beside it: each of its variants is a row of its own, ``NAME @ ORIGIN``.
+        directories: folders with ``records.jsonl``; duplicates are taken from the first folder.
+        notice: called when the incomplete end of a file is ignored.
+        mixed: whether to show a folder that is not comparable with the first (other settings, another machine) beside
+            it, with each of its variants as a separate row ``NAME @ ORIGIN``.
 
     Raises:
-        UserError: no records, no plan, or folders of different ablations or settings, with what differs.
+        UserError: a folder has no records or no plan, or the folders differ in ablation or settings.
     """
     if not directories:
         raise UserError("no results folder was named: type python -m vitbench.report results/NAME")
     first, *others = (read_part(Path(directory), notice) for directory in directories)
     merged, beside, remarks = [first], [], []
     for part in others:
-        apart = set_apart(first, part, mixed=mixed)
+        apart = incompatibility(first, part, mixed=mixed)
         if apart and mixed:
-            label = origin(part, [other.folder for other in (first, *others)])
-            beside.append(marked(part, label))
+            label = short_name(part, [other.folder for other in (first, *others)])
+            beside.append(relabelled(part, label))
             remarks.append(
-                f"Rows marked @ {label} are of another folder and stand side by side with the others: {apart}. Nothing "
-                "is subtracted across where that matters; what its own rows say of each other, its own report says."
+                f"Rows marked @ {label} come from another folder and are shown for reference only: {apart}. No "
+                "differences are computed across the two; see that folder's own report for comparisons within it."
             )
         else:
             merged.append(part)
-            remarks += [shadowed(first, part, apart)] if apart else []
+            remarks += [duplicates_note(first, part, apart)] if apart else []
     homes: dict[str, Path] = {}
     environments: dict[str, dict[str, Any]] = {}
     for part in (*merged, *beside):
         homes = {r.id: part.folder for r in part.records} | homes
         environments |= part.environments
     variants = _variants([part.plan for part in merged])
-    together = first_of_each(merged)
+    together = merged_records(merged)
     tuned = chosen(first.plan.values, together)
-    found = belonging(together, first.plan, variants, tuned)
+    found = records_of_plan(together, first.plan, variants, tuned)
     for part in beside:
         own = [replace(v, is_baseline=False, origin=part.label) for v in _variants([part.plan])]
         best = {f"{name} @ {part.label}": won for name, won in chosen(part.original, part.records).items()}
         best = {name: replace(won, of=f"{won.of} @ {part.label}") for name, won in best.items()}
-        found += belonging(part.records, part.plan, own, best)
+        found += records_of_plan(part.records, part.plan, own, best)
         variants, tuned = [*variants, *own], {**tuned, **best}
     return Study(
         ablation=first.plan.ablation,
@@ -196,7 +207,7 @@ def read_study(*directories: str | Path, notice: Notice = reader.warn, mixed: bo
         settings=first.plan.settings,
         code=first.plan.code,
         variants=variants,
-        records=one_each(found),
+        records=latest_per_key(found),
         environments=environments,
         folders=[part.folder for part in (first, *others)],
         chosen=tuned,
@@ -206,7 +217,7 @@ def read_study(*directories: str | Path, notice: Notice = reader.warn, mixed: bo
 
 
 def _variants(plans: Sequence[Record]) -> list[Planned]:
-    """The first plan's variants, then those that only a later one has; the baseline first."""
+    """The variants of all plans without duplicates, baseline first; the first plan that has a variant declares it."""
     found: dict[str, Planned] = {}
     for plan in plans:
         for v in plan.values["variants"]:

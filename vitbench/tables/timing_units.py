@@ -1,7 +1,6 @@
-"""What the raw calls of a timing session say: units, drift, order, noise. Computed again whenever a report is.
+"""Derives units, drift, order effects and noise from the raw timings of a session.
 
-``control`` is the record of the baseline's clone, which holds what is known of the session. Those of earlier versions
-were not watched for drift and had no noise grade; what was said of them stands.
+``control`` is the record of the baseline's clone, which also holds data about the whole session.
 """
 
 from __future__ import annotations
@@ -16,88 +15,83 @@ from vitbench.records.record import Record
 from vitbench.tables.study import Study
 
 FIXED_LEVEL = 0.95
-"""Of intervals that were not looked at before they were complete."""
+"""Confidence level of intervals without interim looks."""
 
 PHASES = ("forward", "backward", "optimizer")
-"""Of a training step, in their order."""
+"""The phases of a training step, in order."""
 
 
 def blocks(record: Record) -> NDArray[np.float64]:
-    """Wall time of every call of a timing, shape (blocks, calls), in seconds."""
+    """Seconds of wall time per call, (blocks, calls)."""
     return np.asarray(record.samples["wall"]["values"], dtype=np.float64)
 
 
 def process_sizes(record: Record) -> Sequence[int] | None:
-    """Units of each of several processes that timed the session, one after another; None where it was one."""
+    """The number of blocks of each process that timed the session, in sequence; None for a single process."""
     sizes: Sequence[int] | None = record.values.get("processes")
     return sizes if sizes is not None and len(sizes) > 1 else None
 
 
 def unit(record: Record) -> str:
-    """What an interval of this timing counts."""
+    """The unit of a timing's intervals: ``block`` or ``process``."""
     return "block" if process_sizes(record) is None else "process"
 
 
 def unit_of(study: Study, kind: str) -> str:
-    """What the intervals of a kind of timing count in a study."""
+    """The unit of the intervals of the deciding session: ``block`` or ``process``."""
     session = next(study.sessions(kind), {})
     return next((unit(record) for record in session.values()), "block")
 
 
 def log_ratios(record: Record, baseline: Record) -> NDArray[np.float64]:
-    """The units in which two timings of one session are compared: a log-ratio a block, or a process where several."""
+    """The log-ratios of two timings of one session, one per block, or per process if there are several."""
     return stats.by_process(stats.log_ratio_blocks(blocks(record), blocks(baseline)), process_sizes(record))
 
 
 def absolute(record: Record, seconds: NDArray[np.float64]) -> stats.Interval:
-    """A quantity's mean over blocks, or over processes where there are several, with its t interval.
+    """The mean over blocks, or over processes if there are several, with its t interval.
 
     Args:
         record: the timing.
-        seconds: one value a block, (blocks,).
+        seconds: one value per block, (blocks,).
     """
     return stats.mean_interval(stats.by_process(seconds, process_sizes(record)))
 
 
 def phases(record: Record) -> dict[str, NDArray[np.float64]]:
-    """Phase of a training step → seconds in each block's median calls, (blocks,); nothing where none were recorded."""
+    """Phase of a training step → seconds in the median call of each block, (blocks,); empty if not recorded."""
     if not all(name in record.samples for name in PHASES):
         return {}
     parts = [np.asarray(record.samples[name]["values"], dtype=np.float64) for name in PHASES]
     return dict(zip(PHASES, stats.phases_of_median(blocks(record), parts), strict=True))
 
 
-def watched(control: Record | None) -> bool:
-    """Whether the session is of a version that watches drift and noise."""
-    return control is not None and "looks" in control.values
-
-
 def level_of(control: Record | None) -> float:
-    """Nominal level of a session's intervals that cover 95 %; the means of processes were not looked at before."""
+    """The nominal level at which intervals cover 95 %; sessions of several processes have no interim looks."""
     if control is None or process_sizes(control) is not None:
         return FIXED_LEVEL
     return float(control.values.get("level") or FIXED_LEVEL)
 
 
 def unstable(record: Record, baseline: Record, control: Record | None) -> bool:
-    """Whether the ratio of two timings of one session drifts with time."""
-    if control is None or not watched(control):
+    """Whether the ratio of two timings of one session drifts with time; see ``stats.drifts``."""
+    if control is None:
         return False
     units = stats.log_ratio_blocks(blocks(record), blocks(baseline))
-    return stats.drifts(units, stats.middles(control.values["block_seconds"]), process_sizes(control))
+    return stats.drifts(units, stats.block_midpoints(control.values["block_seconds"]), process_sizes(control))
 
 
 def order_effect(record: Record, baseline: Record, control: Record | None) -> stats.Interval | None:
-    """By what factor a ratio differs in the mirrored passes, where it is found to; see ``stats.order_effect``."""
-    if not watched(control):
+    """The ratio's change between mirrored passes if its interval excludes 1, else None; see ``stats.order_effect``."""
+    if control is None:
         return None
     found = stats.order_effect(blocks(record), blocks(baseline))
     return found if found.excludes(1) else None
 
 
 def noise_grade(control: Record | None, session: Iterable[Record], device: str) -> stats.Grade:
-    """How noisy the machine was during a session, from pressure and from the share of a core that the calls had."""
-    if control is None or not watched(control):
+    """The noise grade of a session, from CPU pressure and the CPU share of the calls."""
+    if control is None:
         return "not available"
     known = [p for p in control.values.get("pressure") or [] if p is not None]
     share = 1.0

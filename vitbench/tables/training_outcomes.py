@@ -1,4 +1,4 @@
-"""What a training left beside its accuracy: curves in steps and seconds, each class, how sure the model is."""
+"""Training outcomes beyond accuracy: learning curves, accuracy per class, and calibration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from vitbench import stats
 from vitbench.records.record import Record
-from vitbench.tables.comparable import like_seeds, seed_records
+from vitbench.tables.comparable import comparable_seeds, seed_records
 from vitbench.tables.compare import settings_of
 from vitbench.tables.model_families import families
 from vitbench.tables.study import Study
@@ -22,13 +22,13 @@ CALIBRATION = (
 )  # fmt: skip
 
 BOOTSTRAP = 300
-"""Draws a calibration error: its interval's ends stand to about a tenth of its width."""
+"""Bootstrap draws; interval ends are accurate to about a tenth of the width."""
 
 
 def progress(study: Study) -> pd.DataFrame:
-    """Mean validation accuracy over seeds by epoch, with the steps and seconds that had passed: columns ``PROGRESS``.
+    """Mean validation accuracy over seeds by epoch, with elapsed steps and seconds: columns ``PROGRESS``.
 
-    Only of trials that kept their steps.
+    Trials without recorded steps are omitted.
     """
     fields = ["epoch", "steps", "seconds", "val_accuracy"]
     parts = []
@@ -46,22 +46,24 @@ def progress(study: Study) -> pd.DataFrame:
 
 
 def class_differences(study: Study, first: str, second: str) -> pd.DataFrame:
-    """Accuracy of each class: the first variant against the second, seed by seed, one family of comparisons.
+    """The comparison of two variants in the accuracy of each class, paired by seed, as one Holm family.
 
     Returns:
-        One row a class with the columns ``CLASSES``: ``first`` and ``second`` are means over seeds, ``value`` their
-        difference (fractions). Empty where one of the two kept no predictions with labels.
+        One row per class with the columns ``CLASSES``: ``first`` and ``second`` are means over seeds, ``value`` their
+        difference (fractions). Empty if either variant has no recorded predictions with labels.
     """
     names = [str(name) for name in (study.plan.get("data") or {}).get("classes") or []]
     ours, theirs = (_by_class(study, variant, len(names)) for variant in (first, second))
-    like, _ = like_seeds(study, *(seed_records(study, variant) for variant in (first, second)))
+    like, _ = comparable_seeds(study, *(seed_records(study, variant) for variant in (first, second)))
     common = [seed for seed in like if seed in ours and seed in theirs]
     if not common or not names:
         return pd.DataFrame(columns=list(CLASSES))
     one, other = (np.stack([found[seed][0] for seed in common]) for found in (ours, theirs))
     images = ours[common[0]][1]
     present = [i for i in range(len(names)) if images[i]]
-    compared = stats.family({str(i): one[:, i] - other[:, i] for i in present}, settings_of(study, "accuracy"))
+    compared = stats.compare_with_holm(
+        {str(i): one[:, i] - other[:, i] for i in present}, settings_of(study, "accuracy")
+    )
     rows = []
     for i in present:
         c = compared[str(i)]
@@ -71,11 +73,11 @@ def class_differences(study: Study, first: str, second: str) -> pd.DataFrame:
 
 
 def calibration(study: Study) -> pd.DataFrame:
-    """How far confidence and accuracy lie apart, of every variant that kept its logits: columns ``CALIBRATION``.
+    """The calibration error of every variant with recorded logits: columns ``CALIBRATION``.
 
-    ``error`` is the mean over seeds of ``stats.expected_calibration_error``; its bounds are the means of theirs: all
-    seeds were tested on the same images, so more seeds do not make it surer. ``excess`` is mean confidence minus
-    accuracy, with its t interval on seeds: above 0 the model is surer than it is right.
+    ``error`` is the mean over seeds of ``stats.expected_calibration_error``, and its bounds are the means of their
+    bounds: all seeds share the test images, so more seeds do not narrow the interval. ``excess`` is mean confidence −
+    accuracy, with its t interval over seeds; above 0 the model is overconfident.
     """
     rows = []
     for family, variants in families(study).items():
@@ -98,7 +100,7 @@ def calibration(study: Study) -> pd.DataFrame:
 
 
 def trained(study: Study, variant: str) -> Iterator[tuple[Record, dict[str, np.ndarray]]]:
-    """The accuracy records of a variant with their arrays, by seed."""
+    """Yields the accuracy records of a variant with their arrays, by seed."""
     for record in sorted(study.of("accuracy", variant), key=lambda r: r.seed or 0):
         yield record, study.arrays(record)
 

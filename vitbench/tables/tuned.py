@@ -1,4 +1,4 @@
-"""Each model at its tuned best: what tuning chose, what that brought, and what it cost."""
+"""Tuned variants: the chosen hyperparameters, the gain in accuracy, and the cost of tuning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vitbench import stats
-from vitbench.tables.comparable import like_seeds, seed_records
+from vitbench.tables.comparable import comparable_seeds, seed_records
 from vitbench.tables.compare import by_seed, seed_accuracies, settings_of
 from vitbench.tables.study import Study
 
@@ -22,30 +22,30 @@ OWN = "the recipe's own values won"
 
 
 def tuned_accuracies(study: Study, variant: str) -> dict[int, float]:
-    """Seed → test accuracy of the variant trained with what its tuning chose."""
+    """Seed → test accuracy of the variant with its tuned hyperparameters."""
     found = study.of("accuracy", variant, tuned=True)
     return {r.seed: float(r.values["accuracy"]) for r in found if r.seed is not None}
 
 
 def tuned(study: Study) -> pd.DataFrame:
-    """Every variant under the shared recipe and at its tuned best: columns ``TUNED``; empty without tuning.
+    """The accuracy of every variant with the shared recipe and tuned: columns ``TUNED``; empty without tuning.
 
-    ``gain`` is the verdict of tuned against the shared recipe, ``verdict`` that of the tuned variant against the tuned
-    baseline; each is a family of its own, paired by seed. Where the recipe's own values won there is nothing to gain,
-    and ``gain`` says so. ``tried`` is the variant whose tries chose.
+    ``gain`` is the verdict on tuned against shared recipe, ``verdict`` that on the tuned variant against the tuned
+    baseline. Each is a separate Holm family, paired by seed. ``gain`` is ``OWN`` if the recipe's values were chosen.
+    ``tried`` is the variant whose tries made the choice.
     """
     accuracies = {v.name: found for v in study.variants if (found := tuned_accuracies(study, v.name))}
     same = {name: seed_accuracies(study, name) for name in accuracies}
     metric = settings_of(study, "accuracy")
     other = [name for name in accuracies if name in study.chosen and study.chosen[name].number]
     gains = {name: units for name in other if (units := _units(study, (name, True), (name, False))).size}
-    gained = stats.family(gains, metric)
+    gained = stats.compare_with_holm(gains, metric)
     others = {
         name: units
         for name in accuracies
         if name != study.baseline and (units := _units(study, (name, True), (study.baseline, True))).size
     }
-    against = stats.family(others, metric)
+    against = stats.compare_with_holm(others, metric)
     rows = []
     for v in study.variants:
         if v.name not in accuracies or v.name not in study.chosen:
@@ -61,9 +61,9 @@ def tuned(study: Study) -> pd.DataFrame:
 
 
 def tuning_cost(study: Study) -> pd.DataFrame:
-    """What was tried, once for each variant tried: ``variant, serves, tries, failed, seconds, lr, weight_decay``.
+    """The cost of tuning, one row per tuned variant: ``variant, serves, tries, failed, seconds, lr, weight_decay``.
 
-    ``serves`` counts the variants that its tries chose for; ``seconds`` are those of all its tries.
+    ``serves``: the number of variants that use its choice; ``seconds``: the sum over its tries.
     """
     of = [chosen.of for chosen in study.chosen.values()]
     rows = []
@@ -74,8 +74,8 @@ def tuning_cost(study: Study) -> pd.DataFrame:
 
 
 def _units(study: Study, *sides: tuple[str, bool]) -> NDArray[np.float64]:
-    """Differences (seeds,) of two sides, each (variant, tuned or not): of seeds that both have in like conditions."""
-    kept, _ = like_seeds(study, *(seed_records(study, name, tuned=tuned) for name, tuned in sides))
+    """Differences (seeds,) between two sides, each (variant, tuned), over their comparable seeds."""
+    kept, _ = comparable_seeds(study, *(seed_records(study, name, tuned=tuned) for name, tuned in sides))
     ours, theirs = (
         {seed: tuned_accuracies(study, name)[seed] if tuned else seed_accuracies(study, name)[seed] for seed in kept}
         for name, tuned in sides
@@ -84,7 +84,7 @@ def _units(study: Study, *sides: tuple[str, bool]) -> NDArray[np.float64]:
 
 
 def _bounds(seeds: dict[int, float]) -> tuple[float, float, float]:
-    """Mean and t interval, kept within 0 and 1."""
+    """The mean with its t interval, clipped to [0, 1]."""
     if not seeds:
         return math.nan, math.nan, math.nan
     found = stats.mean_interval(list(seeds.values()))

@@ -114,7 +114,7 @@ def test_family_error_of_ten_null_variants(families, at_most):
     claims = 0
     for _ in range(families):
         places = rng.standard_t(5, size=(11, 12)) * 0.1
-        found = stats.family({str(k): places[k] - places[0] for k in range(1, 11)}, stats.LATENCY)
+        found = stats.compare_with_holm({str(k): places[k] - places[0] for k in range(1, 11)}, stats.LATENCY)
         claims += any(one.verdict.kind in CLAIMS for one in found.values())
     assert claims <= at_most
 
@@ -126,5 +126,5 @@ def test_family_error_of_ten_null_variants_in_sessions(families, at_most):
     for seed in range(families):
         found = session(shared_machine(seed), seed, [0.007] * 11, cycles=1)
         logs = {name: found.log_ratios(name) for name in "bcdefghijk"}
-        claims += any(one.verdict.kind in CLAIMS for one in stats.family(logs, stats.LATENCY).values())
+        claims += any(one.verdict.kind in CLAIMS for one in stats.compare_with_holm(logs, stats.LATENCY).values())
     assert claims <= at_most

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import psutil
 
 from vitbench.devices.host_files import read_text
-from vitbench.stats.stability import Grade, grade
+from vitbench.stats.timing_diagnostics import Grade, grade
 
 __all__ = ["Grade", "Reading", "allocator", "grade", "involuntary_switches", "load", "read"]
 

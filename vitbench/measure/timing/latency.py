@@ -20,7 +20,7 @@ from vitbench.declare.measure import Placement
 from vitbench.measure.timing import host_load
 from vitbench.measure.timing.session import CONTROL, Block, Samples, Session, run_session
 from vitbench.measure.timing.subject import Mode, Subject, SubjectError
-from vitbench.stats import estimates, stability, verdicts
+from vitbench.stats import estimates, timing_diagnostics, verdicts
 from vitbench.utils.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Comparison:
     def notes(self) -> list[str]:
         """Notes on interference between variants and on stalled calls."""
         effects = {name: self.session.order_effect(name) for name in self.ratios}
-        stalls = {name: stability.stalls(samples.wall) for name, samples in self.session.samples.items()}
+        stalls = {name: timing_diagnostics.stalls(samples.wall) for name, samples in self.session.samples.items()}
         return [
             *(
                 f"cache interference: {name} runs at {effect.value:.3f} [{effect.low:.3f}, {effect.high:.3f}] in the "
@@ -104,7 +104,8 @@ class Comparison:
             ),
             *(
                 f"stalls: {count} of {self.session.samples[name].wall.size} calls of {name} took over "
-                f"{stability.STALL:g} times its median, up to {longest:.3g} s; medians and ratios do not show them"
+                f"{timing_diagnostics.STALL:g} times its median, up to {longest:.3g} s; "
+                "medians and ratios do not show them"
                 for name, (count, longest) in stalls.items()
                 if count
             ),
@@ -167,7 +168,7 @@ def comparison_of(session: Session, baseline: Subject, *, threads: int) -> Compa
     """The verdicts of a session, with their scope."""
     metric = verdicts.LATENCY if session.target is None else replace(verdicts.LATENCY, target=session.target)
     logs = {name: session.log_ratios(name) for name in session.samples if name != session.baseline}
-    ratios = verdicts.family(
+    ratios = verdicts.compare_with_holm(
         logs,
         metric,
         alpha=1 - session.level,

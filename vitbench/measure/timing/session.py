@@ -110,7 +110,7 @@ class Session:
 
     def unstable(self, name: str) -> bool:
         """Whether a subject's ratio drifts with time (p < .01)."""
-        return stats.drifts(self.log_ratios(name), stats.middles([block.seconds for block in self.blocks]))
+        return stats.drifts(self.log_ratios(name), stats.block_midpoints([block.seconds for block in self.blocks]))
 
     def order_effect(self, name: str) -> stats.Interval:
         """The ratio in mirrored passes ÷ in first passes, 99 %; an interval without 1 shows interference."""

@@ -46,7 +46,7 @@ def all_sections(
         return
     few, rows, against = study.only(kept), *(frame[frame["variant"].isin(kept)] for frame in (table, compared))
     for section in _sections(few, rows.reset_index(drop=True), against):
-        yield shown_variants.noted(study, section)
+        yield shown_variants.with_note(study, section)
 
 
 def _sections(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Iterator[Section]:

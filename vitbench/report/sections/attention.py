@@ -11,7 +11,7 @@ from vitbench.report import cells
 from vitbench.report.cells import Cell
 from vitbench.report.elements import Columns, Section, Table, prose
 from vitbench.tables.frames import attention_distances, position_similarities
-from vitbench.tables.model_families import whole
+from vitbench.tables.model_families import full_data_variants
 from vitbench.tables.receptive_field import receptive_fields
 from vitbench.tables.study import Study
 
@@ -67,7 +67,7 @@ def sections(study: Study) -> Iterator[Section]:
             f"Least similarity: {', '.join(f'{name} {value:.2f}' for name, value in least.items())} (no interval).",
             figure=plots.position_similarity(similarities, variants=drawn),
         )
-    fields, own = receptive_fields(study), {v.name for v in whole(study)}
+    fields, own = receptive_fields(study), {v.name for v in full_data_variants(study)}
     distances = distances[distances["variant"].isin(own)]
     if len(distances) and len(fields):
         yield _reach(distances, fields)

@@ -12,7 +12,7 @@ from vitbench.report import cells
 from vitbench.report.cells import Cell
 from vitbench.report.elements import Columns, Name, Phrase, Section, Table, names, prose, span
 from vitbench.tables.compare import settings_of
-from vitbench.tables.data_scaling import DataCurve, data_curves, lines, misses, points, rivals, size_by_size
+from vitbench.tables.data_scaling import DataCurve, curve_pairs, data_curves, lines, misses, points, size_by_size
 from vitbench.tables.model_families import representatives
 from vitbench.tables.study import Study
 from vitbench.utils.format import percent, significant
@@ -64,7 +64,7 @@ def sections(study: Study) -> Iterator[Section]:
     drawn = curves[:DRAWN]
     base = next(v.family for v in study.variants if v.is_baseline)
     best = set(representatives(study).values())
-    pairs = rivals(curves, base)
+    pairs = curve_pairs(curves, base)
     chosen = [pair for pair in pairs if all(curve.variants[-1] in best for curve in pair)]
     least = min(len(own) for curve in curves for own in curve.seeds)
     sizes = sorted({size for curve in curves for size in curve.images})

@@ -19,7 +19,7 @@ from vitbench.report.cells import Cell, Row
 from vitbench.report.elements import PLURAL, Columns, Name, Phrase, Section, Table, counted, first, listed, prose, span
 from vitbench.report.shown_variants import ROWS
 from vitbench.tables.effects import pair_means
-from vitbench.tables.factorial import Axis, Grid
+from vitbench.tables.grid import Axis, Grid
 from vitbench.tables.timing_units import unit_of
 from vitbench.utils.format import absent, points, ratio
 
@@ -197,7 +197,7 @@ def _basis(grid: Grid, effects: pd.DataFrame, metrics: Sequence[str]) -> Iterato
         metric = next((m for m in metrics if basis in set(effects["basis"][effects["metric"] == m])), None)
         if metric is not None:
             some = int((~np.isnan(grid.measured(metric).values)).any(axis=1).sum())
-            yield prose(text).format(some=counted(some), all=counted(grid.whole))
+            yield prose(text).format(some=counted(some), all=counted(grid.full_size))
 
 
 def _units(effects: pd.DataFrame, metrics: Sequence[str], unit: str) -> str:

@@ -12,7 +12,7 @@ from vitbench.report import cells
 from vitbench.report.cells import Cell, Row, bracket
 from vitbench.report.elements import Columns, Section, Table, prose, span
 from vitbench.tables.frames import timings
-from vitbench.tables.model_families import whole
+from vitbench.tables.model_families import full_data_variants
 from vitbench.tables.roofline import Machine, machines, points
 from vitbench.tables.study import Study
 from vitbench.utils.format import absent, percent, si, significant
@@ -35,7 +35,7 @@ PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 def sections(study: Study) -> Iterator[Section]:
     """The roofline, where ceilings were measured beside the latencies."""
-    own = {v.name for v in whole(study)}  # the number of training images does not change a model's cost
+    own = {v.name for v in full_data_variants(study)}  # the number of training images does not change a model's cost
     placed = points(study, timings(study))
     placed = placed[placed["variant"].isin(own)].reset_index(drop=True)
     if placed.empty:

@@ -11,7 +11,7 @@ from vitbench import plots, stats
 from vitbench.report import cells
 from vitbench.report.cells import Cell, Row, bracket
 from vitbench.report.elements import Columns, Section, Table, prose, span
-from vitbench.tables.comparable import like_seeds, seed_records
+from vitbench.tables.comparable import comparable_seeds, seed_records
 from vitbench.tables.compare import settings_of
 from vitbench.tables.image_groups import group_accuracies, group_means, named_groups
 from vitbench.tables.model_families import families, representatives
@@ -155,11 +155,11 @@ def _group_verdicts(
     first, *others = best
     rows: list[tuple[str, str, stats.Comparison]] = []
     for second in others:
-        like, _ = like_seeds(study, *(seed_records(study, variant) for variant in (first, second)))
+        like, _ = comparable_seeds(study, *(seed_records(study, variant) for variant in (first, second)))
         gaps = (wide[first] - wide[second]).dropna()
         gaps = gaps[gaps.index.get_level_values("seed").isin(like)]
         units = {group: gaps.loc[[group]].to_numpy() for group in order if group in gaps.index.get_level_values(0)}
-        compared = stats.family(units, settings_of(study, "accuracy"))
+        compared = stats.compare_with_holm(units, settings_of(study, "accuracy"))
         rows += [(group, second, comparison) for group, comparison in compared.items()]
     columns: Columns = {
         "Group": lambda row: cells.name(row[0]),

@@ -12,7 +12,7 @@ from vitbench.report.elements import Section, prose, span
 from vitbench.tables.columns import column
 from vitbench.tables.compare import noise_floor
 from vitbench.tables.frames import accuracy_seeds, learning_curves
-from vitbench.tables.model_families import whole
+from vitbench.tables.model_families import full_data_variants
 from vitbench.tables.study import Study
 from vitbench.utils.format import percent
 
@@ -39,7 +39,7 @@ def sections(study: Study, table: pd.DataFrame, compared: pd.DataFrame) -> Itera
     scored = table[table["accuracy"].notna()]
     if len(scored):
         yield _accuracy(study, table, scored)
-    own = {v.name for v in whole(study)}  # the number of training images does not change a model's cost
+    own = {v.name for v in full_data_variants(study)}  # the number of training images does not change a model's cost
     models = table[table["variant"].isin(own)]
     for cost, name in (("latency_ms", "accuracy_latency"), ("macs", "accuracy_macs")):
         shown = scored[scored[cost].notna() & scored["variant"].isin(own)]

@@ -36,7 +36,7 @@ def grade(pressure: float | None, cpu_share: float = 1.0) -> Grade:
     return "A" if pressure < 0.05 else "B" if pressure < 0.25 else "C" if pressure < 0.60 else "D"
 
 
-def middles(seconds: ArrayLike) -> FloatArray:
+def block_midpoints(seconds: ArrayLike) -> FloatArray:
     """The midpoint of each block (blocks,), in seconds since the first block's start, from the blocks' durations."""
     durations = np.asarray(seconds, dtype=np.float64)
     return np.asarray(np.cumsum(durations) - durations / 2, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A study that is a grid: its axes and cells, and what was measured in each cell and unit."""
+"""The grid of a study: its axes, its cells, and the measured values of each cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitbench import stats
 from vitbench.declare.variant import format_axes, format_value
 from vitbench.records.record import Record
 from vitbench.stats.effects import Factorial
-from vitbench.tables.comparable import behind, seed_records, why_unlike
+from vitbench.tables.comparable import mismatch_reason, seed_records, source_record
 from vitbench.tables.compare import CONTROL_LEVEL, TIMED
 from vitbench.tables.planned import Planned
 from vitbench.tables.study import Study
@@ -29,15 +29,17 @@ COUNTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "peak_memory_inference_mib": ("memory", ("inference", "bytes")),
     "peak_memory_training_mib": ("memory", ("training", "bytes")),
 }
-"""Column of the table → kind of its record, and where in the record's values it stands."""
+"""Column of the table → kind of its record, and the path in the record's values."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of the grid: its levels as variants' names have them, in the order declared, and the one to compare with.
+    """An axis of the grid.
 
     Attributes:
-        reference: the baseline's level; the first where the baseline stands beside the grid.
+        name: name of the axis.
+        levels: its levels in declared order, formatted as in variant names.
+        reference: index of the level to compare with: the baseline's, or the first if the baseline is not a cell.
     """
 
     name: str
@@ -47,15 +49,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one metric.
+    """The measured values of one metric.
 
     Attributes:
-        values: (cells, units), NaN where a cell has none: accuracies by seed, log-ratios to the baseline by block, the
+        values: (cells, units), NaN if missing: accuracies by seed, log-ratios to the baseline by block, or the
             logarithm of a count.
-        missing: why there is none at all.
-        control: of a timing the baseline's clone in its session.
-        sizes: of a timing the blocks of each process, where there were several.
-        holds: whether the control found the clone like the baseline.
+        missing: the reason if no cell has a value.
+        control: for a timing, the record of the baseline's clone.
+        sizes: for a timing in several processes, the number of blocks of each.
+        holds: whether the A/A control passed.
     """
 
     values: NDArray[np.float64]
@@ -67,13 +69,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Grid:
-    """A study of two axes or more whose variants are cells of a grid, or a random part of them.
+    """The cells of a full or randomly sampled grid of two or more axes.
 
     Attributes:
-        study: whose.
-        axes: those along which its cells differ.
-        names: the variants that are its cells.
-        cells: where each of them lies.
+        study: the study the grid belongs to.
+        axes: the axes with more than one level.
+        names: the variants that are cells.
+        cells: level indices of each variant.
     """
 
     study: Study
@@ -85,32 +87,32 @@ class Grid:
 
     @property
     def sampled(self) -> bool:
-        """Whether its cells were drawn at random from the whole grid."""
+        """Whether its cells are a random sample of the full grid."""
         return self.study.plan.get("design") == RANDOM
 
     @property
-    def whole(self) -> int:
-        """Cells of the whole grid."""
+    def full_size(self) -> int:
+        """The number of cells of the full grid."""
         return math.prod(self.cells.sizes)
 
     def measured(self, metric: str) -> Measured:
-        """The values of every cell, in every unit."""
+        """The values of a metric for every cell and unit; cached."""
         if metric not in self._known:
             how = _timed if metric in TIMED else _counted if metric in COUNTED else _scored
             self._known[metric] = how(self, metric)
         return self._known[metric]
 
     def records(self, kind: str) -> list[Record | None]:
-        """The record of every cell that a count is read from, where it may be set against the baseline's."""
+        """The record of every cell; None if missing or not comparable with the baseline's. Cached."""
         if kind not in self._records:
-            alike, base = _Alike(self.study), behind(self.study, kind, self.study.baseline)
-            own = (behind(self.study, kind, name) for name in self.names)
-            self._records[kind] = [r if r is None or base is None or alike(r, base) else None for r in own]
+            comparable, base = _Comparable(self.study), source_record(self.study, kind, self.study.baseline)
+            own = (source_record(self.study, kind, name) for name in self.names)
+            self._records[kind] = [r if r is None or base is None or comparable(r, base) else None for r in own]
         return self._records[kind]
 
 
 def grid_of(study: Study) -> Grid | None:
-    """The grid that a study is; None where it is none, or one of a single axis."""
+    """The grid of a study; None if the study is not a grid of two or more axes."""
     if study.plan.get("design") not in DESIGNS:
         return None
     base = next(v for v in study.variants if v.is_baseline)
@@ -129,14 +131,14 @@ def grid_of(study: Study) -> Grid | None:
     found: dict[tuple[int, ...], str] = {}
     for v in rows:
         levels_of = [place.get(_key(v.axes[axis.name])) for axis, place in zip(axes, places, strict=True)]
-        if None not in levels_of:  # a baseline beside the grid has a value that no axis names
+        if None not in levels_of:  # a baseline outside the grid has a value that no axis declares
             found.setdefault(tuple(level for level in levels_of if level is not None), v.name)
     sizes, reference = tuple(len(axis.levels) for axis in axes), tuple(axis.reference for axis in axes)
     return Grid(study, axes, list(found.values()), Factorial(sizes, reference, np.array(list(found), dtype=np.intp)))
 
 
 def _is_cell(v: Planned) -> bool:
-    """Whether a row is one of the grid's: no reference, of no other folder, and without a name of its own."""
+    """Whether a variant is a cell: neither a reference, nor merged from another folder, nor custom-named."""
     named = {axis: _hashable(value) for axis, value in v.axes.items() if f"{axis}=" in v.name}
     return not v.is_reference and not v.origin and (v.is_baseline or v.name == format_axes(named))
 
@@ -146,12 +148,12 @@ def _hashable(value: Any) -> Any:
 
 
 def _key(value: Any) -> Any:
-    """What tells the values of an axis apart: 4 and 4.0 are one, 1 and True are not."""
+    """A key that distinguishes the values of an axis: 4 and 4.0 are equal, 1 and True are not."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else repr(value)
 
 
-class _Alike:
-    """Whether a cell's record may be set against the reference's; records of one making are looked at once."""
+class _Comparable:
+    """Whether a cell's record is comparable with the reference's; cached per environment and settings."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -163,13 +165,13 @@ class _Alike:
             for r in (record, reference)
         )
         if key not in self._known:
-            self._known[key] = not why_unlike(self._study, record, reference)
+            self._known[key] = not mismatch_reason(self._study, record, reference)
         return self._known[key]
 
 
 def _scored(grid: Grid, _: str) -> Measured:
-    """Accuracies, (cells, seeds)."""
-    alike = _Alike(grid.study)
+    """The accuracies of the grid, (cells, seeds)."""
+    comparable = _Comparable(grid.study)
     base = grid.study.baseline
     own = {name: seed_records(grid.study, name) for name in dict.fromkeys((base, *grid.names))}
     seeds = sorted({seed for records in own.values() for seed in records})
@@ -178,13 +180,13 @@ def _scored(grid: Grid, _: str) -> Measured:
     for row, name in enumerate(grid.names):
         for column, seed in enumerate(seeds):
             record = own[name].get(seed)
-            if record is not None and alike(record, first[seed]):
+            if record is not None and comparable(record, first[seed]):
                 found[row, column] = record.values["accuracy"]
     return Measured(found, "" if seeds else "no cell has an accuracy yet")
 
 
 def _counted(grid: Grid, metric: str) -> Measured:
-    """Logarithms of a count, (cells, 1)."""
+    """The logarithms of a count, (cells, 1)."""
     kind, path = COUNTED[metric]
     found = np.full((len(grid.names), 1), np.nan)
     for row, record in enumerate(grid.records(kind)):
@@ -196,7 +198,10 @@ def _counted(grid: Grid, metric: str) -> Measured:
 
 
 def _timed(grid: Grid, metric: str) -> Measured:
-    """Log-ratios to the baseline, (cells, blocks), of one session: other blocks are others' neighbours."""
+    """The log-ratios to the baseline, (cells, blocks).
+
+    Uses one session only, because blocks of different sessions are not paired.
+    """
     kind, base = TIMED[metric], grid.study.baseline
     nothing = np.full((len(grid.names), 1), np.nan)
     session = next((s for s in grid.study.sessions(kind) if base in s), None)
@@ -205,11 +210,11 @@ def _timed(grid: Grid, metric: str) -> Measured:
     control = grid.study.control(kind, session[base].session)
     if control is None:
         return Measured(nothing, "the session has no A/A control")
-    alike = _Alike(grid.study)
+    comparable = _Comparable(grid.study)
     walls, sizes = blocks(session[base]), process_sizes(session[base])
     found = np.full((len(grid.names), len(walls)), np.nan)
     for row, name in enumerate(grid.names):
-        if name in session and alike(session[name], session[base]):
+        if name in session and comparable(session[name], session[base]):
             found[row] = stats.log_ratio_blocks(blocks(session[name]), walls)
     seen = stats.by_process(stats.log_ratio_blocks(blocks(control), walls), sizes)
     return Measured(found, "", control, sizes, stats.control_holds(seen, CONTROL_LEVEL))

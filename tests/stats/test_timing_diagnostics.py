@@ -59,8 +59,8 @@ def test_times_must_fit():
         stats.drift_p([1, 2, 3], [1, 2, 3], (1, 1))
 
 
-def test_middles_of_blocks():
-    assert stats.middles([2.0, 4.0, 2.0]).tolist() == [1, 4, 7]
+def test_block_midpoints():
+    assert stats.block_midpoints([2.0, 4.0, 2.0]).tolist() == [1, 4, 7]
 
 
 def test_order_effect_is_the_mirrored_passes_ratio_over_the_first_ones():
