@@ -55,7 +55,7 @@ def family_of(config: ModelConfig) -> Family:
     try:
         return _FAMILIES[type(config)]
     except KeyError:
-        hint = f", or register a Family for {type(config).__name__}" if isinstance(config, ModelConfig) else ""
+        hint = f", or register a Family for {type(config).__name__}" * isinstance(config, ModelConfig)
         raise ConfigError(
             f"{config!r} is not a model config; expected one of {choices(config_names())}, "
             f"or zoo(name) for a published name{hint}"
