@@ -9,7 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
-from vitbench.ablate import Options, main, trained_by
+from vitbench.ablate import Options, main, training_from
 from vitbench.declare import discovery
 from vitbench.declare.recipes import recipe
 
@@ -171,7 +171,7 @@ def test_recipe_and_tries_are_the_command_lines(here, warm, capsys):
     assert re.search(r"baseline\s+[\d,]+\s+538\s+baseline", out)
     asked = Options(name="tiny", recipe="small", epochs=3, tries=0)
     declared = discovery.load("tiny").ablation
-    assert trained_by(asked, declared) == {"train": recipe("small"), "tuning": None}
+    assert training_from(asked, declared) == {"train": recipe("small"), "tuning": None}
 
 
 def test_the_list_shows_ones_own_ablations_first(here, capsys):
@@ -184,7 +184,7 @@ def test_the_list_shows_ones_own_ablations_first(here, capsys):
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], ["the ablation is missing", "pos_embed"]),
+        ([], ["no ablation given", "pos_embed"]),
         (["pos_embde"], ["did you mean 'pos_embed'?"]),
         (["./nowhere.py"], ["no ablation file", "--list"]),
         (["tiny", "--set", "patch_size=3"], ["patch_size=3 does not divide img_size=8", "1, 2, 4, 8"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vitbench.ablate import Options, trained_by
+from vitbench.ablate import Options, training_from
 from vitbench.declare import discovery
 from vitbench.declare.recipes import RECIPES
 from vitbench.declare.train import TrainConfig
@@ -33,7 +33,7 @@ def test_the_readme_names_every_shipped_ablation():
 def test_every_recipe_goes_with_every_shipped_ablation(name, recipe):
     """Expansion alone: a row is never trained twice, none is lost, and a claim compares what its words say."""
     declared = shipped(name)
-    retrained = dataclasses.replace(declared, **trained_by(Options(name=name, recipe=recipe), declared))
+    retrained = dataclasses.replace(declared, **training_from(Options(name=name, recipe=recipe), declared))
     rows = retrained.variants()
     assert [v.name for v in rows if v.reason] == []
     for one, other in itertools.combinations(rows, 2):
@@ -49,7 +49,7 @@ def test_every_recipe_goes_with_every_shipped_ablation(name, recipe):
 def test_a_claim_keeps_its_meaning_where_a_recipe_moves_the_baseline():
     """simple_vit smooths no labels: the row with smoothing is then the one that differs."""
     declared = shipped("regularization")
-    retrained = dataclasses.replace(declared, **trained_by(Options(name="x", recipe="simple_vit"), declared))
+    retrained = dataclasses.replace(declared, **training_from(Options(name="x", recipe="simple_vit"), declared))
     (claim,) = [c for c in declared.claims if "smoothing" in c.text]
     for ablation, names in (
         (declared, ("baseline", "train.label_smoothing=0")),

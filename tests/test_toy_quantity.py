@@ -16,7 +16,7 @@ import torch
 from vitbench.declare import quantities
 from vitbench.declare.quantities import Column, Quantity
 from vitbench.declare.quantities.column import with_interval
-from vitbench.run.jobs import Measured
+from vitbench.run.measuring_functions import Measured
 
 pytestmark = pytest.mark.slow
 

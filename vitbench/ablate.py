@@ -107,12 +107,12 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
         return show_list()
     if options.name is None:
         names = choices(listing.name for listing in discovery.listings())
-        raise UserError(f"the ablation is missing: {names} exist; type {PROG} pos_embed")
+        raise UserError(f"no ablation given; choose from {names}: type {PROG} pos_embed")
     loaded = discovery.load(options.name)
-    retrained = trained_by(options, loaded.ablation)
+    retrained = training_from(options, loaded.ablation)
     declared = dataclasses.replace(loaded.ablation, **retrained) if retrained else loaded.ablation
-    declared = designed_by(options, declared)
-    settings = asked_for(options)
+    declared = design_from(options, declared)
+    settings = settings_from(options)
     shaped = {name: value for name, value in settings.items() if "." not in name}  # must fit the images
     ablation = declared.with_settings({n: v for n, v in settings.items() if n not in shaped or not options.data})
     directory = options.results or Path("results") / loaded.name
@@ -169,7 +169,7 @@ def ablate(options: Options, argv: Sequence[str] | None = None) -> int:
     return cli.INTERRUPTED if outcome.interrupted else status
 
 
-def trained_by(options: Options, ablation: Ablation) -> dict[str, Any]:
+def training_from(options: Options, ablation: Ablation) -> dict[str, Any]:
     """The recipe and tuning that the command line asks for."""
     found: dict[str, Any] = {}
     if options.recipe is not None:
@@ -184,7 +184,7 @@ def trained_by(options: Options, ablation: Ablation) -> dict[str, Any]:
     return found
 
 
-def designed_by(options: Options, ablation: Ablation) -> Ablation:
+def design_from(options: Options, ablation: Ablation) -> Ablation:
     """The ablation under the design that the command line asks for."""
     if options.design is None and options.sample is None:
         return ablation
@@ -193,7 +193,7 @@ def designed_by(options: Options, ablation: Ablation) -> Ablation:
     return ablation.with_design(design, sample)
 
 
-def asked_for(options: Options) -> dict[str, Any]:
+def settings_from(options: Options) -> dict[str, Any]:
     """The settings that the command line changes."""
     settings = dict(parse_setting(text) for text in options.set)
     if options.epochs is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitbench.run.executors.job import On
-from vitbench.run.jobs import Measured
+from vitbench.run.executors.job import ReportProgress
+from vitbench.run.measuring_functions import Measured
 from vitbench.run.planning.trial import Trial
 
 TESTED, EPOCHS = 360, 20
 
 
-def measured(trial: Trial, _on: On) -> list[Measured]:
+def measured(trial: Trial, _on: ReportProgress) -> list[Measured]:
     rng = np.random.default_rng(trial.seed)
     right = (rng.random(TESTED) < 0.9).astype(int).tolist()
     accuracy = sum(right) / TESTED

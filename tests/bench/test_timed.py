@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from vitbench.doctor.self_check import harness_cost_s
+from tests.bench.timing_method import harness_cost_s
 from vitbench.measure.timing.sample import timed
 from vitbench.measure.timing.subject import Subject
 

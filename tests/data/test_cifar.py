@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from vitbench.data import describe, load, plain_pickle
+from vitbench.data import describe, load, safe_pickle
 from vitbench.utils.errors import UserError
 
 
@@ -162,4 +162,4 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(cifar10, tmp_p
 )
 def test_only_plain_data_pass(raw):
     with pytest.raises(pickle.UnpicklingError):
-        plain_pickle.loads(raw)
+        safe_pickle.loads(raw)

@@ -22,7 +22,7 @@ from vitbench import TrainConfig, zoo
 from vitbench.data import load
 from vitbench.data.files import Files
 from vitbench.data.stream import Stream
-from vitbench.train.feed import Feed
+from vitbench.train.batch_loader import BatchLoader
 from vitbench.train.loop import train
 
 pytestmark = [pytest.mark.nightly("data"), pytest.mark.timeout(600)]
@@ -71,7 +71,7 @@ def test_ten_thousand_small_images_begin_within_ten_seconds_and_memory_stays_fla
         start = time.perf_counter()
         load(f"folder:{tmp_path / 'images'}")
         _say(f"a second time: {time.perf_counter() - start:.1f} s")
-        feed = Feed(dataset, TrainConfig(batch_size=64, shift_px=4), seed=0, device="cpu")
+        feed = BatchLoader(dataset, TrainConfig(batch_size=64, shift_px=4), seed=0, device="cpu")
         levels = [_resident_mib()]
         for _ in range(4):
             assert sum(len(images) for images, _ in feed.epoch()) == 64 * feed.per_epoch

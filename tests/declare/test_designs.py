@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from vitbench.ablate import Options, designed_by
+from vitbench.ablate import Options, design_from
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.claim import Claim
 from vitbench.declare.designs import cells, shuffled
@@ -204,7 +204,7 @@ def test_the_command_line_chooses_the_rows():
     declared = ablation(axes=axes, claims=(ratio, depth))
 
     def asked(**options):
-        return designed_by(Options(name="x", **options), declared)
+        return design_from(Options(name="x", **options), declared)
 
     assert asked() is declared
     assert (len(asked(design="grid").variants()), asked(design="grid").claims) == (9, (ratio, depth))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.declare.tuning import Tuning
+from vitbench.declare.tuning import Tuning, points
 from vitbench.records.record import Record
-from vitbench.records.tuning_outcome import Chosen, chosen, finished, points
+from vitbench.records.tuning_outcome import Chosen, chosen, finished
 
 OWN = (2e-3, 0.05)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import torch
 
+from tests.bench import timing_method
 from vitbench.doctor import self_check
 
 
@@ -53,11 +54,11 @@ def test_live_checks_run():
     claims = self_check.false_claims(2, budget_s=0.05)
     assert claims.n == 2
     assert claims.claims + claims.invalid <= 2
-    known = self_check.precision(budget_s=0.1, calls=2)
+    known = timing_method.precision(budget_s=0.1, calls=2)
     assert known["blocks"] >= 6
     assert known["half_width"] > 0
     assert known["half_width"] <= 0.01 or any(k in known["verdict"] for k in ("inconclusive", "slower", "faster"))
-    assert 0 < self_check.harness_cost_s(50) < math.inf
+    assert 0 < timing_method.harness_cost_s(50) < math.inf
 
 
 def test_twenty_comparisons_on_a_steady_clock_claim_little(monkeypatch):

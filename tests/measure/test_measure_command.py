@@ -219,7 +219,7 @@ def test_json_is_data_and_table_markdown_and_latex_are_for_readers(nets, capsys)
     ("argv", "words"),
     [
         (["vit_base_patch16_225"], ["'vit_base_patch16_225'", "did you mean 'vit_base_patch16_224'?"]),
-        ([], ["the models are missing", "resnet50"]),
+        ([], ["no model given", "resnet50"]),
         (["resnet50", "--format", "yaml"], ["yaml", "markdown"]),
         (["vit_base_patch16_224", "--img-size", "100"], ["patch_size=16 does not divide img_size=100"]),
         (["resnet50", "--batch-size", "0"], ["batch_size=0"]),

@@ -10,10 +10,10 @@ from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
-from vitbench.measure.activation_checkpointing import Checkpointed, checkpoint_activations
 from vitbench.measure.prepare import modelled, prepared
 from vitbench.measure.timing.subject import Subject, place
 from vitbench.models import build
+from vitbench.models.activation_checkpointing import Checkpointed, checkpoint_activations
 from vitbench.utils.errors import UserError
 
 VIT = ViTConfig(img_size=8, patch_size=4, in_chans=3, num_classes=10, embed_dim=32, depth=3, num_heads=2)

@@ -29,7 +29,7 @@ def test_each_config_has_its_module():
 
 
 def test_a_name_is_no_config():
-    with pytest.raises(UserError, match=r"'resnet18' is no config of a model.*zoo\(name\)"):
+    with pytest.raises(UserError, match=r"'resnet18' is not a model config.*zoo\(name\)"):
         inspect.unwrap(build)("resnet18")  # without the check of types, as a user calls it
 
 

@@ -31,8 +31,8 @@ from tests.parity.speed import timm_vit
 from vitbench import TrainConfig, ViTConfig, build
 from vitbench.data.dataset import Dataset, make_dataset, make_split
 from vitbench.stats import control_holds, log_ratio_blocks, mean_interval, ratio_interval
-from vitbench.train.feed import Feed
-from vitbench.train.optimizer import learning_rate
+from vitbench.train.batch_loader import BatchLoader
+from vitbench.train.lr_schedule import learning_rate
 from vitbench.train.step import Step
 
 OURS, PLAIN, AGAIN = "vitbench", "plain", "plain again"
@@ -88,7 +88,7 @@ class Ours:
         torch.manual_seed(seed)
         self.row, self.done = row, 0
         self.model = build(row.config).to(row.device).train()
-        self.feed = Feed(data, row.recipe, seed=seed, device=row.device)
+        self.feed = BatchLoader(data, row.recipe, seed=seed, device=row.device)
         self.step = Step(self.model, row.recipe, row.device)
 
     def epoch(self, steps: int | None = None) -> list[float]:

@@ -335,10 +335,10 @@ def test_of_a_newer_record_the_remedy_is_a_newer_program(tmp_path):
 
 def test_what_stands_where_records_should_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"empty is no results folder: it has no records\.jsonl; name another"):
+    with pytest.raises(UserError, match=r"empty is not a results folder: it has no records\.jsonl; name another"):
         read(tmp_path / "empty")
     (tmp_path / "odd" / "records.jsonl").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"records\.jsonl is no file of records: move it away, or name another"):
+    with pytest.raises(UserError, match=r"records\.jsonl is not a records file: move it away, or name another"):
         read(tmp_path / "odd")
     (tmp_path / "bytes").mkdir()
     (tmp_path / "bytes" / "records.jsonl").write_bytes(bytes(range(256)) * 4)

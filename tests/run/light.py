@@ -18,7 +18,7 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.run import execute
 from vitbench.run.executors.job import Job
 from vitbench.run.executors.local.executor import LocalExecutor
-from vitbench.run.jobs import Measured
+from vitbench.run.measuring_functions import Measured
 from vitbench.run.planning.trials import Preflight
 
 DATA = {

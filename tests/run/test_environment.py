@@ -61,7 +61,7 @@ def test_an_installed_package_reports_no_commit(monkeypatch, tmp_path):
 def test_the_scheduler_needs_neither_torch_nor_pandas():
     code = """
 import sys
-import vitbench.records.reader, vitbench.run.entry_points, vitbench.run.jobs, vitbench.run.progress.view
+import vitbench.records.reader, vitbench.run.entry_points, vitbench.run.measuring_functions, vitbench.run.progress.view
 assert not {"torch", "pandas", "scipy", "sklearn"} & sys.modules.keys(), sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

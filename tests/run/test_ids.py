@@ -12,7 +12,7 @@ from vitbench.declare.data import DataConfig
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.resnet import ResNetConfig
-from vitbench.declare.serialize import as_dict, completed, defaults, essence
+from vitbench.declare.serialize import as_dict, defaults, non_default_fields, with_defaults
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.tuning import Tuning
 from vitbench.declare.vit import ViTConfig
@@ -159,14 +159,14 @@ CONFIGS = [
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: type(c).__name__)
 def test_a_configs_essence_is_what_differs_from_the_defaults(config):
     whole = as_dict(config)
-    short = essence(whole)
+    short = non_default_fields(whole)
     assert short["type"] == type(config).__name__
     assert {name: whole[name] for name in short} == short
     kept = {f.name for f in dataclasses.fields(config)} - short.keys()
     assert all(whole[name] == defaults(type(config))[name] for name in kept)
-    assert completed(short) == whole
-    assert essence(completed(short)) == short
-    assert completed({"train": short, "device": "cpu"}) == {"train": whole, "device": "cpu"}
+    assert with_defaults(short) == whole
+    assert non_default_fields(with_defaults(short)) == short
+    assert with_defaults({"train": short, "device": "cpu"}) == {"train": whole, "device": "cpu"}
 
 
 @pytest.mark.parametrize("knob", ["compile", "optimizer", "teacher"])

@@ -12,7 +12,7 @@ from vitbench.declare.measure import MeasureConfig
 from vitbench.records.reader import read
 from vitbench.run import execute
 from vitbench.run.executors.job import Result
-from vitbench.run.jobs import Measured
+from vitbench.run.measuring_functions import Measured
 from vitbench.run.timing_sessions import cycles_of, merge_processes
 from vitbench.tables.compare import comparisons
 from vitbench.tables.study import read_study
@@ -55,9 +55,9 @@ def test_two_processes_are_refused():
 
 
 def test_publish_is_three_processes():
-    assert ablate.asked_for(ablate.Options(publish=True)) == {"measure.processes": 3}
-    assert ablate.asked_for(ablate.Options(publish=True, set=("measure.processes=5",))) == {"measure.processes": 5}
-    assert ablate.asked_for(ablate.Options()) == {}
+    assert ablate.settings_from(ablate.Options(publish=True)) == {"measure.processes": 3}
+    assert ablate.settings_from(ablate.Options(publish=True, set=("measure.processes=5",))) == {"measure.processes": 5}
+    assert ablate.settings_from(ablate.Options()) == {}
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ from tests.support.tiny_training import CNN, TINY, TRAINED, ablation, taught
 from vitbench.declare.data import DataConfig
 from vitbench.declare.external import ExternalConfig
 from vitbench.declare.train import TrainConfig
-from vitbench.declare.tuning import Tuning
+from vitbench.declare.tuning import FIRST_SEED, Tuning
 from vitbench.records.reader import file_digest, load_arrays, read
-from vitbench.records.tuning_outcome import FIRST_SEED, chosen
+from vitbench.records.tuning_outcome import chosen
 from vitbench.run import Observer, execute, plan
 from vitbench.utils.errors import UserError
 

@@ -11,7 +11,7 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.records.identity import now
 from vitbench.run import execute
 from vitbench.run.executors.job import Result
-from vitbench.run.jobs import Measured
+from vitbench.run.measuring_functions import Measured
 from vitbench.run.planning.trials import Preflight
 
 DATA = {

@@ -71,7 +71,7 @@ CHECKS = {
         ("vitbench/measure/timing/compiled.py", "vitbench/models/compiler.py", "vitbench/train/step.py"),
     ),
     # ten thousand image files, and photographs that a training waits for
-    "data": Check(("vitbench/data/*.py", "vitbench/train/feed.py"), ("-n", "1")),
+    "data": Check(("vitbench/data/*.py", "vitbench/train/batch_loader.py"), ("-n", "1")),
     # kill -9, Ctrl-C, full disks and crashes, at many moments
     "kills": Check(("vitbench/run/*.py", "vitbench/run/store/*.py", "vitbench/run/executors/**/*.py")),
     "ray": Check(("vitbench/run/executors/*.py", "vitbench/run/executors/ray/*.py"), ("-n", "0")),

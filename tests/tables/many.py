@@ -25,7 +25,7 @@ from vitbench.declare.serialize import as_dict
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.variant import format_axes
 from vitbench.declare.vit import ViTConfig
-from vitbench.records.codec import dumps, seal
+from vitbench.records.codec import add_checksum, dumps
 from vitbench.records.identity import SCHEMA, digest, plain
 from vitbench.records.reader import file_digest
 from vitbench.records.record import Environment
@@ -123,7 +123,7 @@ def line(**fields: Any) -> str:
         **fields,
     }  # fmt: skip
     body["id"] = digest([body["kind"], body["variant"], body["seed"]])
-    return seal(body) + "\n"
+    return add_checksum(body) + "\n"
 
 
 def _variants() -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
-from vitbench.train import Diverged, feed, loop, train
+from vitbench.train import Diverged, batch_loader, loop, train
 
 VIT = ViTConfig(
     img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2, init="moco",
@@ -115,7 +115,7 @@ def test_data_that_do_not_allow_shift_and_flip_are_left_alone(monkeypatch):
 def test_chunks_of_augmentation_do_not_change_the_result(monkeypatch, digits):
     whole = train(VIT, BRIEF, digits, seed=1)
     for limit, size in (("AUGMENT_AT_ONCE", 130), ("VALUES_AT_ONCE", 130 * 64)):
-        monkeypatch.setattr(feed, limit, size)
+        monkeypatch.setattr(batch_loader, limit, size)
         again = train(VIT, BRIEF, digits, seed=1)
         assert torch.equal(_weights(whole)["head.weight"], _weights(again)["head.weight"])
         monkeypatch.undo()

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
-from vitbench.train.optimizer import adamw, learning_rate, parameter_groups
+from vitbench.train.optimizer import adamw, parameter_groups
 
 VIT = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=3, embed_dim=8, depth=1, num_heads=2)
 
@@ -60,20 +56,3 @@ def test_a_step_is_adamws_closed_form():
     optimizer.step()
     assert model.weight.item() == pytest.approx(2 * (1 - 0.1 * 0.5) - 0.1)
     assert model.bias.item() == pytest.approx(3 - 0.1)
-
-
-def test_the_schedule_by_hand():
-    config = TrainConfig(lr=1.0, warmup_fraction=0.25)
-    rates = [learning_rate(step, 16, config) for step in range(16)]
-    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert rates[10] == pytest.approx(0.5)
-    assert rates[15] == pytest.approx(0.5 * (1 + math.cos(math.pi * 11 / 12)))
-
-
-@given(st.integers(1, 500), st.floats(0, 0.99), st.floats(1e-5, 1.0))
-def test_the_rate_rises_to_lr_once_and_falls_towards_zero(steps, warmup_fraction, lr):
-    config = TrainConfig(lr=lr, warmup_fraction=warmup_fraction)
-    rates = [learning_rate(step, steps, config) for step in range(steps)]
-    peak = rates.index(max(rates))
-    assert all(0 < rate <= lr for rate in rates)
-    assert rates == sorted(rates[: peak + 1]) + sorted(rates[peak + 1 :], reverse=True)

@@ -28,7 +28,7 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.measure import accuracy
 from vitbench.models import build
 from vitbench.models.weights import save_weights
-from vitbench.train import Diverged, TrainResult, checkpoint, feed, train
+from vitbench.train import Diverged, TrainResult, batch_loader, checkpoint, train
 from vitbench.train.checkpoint import TrainingCheckpoint
 
 SIZE, IMAGES = 16, 60
@@ -176,7 +176,7 @@ def test_any_recipe_may_stop_after_any_step_or_evaluation(both, tmp_path, data, 
     steps = config.epochs * (IMAGES // min(config.batch_size * config.accumulate, IMAGES))
     stop = data.draw(st.integers(1, steps + config.epochs))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feed, "AUGMENT_AT_ONCE", at_once)
+        patch.setattr(batch_loader, "AUGMENT_AT_ONCE", at_once)
         expected = train(VIT, config, both["memory"], seed=0)
         found = in_pieces(VIT, config, both["memory"], tmp_path, stop)
     assert_same(found, expected)
@@ -235,14 +235,14 @@ def test_a_loss_that_is_no_number_is_found_at_the_same_step(both, tmp_path):
 
 def test_seconds_add_up_over_the_pieces(both, tmp_path, monkeypatch):
     """Every step waits 20 ms for its data: so do all of them together, whichever piece they fell into."""
-    original = feed.Feed._epoch
+    original = batch_loader.BatchLoader._epoch
 
     def delayed(self):
         for batch in original(self):
             time.sleep(0.02)
             yield batch
 
-    monkeypatch.setattr(feed.Feed, "_epoch", delayed)
+    monkeypatch.setattr(batch_loader.BatchLoader, "_epoch", delayed)
     path, heard = tmp_path / "a.pt", time.monotonic()
     with pytest.raises(Stopped):
         accuracy.measure(VIT, PLAIN, both["memory"], seed=0, checkpoint=StopsAfter(path, "a", step=PER_EPOCH + 3))
@@ -340,7 +340,7 @@ def test_a_file_never_runs_code(both, tmp_path):
     assert_starts_over(both, path, "is damaged (UnpicklingError)")
     assert not (tmp_path / "ran").exists()
     torch.save([1, 2], path)
-    assert_starts_over(both, path, "is no checkpoint of a training")
+    assert_starts_over(both, path, "is not a training checkpoint")
 
 
 # When one is written

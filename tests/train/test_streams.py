@@ -15,8 +15,8 @@ from vitbench.data.stream import Stream
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure import accuracy
-from vitbench.train import feed, train
-from vitbench.train.feed import Feed
+from vitbench.train import batch_loader, train
+from vitbench.train.batch_loader import BatchLoader
 
 SIZE = 16
 VIT = ViTConfig(img_size=SIZE, patch_size=8, num_classes=3, embed_dim=16, depth=1, num_heads=2)
@@ -58,7 +58,7 @@ def test_a_stream_trains_to_the_same_weights_as_memory(both, settings):
 def test_a_stream_is_cut_out_by_the_same_boxes(both):
     """And mirrored alike; Pillow rounds to bytes."""
     config = dataclasses.replace(BRIEF, crop="resized", crop_scale=(0.5, 1.0))
-    stored, streamed = (torch.cat([x for x, _ in Feed(d, config, seed=0, device="cpu").epoch()]) for d in both)
+    stored, streamed = (torch.cat([x for x, _ in BatchLoader(d, config, seed=0, device="cpu").epoch()]) for d in both)
     assert stored.shape == streamed.shape == (24, 3, SIZE, SIZE)
     bytes_apart = (stored - streamed).abs() * both[0].std[:, None, None]
     assert bytes_apart.max() < 1.5
@@ -70,21 +70,21 @@ def test_a_trial_of_files_measures_its_waiting(both, monkeypatch):
     assert 0 < found.values["wait_share"] < 1
     assert found.arrays["attention_distance"].shape == (1, 2)
     assert found.arrays["labels"].tolist() == (torch.arange(30) % 3).tolist()
-    slow = feed.Feed._epoch
+    slow = batch_loader.BatchLoader._epoch
 
     def delayed(self):
         for batch in slow(self):
-            feed.time.sleep(0.2)
+            batch_loader.time.sleep(0.2)
             yield batch
 
-    monkeypatch.setattr(feed.Feed, "_epoch", delayed)
+    monkeypatch.setattr(batch_loader.BatchLoader, "_epoch", delayed)
     slower = accuracy.measure(VIT, BRIEF, both[1], seed=0)
     assert slower.values["wait_share"] > max(0.5, found.values["wait_share"])
     assert slower.values["train_seconds"] * slower.values["wait_share"] > 2 * 3 * 0.2
 
 
 def test_processes_that_decode(monkeypatch):
-    assert feed.loaders("cpu") == 1
+    assert batch_loader.loaders("cpu") == 1
     for cores, expected in ((1, 1), (4, 3), (64, 8)):
-        monkeypatch.setattr(feed, "cores", lambda n=cores: n)
-        assert feed.loaders("cuda") == expected
+        monkeypatch.setattr(batch_loader, "cores", lambda n=cores: n)
+        assert batch_loader.loaders("cuda") == expected

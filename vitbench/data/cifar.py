@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vitbench.data import plain_pickle
+from vitbench.data import safe_pickle
 from vitbench.data.dataset import Dataset, make_dataset, make_split
 from vitbench.data.split import stratified
 from vitbench.utils.errors import UserError, choices
@@ -121,7 +121,7 @@ def _bytes(file: Path) -> bytes:
 
 def _unpickle(file: Path, raw: bytes) -> dict[Any, Any]:
     try:
-        content = plain_pickle.loads(raw)
+        content = safe_pickle.loads(raw)
     except pickle.UnpicklingError as error:
         raise UserError(f"{file} is unsafe to read: {error}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything

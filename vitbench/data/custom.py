@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,7 +21,8 @@ import torch
 from vitbench.data.arrays import EXPECTED, from_arrays
 from vitbench.data.dataset import Dataset, Split
 from vitbench.data.stream import Stream
-from vitbench.utils.errors import UserError, unknown
+from vitbench.utils.errors import UserError
+from vitbench.utils.user_code import import_function
 
 
 def load(path: str) -> Dataset:
@@ -32,7 +32,10 @@ def load(path: str) -> Dataset:
         UserError: the module or function does not exist, raises, or returns another type.
     """
     name = f"python:{path}"
-    function = _find(path)
+    module, _, attribute = path.partition(":")
+    if not module or not attribute:
+        raise UserError(f"data set {name!r} names no function: write python:package.module:function")
+    function = import_function(path)
     try:
         made = function()
     except UserError:
@@ -44,30 +47,6 @@ def load(path: str) -> Dataset:
     if isinstance(made, Mapping):
         return from_arrays(made, name=name, source=name)
     raise UserError(f"{name} returned {type(made).__name__}: return a vitbench.data.Dataset, or a dict with {EXPECTED}")
-
-
-def _find(path: str) -> Callable[[], Any]:
-    module_name, colon, attribute = path.partition(":")
-    if not colon or not module_name or not attribute:
-        raise UserError(f"data set 'python:{path}' names no function: write python:package.module:function")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        missing = error.name or module_name
-        if module_name == missing or module_name.startswith(f"{missing}."):
-            raise UserError(
-                f"no module {module_name!r}: install the package that has it, or put "
-                f"{module_name.partition('.')[0]}.py beside the ablation file"
-            ) from error
-        raise UserError(f"module {module_name!r} needs {missing!r}, which is not installed: install it") from error
-    except Exception as error:
-        raise UserError(f"module {module_name!r} cannot be imported: {type(error).__name__}: {error}") from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise UserError(unknown(f"function of {module_name}", attribute, own))
-    found: Callable[[], Any] = function
-    return found
 
 
 def _checked(dataset: Dataset, name: str) -> Dataset:

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import torch
 
-from vitbench.data import arrays, cifar, custom, folder, idx, subset
+from vitbench.data import arrays, cifar, custom, folder, mnist, subset
 from vitbench.data.dataset import Dataset
 from vitbench.data.resize import resize
 from vitbench.data.spec import DataSpec
@@ -83,7 +83,7 @@ def _embedded(kind: str) -> Dataset:
 
 def _external(kind: str, path: str) -> Dataset:
     if kind in ("mnist", "fashion_mnist"):
-        return idx.load(kind, path)
+        return mnist.load(kind, path)
     if kind == "npz":
         return arrays.load_npz(path)
     if kind == "python":

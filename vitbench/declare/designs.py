@@ -15,9 +15,6 @@ Design: TypeAlias = Literal["one_at_a_time", "grid", "leave_one_out", "add_one_i
 Axes: TypeAlias = Mapping[str, tuple[Any, ...]]
 """Setting → its values."""
 
-ENDS = ("leave_one_out", "add_one_in")
-"""Designs that switch components between two recipes, full and bare."""
-
 CROSSED = ("grid", "random")
 """Designs that cross the axes: a variant's name states every axis."""
 

@@ -125,7 +125,7 @@ def load(name: str) -> Loaded:
     path = find(name)
     spec = importlib.util.spec_from_file_location(f"vitbench_ablation_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UserError(f"{path} is no Python file")
+        raise UserError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.resolve().parent))  # as `python FILE` does, so that modules beside the file are found
     try:

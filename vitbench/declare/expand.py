@@ -61,7 +61,7 @@ class _Expansion:
         teachers = {row.needs["teacher"] for row in rows if row.borrows and "teacher" in row.needs}
         if not teachers:
             return rows
-        return [_untaught(row) if row.reference in teachers and "teacher" in row.needs else row for row in rows]
+        return [_without_teacher(row) if row.reference in teachers and "teacher" in row.needs else row for row in rows]
 
     def _cells(self) -> Iterator[dict[str, Any]]:
         ablation = self.ablation
@@ -157,7 +157,7 @@ def _at_scale(model: ModelConfig, scale: float) -> ModelConfig:
     return adapt_to_data(model, img_size=size, in_chans=model.in_chans, num_classes=model.num_classes)
 
 
-def _untaught(row: Variant) -> Variant:
+def _without_teacher(row: Variant) -> Variant:
     """The variant as a teacher, which is not taught itself."""
     return dataclasses.replace(row, train=dataclasses.replace(row.train, teacher=None, distillation="none"))
 

@@ -55,9 +55,10 @@ def family_of(config: ModelConfig) -> Family:
     try:
         return _FAMILIES[type(config)]
     except KeyError:
+        hint = f", or register a Family for {type(config).__name__}" * isinstance(config, ModelConfig)
         raise ConfigError(
-            f"{config!r} is no config of a model: {choices(config_names())} exist; give zoo(name) for a published name"
-            + f", or register a Family for {type(config).__name__}" * isinstance(config, ModelConfig)
+            f"{config!r} is not a model config; expected one of {choices(config_names())}, "
+            f"or zoo(name) for a published name{hint}"
         ) from None
 
 
@@ -67,7 +68,7 @@ def config_names() -> list[str]:
 
 
 def config_class(name: str) -> type[ModelConfig] | None:
-    """The registered class of configs with this name; None where there is none."""
+    """The registered class of configs with this name; None if there is none."""
     return next((config for config in _FAMILIES if config.__name__ == name), None)
 
 

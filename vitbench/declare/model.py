@@ -12,7 +12,7 @@ from vitbench.declare.sizes import Size
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Checked):
-    """The settings of a model: those that the data set decides. Each family adds its own in a subclass."""
+    """The settings of every model, given by the data set. Each family adds its own in a subclass."""
 
     img_size: Size = 224
     in_chans: int = 3

@@ -49,17 +49,17 @@ def defaults(cls: type[Config]) -> dict[str, Any]:
     return found
 
 
-def essence(values: Mapping[str, Any]) -> dict[str, Any]:
+def non_default_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a config, as ``as_dict`` wrote it, that differ from the default of their class.
 
-    Two configs are the same exactly if their essences are, however many fields were added to the class in between. Of a
+    Two configs are the same exactly if these fields are, however many fields were added to the class in between. Of a
     class that is not registered here, all fields are kept: records can be read where their model cannot be built.
     """
     known = _known_defaults(values)
     return {k: v for k, v in values.items() if k == "type" or k not in known or _plain(v) != known[k]}
 
 
-def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """A config, as ``as_dict`` wrote it, with every field that it lacks at the default of its class.
 
     Takes a mapping that holds such configs, too. A class that is not registered here adds nothing.
@@ -67,7 +67,7 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     known = _known_defaults(values)
     if known:
         return {**known, **values}
-    return {k: completed(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    return {k: with_defaults(v) if isinstance(v, Mapping) else v for k, v in values.items()}
 
 
 def _known_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,7 +77,7 @@ def _known_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @functools.lru_cache(maxsize=64)
 def _defaults(cls: type[Any]) -> Mapping[str, Any]:
-    """``defaults``, cached and read-only, because ``essence`` and ``completed`` are called for every record."""
+    """``defaults``, cached and read-only, because it is needed for every record that is read."""
     return types.MappingProxyType(defaults(cls))
 
 

@@ -96,7 +96,7 @@ _VIT_DIGITS = ViTConfig(**_DIGITS, patch_size=2, embed_dim=64, depth=4, num_head
 """The small ViT that the shipped questions share: minutes on a CPU with scikit-learn's 8 px digits."""
 
 _RESNET_DIGITS = ResNetConfig(**_DIGITS, depth=None, layers=(1, 1, 1), block="basic", width=16, stem="cifar")
-"""The small ResNet that stands beside it: one basic block in each of three stages."""
+"""The small ResNet that is compared with it: one basic block in each of three stages."""
 
 _ZOO: dict[str, ModelConfig] = {
     **{f"vit_{size}_patch{patch}_{img}": _vit(size, patch, img) for size, patch, img in _VITS},

@@ -44,7 +44,7 @@ class Cuda(Device):
         }
 
     def free_memory(self) -> int:
-        """Bytes of GPU memory that nobody has taken."""
+        """Bytes of free GPU memory."""
         return int(torch.cuda.mem_get_info(self.name)[0])
 
     def total_memories(self) -> list[int]:

@@ -40,7 +40,7 @@ class EnergyCounter(Protocol):
 
 
 class Device:
-    """A device about which only torch knows anything; each supported type overrides what it can answer."""
+    """A device of an unknown type; each supported type overrides what can be read from it."""
 
     is_asynchronous = False
     """Whether a call may return before the device has finished it."""

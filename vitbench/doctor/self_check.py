@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +17,8 @@ from torch import Tensor, nn
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure.timing import host_load
 from vitbench.measure.timing.latency import Comparison, compare
-from vitbench.measure.timing.sample import timed
-from vitbench.measure.timing.subject import Subject
 from vitbench.models import build
-from vitbench.stats import Interval, detectable_effect, ratio_half_width, wilson_interval
+from vitbench.stats import Interval, detectable_effect, wilson_interval
 
 TINY = ViTConfig(img_size=8, patch_size=2, in_chans=1, num_classes=10, embed_dim=32, depth=2, num_heads=2)
 BATCH_SIZE = 8
@@ -128,35 +125,6 @@ class Repeated(nn.Module):
         for _ in range(self.times):
             output: Tensor = self.model(x)
         return output
-
-
-def precision(*, target: float = 0.01, budget_s: float = 60.0, calls: int = 14) -> dict[str, Any]:
-    """How precisely the ratio of two equal models of about 7 ms (``calls`` tiny ones) is known, and after how long.
-
-    If the half-width does not reach the target within the budget, the verdict is "inconclusive".
-    """
-    model, images = tiny()
-    repeated = Repeated(model, calls)
-    start = time.perf_counter()
-    found = compare({"a": repeated, "b": repeated}, images, baseline="a", target=target, budget_s=budget_s)
-    return {
-        "half_width": ratio_half_width(found.session.log_ratios("b")),
-        "seconds": time.perf_counter() - start,
-        "blocks": len(found.session.blocks),
-        "verdict": found.ratios["b"].verdict.text,
-        "latency_ms": found.latency_ms("a").value,
-        "grade": found.grade,
-    }
-
-
-def harness_cost_s(samples: int = 2000) -> float:
-    """The median time, in seconds, that the harness measures for a call that does nothing."""
-
-    def nothing(_: Any = None) -> None:
-        return None
-
-    subject = Subject(nothing, None)
-    return statistics.median(timed("nothing", nothing, subject, 1, time.perf_counter)[0].wall for _ in range(samples))
 
 
 def tiny() -> tuple[nn.Module, Tensor]:

@@ -16,7 +16,7 @@ from vitbench.utils.errors import UserError
 if TYPE_CHECKING:
     from vitbench.data import DataSpec
     from vitbench.evaluate.display import Results
-    from vitbench.evaluate.request import Ready
+    from vitbench.evaluate.request import PreparedEvaluation
 
 PROG = "python -m vitbench.evaluate"
 EXAMPLE = f"{PROG} vit_base_patch16_224 --weights FILE --data folder:PATH"
@@ -155,7 +155,7 @@ def _results(options: Options) -> Results:
     return Results(scores, rate, scope, _notes(options, ready, scores, seconds))
 
 
-def _notes(options: Options, ready: Ready, scores: Any, seconds: float) -> list[str]:
+def _notes(options: Options, ready: PreparedEvaluation, scores: Any, seconds: float) -> list[str]:
     """Lines on what the numbers apply to, how they were obtained, and their limitations."""
     from vitbench.evaluate.display import SHOWN_CLASSES
 

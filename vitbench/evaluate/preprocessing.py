@@ -21,7 +21,7 @@ from vitbench.data.dataset import Dataset, Split
 from vitbench.data.decode import Interpolation, Resize
 from vitbench.models.weights.checkpoint import Checkpoint
 from vitbench.models.weights.rules import Format
-from vitbench.train import feed
+from vitbench.train import batch_loader
 from vitbench.utils.errors import UserError
 
 Normalise: TypeAlias = Literal["data", "imagenet", "half"]
@@ -114,7 +114,7 @@ class Images:
         if self.resized != self.side:
             start = round((self.resized - self.side) / 2)
             images = images[..., start : start + self.side, start : start + self.side]
-        return feed.Normalise(self.mean, self.std)(images)
+        return batch_loader.Normalise(self.mean, self.std)(images)
 
 
 def resized_side(side: int, crop: float) -> int:

@@ -40,7 +40,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedEvaluation:
     """The inputs of an evaluation."""
 
     config: ModelConfig
@@ -63,7 +63,7 @@ def prepare(
     interpolation: str | None = None,
     class_map_file: str | None = None,
     device: str = "cpu",
-) -> Ready:
+) -> PreparedEvaluation:
     """The loaded weights and data, checked against each other.
 
     Args:
@@ -103,7 +103,7 @@ def prepare(
         report = load_weights(module, weights)
     except UserError as error:
         raise UserError(str(error) if model == AUTO else f"{error}; that is, type {AUTO} for {model}") from error
-    return Ready(config, module.to(device).eval(), dataset, images, outputs, report, tuple(assumptions))
+    return PreparedEvaluation(config, module.to(device).eval(), dataset, images, outputs, report, tuple(assumptions))
 
 
 def _config(model: str, weights: str, img_size: int | None) -> tuple[ModelConfig, Family, Sequence[str]]:

@@ -86,7 +86,7 @@ def measure(options: Options) -> int:
     """
     if not options.models:
         raise UserError(
-            f"the models are missing: {choices(names())} exist, and timm:NAME; type {PROG} {names()[0]} resnet50"
+            f"no model given; choose from {choices(names())}, or timm:NAME: type {PROG} {names()[0]} resnet50"
         )
     if not options.budget > 0:
         raise UserError(f"--budget {options.budget:g} leaves no time: it takes more than 0 seconds")

@@ -30,8 +30,8 @@ from vitbench.models.inspect import (
     position_embedding_similarity,
 )
 from vitbench.models.weights import save_weights
+from vitbench.train.batch_loader import Normalise
 from vitbench.train.checkpoint import TrainingCheckpoint
-from vitbench.train.feed import Normalise
 from vitbench.train.loop import Epoch, train
 from vitbench.train.teachers import load_teacher
 

@@ -46,7 +46,7 @@ def arguments(model_or_config: ModelLike, example: Example | None, batch_size: i
     """The input of a model for ``batch_size`` images: zeros, or tensors without data on ``meta``.
 
     Raises:
-        UserError: a module without an example, an example that is no tensor, or an empty batch.
+        UserError: a module without an example, an example that is not a tensor, or an empty batch.
     """
     if batch_size < 1:
         raise UserError(f"batch_size={batch_size} is too small: it takes 1 or more")

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.measure.counts import common_counters
+from vitbench.measure.counts import counter_omissions
 from vitbench.measure.peak_memory import table as memory_table
 from vitbench.measure.peak_memory.largest_batch import largest_batch
 from vitbench.measure.prepare import prepared
@@ -113,9 +113,11 @@ def memory(models: Models, settings: MeasureConfig, device: str, _img_size: int 
 
 def counters(models: Models, _settings: MeasureConfig, _device: str, img_size: int | None = None) -> OtherTable:
     """MACs by the closed form and by common counters."""
-    sides = common_counters.SIDES if img_size is None else (img_size,)
-    rows = common_counters.rows(dict.fromkeys(name.partition(" #")[0] for name in models), sides, progress=cli.progress)
-    table = Table(heads=common_counters.HEADS, rows=common_counters.cells(rows))
+    sides = counter_omissions.SIDES if img_size is None else (img_size,)
+    rows = counter_omissions.rows(
+        dict.fromkeys(name.partition(" #")[0] for name in models), sides, progress=cli.progress
+    )
+    table = Table(heads=counter_omissions.HEADS, rows=counter_omissions.cells(rows))
     note = "MACs of the forward pass of one image in evaluation mode; FLOPs of a counter are halved"
     return OtherTable(rows, table, [note])
 

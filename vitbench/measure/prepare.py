@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.sizes import as_pair
-from vitbench.measure.activation_checkpointing import checkpoint_activations
 from vitbench.measure.meta_copy import ModelLike, module_of
 from vitbench.models import build
+from vitbench.models.activation_checkpointing import checkpoint_activations
 
 
 def prepared(

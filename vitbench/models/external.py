@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
 from vitbench.declare.external import LIBRARIES, ExternalConfig
 from vitbench.models.libraries import build_from_library, library_with
-from vitbench.utils.errors import UserError, unknown
+from vitbench.utils.errors import UserError
+from vitbench.utils.user_code import import_function
 
 
 def build_external(config: ExternalConfig) -> nn.Module:
@@ -42,12 +41,12 @@ def check_source(config: ExternalConfig) -> None:
     if config.source.partition(":")[0] in LIBRARIES:
         library_with(config.source)
     else:
-        _find(config.source)
+        import_function(config.source)
 
 
 def _call(config: ExternalConfig) -> Any:
     """The return value of the function."""
-    function = _find(config.source)
+    function = import_function(config.source)
     signature = _signature(function)
     offered = {name: getattr(config, name) for name in ("img_size", "in_chans", "num_classes")}
     named = signature.parameters if signature else {}
@@ -61,31 +60,6 @@ def _call(config: ExternalConfig) -> Any:
                 f"it takes {signature}: set them in ExternalConfig(kwargs={{…}})"
             ) from error
     return function(**kwargs)
-
-
-def _find(source: str) -> Callable[..., Any]:
-    name, _, attribute = source.partition(":")
-    module = _import(name)
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise UserError(unknown(f"function of {name}", attribute, own))
-    return function
-
-
-def _import(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or name
-        if name == missing or name.startswith(f"{missing}."):
-            raise UserError(
-                f"no module {name!r}: install the package that has it, or put {name.partition('.')[0]}.py "
-                "beside the ablation file"
-            ) from error
-        raise UserError(f"module {name!r} needs {missing!r}, which is not installed: install it") from error
-    except Exception as error:
-        raise UserError(f"module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:

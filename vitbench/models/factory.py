@@ -16,7 +16,7 @@ def build(config: ModelConfig) -> nn.Module:
     has shapes and no storage.
 
     Raises:
-        UserError: this is no config of a registered family, or an external model that cannot be built.
+        UserError: this is not a config of a registered family, or an external model that cannot be built.
     """
     model: nn.Module = resolve(family_of(config).build)(config)
     return model

@@ -37,13 +37,13 @@ def dumps(value: Any, *, sort: bool = False) -> str:
     return _ENCODERS[sort].encode(value)
 
 
-def seal(fields: Mapping[str, Any]) -> str:
+def add_checksum(fields: Mapping[str, Any]) -> str:
     """The line of these fields, their checksum last, without the newline."""
     text = dumps(fields)[:-1]
     return f'{text}{CHECKSUM.decode()}{_checksum(text.encode())}"}}'
 
 
-def sealed(line: bytes) -> bytes | None:
+def checked_part(line: bytes) -> bytes | None:
     """The part of a line that its checksum covers; None where the checksum does not match."""
     text, mark, rest = line.rpartition(CHECKSUM)
     return text if mark and rest.removesuffix(b"\n") == f'{_checksum(text)}"}}'.encode() else None
@@ -54,7 +54,7 @@ def _checksum(text: bytes) -> str:
 
 
 class LineReader:
-    """Reads lines that ``seal`` wrote of the same fields.
+    """Reads lines that ``add_checksum`` wrote of the same fields.
 
     Args:
         names: of the fields, in the order in which they are written.
@@ -71,7 +71,7 @@ class LineReader:
 
     def read(self, line: bytes) -> dict[str, Any] | None:
         """The fields of a line; None where it is not exactly as written, which ``json.loads`` may tell more about."""
-        text = sealed(line)
+        text = checked_part(line)
         if text is None:
             return None
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitbench.declare.quantities import Quantity
-from vitbench.declare.serialize import completed
+from vitbench.declare.serialize import with_defaults
 from vitbench.records.record import Record
 
 NOT_RUN = ("fvcore", "scipy")
@@ -68,7 +68,7 @@ def mismatches(
     found: list[Mismatch] = []
     if settings:
         names = set(quantity.must_match)
-        ours, theirs = ({k: v for k, v in completed(r.settings).items() if k in names} for r in (first, second))
+        ours, theirs = ({k: v for k, v in with_defaults(r.settings).items() if k in names} for r in (first, second))
         found += [Mismatch(path, mine, other) for path, mine, other in differences(ours, theirs)]
     if first.environment != second.environment:
         found += _environment_mismatches(quantity, first, second, environments, seconds=seconds)

@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vitbench.declare.serialize import essence
+from vitbench.declare.serialize import non_default_fields
 from vitbench.records.codec import dumps
 
 SCHEMA = 2
@@ -84,12 +84,12 @@ def identity(
     return digest(
         {
             "kind": kind,
-            "config": None if config is None else essence(config),
+            "config": None if config is None else non_default_fields(config),
             "versions": {name: VERSIONS[name] for name in components},
-            "data": None if data is None else essence({**data, "type": "DataConfig"}),
-            "train": None if train is None else essence(train),
+            "data": None if data is None else non_default_fields({**data, "type": "DataConfig"}),
+            "train": None if train is None else non_default_fields(train),
             "seed": seed,
-            "settings": None if settings is None else essence({**settings, "type": "MeasureConfig"}),
+            "settings": None if settings is None else non_default_fields({**settings, "type": "MeasureConfig"}),
             "session": session,
         }
     )

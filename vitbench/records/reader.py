@@ -52,7 +52,7 @@ def scan(path: Path, *, samples: bool = True, otherwise: str = "name another fol
         otherwise: what a user can do instead of correcting a bad line, for the error message.
 
     Raises:
-        UserError: a line is no record of ours, is damaged, or has another schema.
+        UserError: a line is not one of our records, is damaged, or has another schema.
     """
     records: list[Record] = []
     ends = [0]
@@ -106,7 +106,7 @@ def read(directory: str | Path, notice: Notice = warn, *, samples: bool = True) 
         samples: whether the records keep their samples.
 
     Raises:
-        UserError: the folder has no records, or a line is no record of ours, is damaged, or has another schema.
+        UserError: the folder has no records, or a line is not one of our records, is damaged, or has another schema.
     """
     path = Path(directory) / RECORDS
     try:
@@ -123,9 +123,9 @@ def read(directory: str | Path, notice: Notice = warn, *, samples: bool = True) 
 def _no_records(path: Path) -> UserError:
     folder, make = path.parent, "python -m vitbench.ablate NAME makes one"
     if path.exists():
-        return UserError(f"{path} is no file of records: move it away, or name another folder; {make}")
+        return UserError(f"{path} is not a records file: move it away, or name another folder; {make}")
     if folder.is_dir():
-        return UserError(f"{folder} is no results folder: it has no {RECORDS}; name another folder; {make}")
+        return UserError(f"{folder} is not a results folder: it has no {RECORDS}; name another folder; {make}")
     beside = sorted(p.parent.name for p in folder.parent.glob(f"*/{RECORDS}"))
     return UserError(f"{unknown('results folder', folder.name, beside)} in {folder.parent}; {make}")
 

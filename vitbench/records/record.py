@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeAlias
 
-from vitbench.records.codec import LineReader, seal, sealed
+from vitbench.records.codec import LineReader, add_checksum, checked_part
 from vitbench.records.identity import SCHEMA, digest, plain
 from vitbench.utils.errors import unknown
 
@@ -22,7 +22,7 @@ OWN = ("id", "values", "samples", "started", "seconds", "artifacts", "digests")
 
 
 class DamagedError(Exception):
-    """A line that is no record of this version.
+    """A line that is not a record of this version.
 
     The message completes "line 7 is …"; ``remedy`` says what to do about the line.
     """
@@ -41,7 +41,7 @@ class Record:
         id: a hash of everything that determines the measurement (``identity``).
         ablation: the name of the ablation.
         kind: the measured quantity; ``…_control`` for the clone of the baseline in a timing session. ``plan`` and
-            ``skip`` are no measurements.
+            ``skip`` are not measurements.
         variant: the variant's name.
         axes: axis → the variant's value.
         config: the model's config.
@@ -97,7 +97,7 @@ class Record:
 
     def line(self) -> str:
         """The record as one line of JSON, its checksum last, without the newline."""
-        return seal({name: plain(getattr(self, name)) for name in FIELDS})
+        return add_checksum({name: plain(getattr(self, name)) for name in FIELDS})
 
     @classmethod
     def from_line(cls, line: bytes, reader: LineReader | None = None) -> Self:
@@ -108,7 +108,7 @@ class Record:
             reader: shared by records that are read together (``line_reader``): faster, and in less memory.
 
         Raises:
-            DamagedError: it is no record, of another schema, or was changed after it was written.
+            DamagedError: it is not a record, is of another schema, or was changed after it was written.
         """
         fields = None if reader is None else reader.read(line)
         if fields is None or fields["schema"] != SCHEMA:
@@ -133,7 +133,7 @@ def _checked_fields(line: bytes) -> dict[str, Any]:
     """The fields of a line.
 
     Raises:
-        DamagedError: with what is wrong with it.
+        DamagedError: saying what is wrong.
     """
     try:
         fields = json.loads(line)
@@ -146,7 +146,7 @@ def _checked_fields(line: bytes) -> dict[str, Any]:
         raise DamagedError(f"of {which} vitbench (schema {schema}; this one reads {SCHEMA})", remedy)
     if tuple(fields) != (*FIELDS, "checksum"):
         raise DamagedError("JSON, but no record of vitbench")
-    if sealed(line) is None:
+    if checked_part(line) is None:
         raise DamagedError("not what was written: its checksum does not match")
     del fields["checksum"]
     return fields

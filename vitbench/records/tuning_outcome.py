@@ -1,21 +1,13 @@
-"""The tries of a tuning and which of them won; used by planning and by reports. No torch, no pandas."""
+"""Which try of a tuning won; used by planning and by reports. No torch, no pandas."""
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitbench.declare.tuning import Tuning
 from vitbench.records.record import Record
-
-FIRST_SEED = 1_000_000
-"""Tries use seeds from here on, so that no try wins by the luck of a seed that the accuracies use."""
-
-STEPS = 0.7548776662466927, 0.5698402909980532
-"""Steps of an additive recurrence, powers of the plastic number (Roberts 2018): any first n points spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +33,6 @@ class Chosen:
     failed: int
     seconds: float
     of: str
-
-
-def points(tuning: Tuning, own: tuple[float, float]) -> list[tuple[float, float]]:
-    """Learning rate and weight decay of every try: ``own`` first, then log-uniform ones, the same for all variants.
-
-    The first n points do not depend on how many follow, so that more tries keep the earlier ones.
-    """
-    drawn = random.Random(0)
-    start = drawn.random(), drawn.random()
-    found = [own]
-    for number in range(1, tuning.tries):
-        shares = [(s + number * step) % 1 for s, step in zip(start, STEPS, strict=True)]
-        bounds = (tuning.lr, tuning.weight_decay)
-        lr, decay = (low * (high / low) ** share for (low, high), share in zip(bounds, shares, strict=True))
-        found.append((float(f"{lr:.3g}"), float(f"{decay:.3g}")))
-    return found
 
 
 def chosen(plan: Mapping[str, Any], records: Iterable[Record]) -> dict[str, Chosen]:

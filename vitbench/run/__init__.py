@@ -2,9 +2,9 @@
 
 ``execute`` runs an ablation, ``plan`` tells what that would take (``entry_points``), after ``run_preflight`` has
 described data and device (``preflight``). ``planning`` lists the trials that are not recorded yet. ``sweep`` runs them
-in order (``trial_queue``, ``timing_sessions``): each trial is a job (``jobs``, ``job_requests``) in a process of its
-own (``executors``). Only the scheduler's process writes records (``store``), and it never imports torch. ``progress``
-shows how far a run is.
+in order (``trial_queue``, ``timing_sessions``): each trial is a job (``measuring_functions``, ``training_functions``,
+``job_requests``) in a process of its own (``executors``). Only the scheduler's process writes records (``store``), and
+it never imports torch. ``progress`` shows how far a run is.
 """
 
 from __future__ import annotations

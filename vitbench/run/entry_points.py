@@ -176,14 +176,14 @@ def execute(
                 stopped = True
             except OSError as error:
                 raise UserError(f"{error.filename or directory}: {error.strerror}; {RESUME}") from error
-            progress_file.interrupted = stop.asked
+            progress_file.interrupted = stop.requested
     return Outcome(
         done=sweep.done,
         reused=len(made.reused),
         failed=sweep.failed + len(made.failures),
         skipped=sum(v.model is None for v in made.variants),
         left=sweep.left,
-        interrupted=stop.asked,
+        interrupted=stop.requested,
         seconds={**sweep.seconds, "total": time.monotonic() - start},
         stopped=stopped,
     )

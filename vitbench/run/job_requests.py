@@ -8,7 +8,7 @@ from vitbench.run.executors.gpus import gpu_share
 from vitbench.run.executors.job import Job
 from vitbench.run.planning.trial import Trial
 
-PROBE = "vitbench.run.jobs:probe"
+PROBE = "vitbench.run.measuring_functions:probe"
 """One call of a variant, before it is timed."""
 
 

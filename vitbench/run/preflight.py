@@ -14,7 +14,7 @@ from vitbench.declare import zoo
 from vitbench.declare.external import LIBRARIES
 from vitbench.records.identity import digest
 from vitbench.run.executors import run_all
-from vitbench.run.executors.job import Job, On
+from vitbench.run.executors.job import Job, ReportProgress
 from vitbench.run.executors.protocol import Executor
 from vitbench.run.planning.trials import Preflight
 from vitbench.utils.errors import UserError
@@ -47,7 +47,7 @@ def run_preflight(executor: Executor, data: str, device: str = "cpu", sources: S
     return Preflight(**result.value)
 
 
-def describe(request: Mapping[str, Any], _on: On) -> dict[str, Any]:
+def describe(request: Mapping[str, Any], _on: ReportProgress) -> dict[str, Any]:
     """The fields of a ``Preflight``; runs in the worker.
 
     Raises:
@@ -89,7 +89,7 @@ def source_version(source: str) -> str | None:
     return None if spec is None or not spec.has_location else digest(Path(str(spec.origin)).read_bytes().hex())
 
 
-def torch_facts(device: str, _on: On) -> dict[str, Any]:
+def torch_facts(device: str, _on: ReportProgress) -> dict[str, Any]:
     """The part of an environment that concerns torch and the device."""
     import torch
 

@@ -23,23 +23,23 @@ class Stop:
     Ctrl-C. Under ``nohup``, SIGHUP stays ignored.
 
     Attributes:
-        fd: the file descriptor; ``heard`` makes it wait for the next request.
-        asked: start no more trials.
-        now: end the running trials.
+        fd: the file descriptor; ``poll`` makes it wait for the next request.
+        requested: start no more trials.
+        immediate: end the running trials.
     """
 
     def __init__(self) -> None:
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.asked = self.now = False
+        self.requested = self.immediate = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        if self.now and number == signal.SIGINT:
+        if self.immediate and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.now = self.asked or number != signal.SIGINT
-        self.asked = True
+        self.immediate = self.requested or number != signal.SIGINT
+        self.requested = True
         os.write(self._write_fd, b"!")
 
-    def heard(self) -> bool:
+    def poll(self) -> bool:
         """Whether there was a request since the last call."""
         with contextlib.suppress(BlockingIOError):
             return bool(os.read(self.fd, 1000))
@@ -47,7 +47,7 @@ class Stop:
 
     def check(self) -> None:
         """Raises Interrupted if the running trials are to end."""
-        if self.now:
+        if self.immediate:
             raise Interrupted
 
     @classmethod

@@ -73,7 +73,7 @@ class Sweep:
     @property
     def _over(self) -> bool:
         """Whether no more trials are to start."""
-        return self.stop.asked or time.monotonic() >= self.ends
+        return self.stop.requested or time.monotonic() >= self.ends
 
     def open(self, command: str, summary: str) -> None:
         """Writes the records that precede the first trial."""
@@ -214,7 +214,7 @@ class Sweep:
         """The next jobs to end, or none if something else happened; a request to end is noticed here."""
         self.stop.check()
         ended = self.executor.wait(also=[self.stop.fd])
-        if self.stop.heard() and not self.stop.now:
+        if self.stop.poll() and not self.stop.immediate:
             number = max(0, len(self._running) - len(ended))
             doing = f"finishing {number} running trial{'s' * (number != 1)}" if number else "starting no more trials"
             self.watch.note(f"{doing}; press Ctrl-C again to stop now")

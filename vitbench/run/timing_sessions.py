@@ -27,7 +27,7 @@ from vitbench.run.progress.observer import Observer
 from vitbench.run.store.recorder import Recorder
 
 if TYPE_CHECKING:
-    from vitbench.run.jobs import Measured
+    from vitbench.run.measuring_functions import Measured
 
 PER_BLOCK = ("order", "pressure", "steal", "load", "block_seconds")
 """Values of a session that are lists over its blocks."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vitbench.declare.quantities import base_kind, read_quantities
-from vitbench.declare.serialize import completed, essence
+from vitbench.declare.serialize import non_default_fields, with_defaults
 from vitbench.records.comparability import differences
 from vitbench.records.record import Record
 from vitbench.records.tuning_outcome import Chosen
@@ -36,7 +36,7 @@ def records_of_plan(
     under = {kind for kind, quantity in quantities.items() if quantity.measured_under}
     trained = {name: plan.settings[name] for name in SETTINGS if name in plan.settings}
     measured = {**trained, **(plan.settings.get("measure") or {})}
-    asked = {False: completed(trained), True: completed(measured)}
+    asked = {False: with_defaults(trained), True: with_defaults(measured)}
     apart: dict[tuple[bool, int], list[tuple[str, Any]]] = {}
     same: dict[tuple[str, int], bool] = {}
     found = []
@@ -53,7 +53,7 @@ def records_of_plan(
                 continue
         key = kind in under, id(record.settings)
         if key not in apart:
-            theirs = completed(record.settings)
+            theirs = with_defaults(record.settings)
             apart[key] = [(path, value) for path, _, value in differences(asked[key[0]], theirs)]
         plainly = not apart[key] and recipe_of(record) != "tuned"
         if plainly or _excused(record, variant, apart[key], tuned):
@@ -80,7 +80,7 @@ def _excused(record: Record, variant: Planned, apart: Sequence[tuple[str, Any]],
 
 
 def _same_config(ours: Mapping[str, Any], theirs: Mapping[str, Any] | None) -> bool:
-    return theirs is not None and (ours == theirs or essence(ours) == essence(theirs))
+    return theirs is not None and (ours == theirs or non_default_fields(ours) == non_default_fields(theirs))
 
 
 def _tuned_values(record: Record) -> list[tuple[str, Any]]:

@@ -144,7 +144,7 @@ def _opened(path: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     if corrupt:
         raise _UnusableError(f"is damaged (checksum of {corrupt})")
     if not isinstance(found, Mapping) or not isinstance(found.get("about"), Mapping):
-        raise _UnusableError("is no checkpoint of a training")
+        raise _UnusableError("is not a training checkpoint")
     for name, expected in wanted.items():
         if (actual := found["about"].get(name)) != expected:
             raise _UnusableError(f"has {name} {actual}, and this training {expected}")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vitbench.data.dataset import Split
 from vitbench.data.stream import Stream
 from vitbench.declare.train import TrainConfig
-from vitbench.train.feed import Normalise, loaders
+from vitbench.train.batch_loader import Normalise, loaders
 from vitbench.train.precision import autocast
 
 EVALUATE_AT_ONCE = 512

@@ -24,14 +24,14 @@ from vitbench.data.dataset import Dataset, Split
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.models import build
+from vitbench.train.batch_loader import BatchLoader
 from vitbench.train.checkpoint import TrainingCheckpoint
 from vitbench.train.ema import RunningMean
 from vitbench.train.evaluate import predict
-from vitbench.train.feed import Feed
-from vitbench.train.optimizer import learning_rate
+from vitbench.train.lr_schedule import learning_rate
 from vitbench.train.seeds import seed_of
-from vitbench.train.state import Parts
 from vitbench.train.step import Step
+from vitbench.train.training_state import Parts
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -133,14 +133,14 @@ def train(
     if teacher is not None:
         teacher = teacher.to(device).eval()
     torch.manual_seed(seed_of(seed, "dropout"))
-    feed = Feed(dataset, config, seed=seed, device=device)
+    loader = BatchLoader(dataset, config, seed=seed, device=device)
     step = Step(model, config, device, teacher)
     mean = RunningMean(model, config.ema) if config.ema else None
     evaluated = model if mean is None else mean.model
-    val = dataset.val.to(feed.storage) if isinstance(dataset.val, Split) else dataset.val
+    val = dataset.val.to(loader.storage) if isinstance(dataset.val, Split) else dataset.val
     val_labels = dataset.val.labels.to(device)
-    parts = Parts(model, step, mean, feed, device)
-    per_epoch, steps = feed.per_epoch, feed.per_epoch * config.epochs
+    parts = Parts(model, step, mean, loader, device)
+    per_epoch, steps = loader.per_epoch, loader.per_epoch * config.epochs
 
     first, curve, seconds = 1, list[Epoch](), 0.0
     losses: list[Tensor] = []  # of the current epoch
@@ -164,12 +164,12 @@ def train(
             )
 
     def validate(epoch: int, train_loss: float) -> None:
-        logits = predict(evaluated, val, feed.normalise, config, device)
+        logits = predict(evaluated, val, loader.normalise, config, device)
         val_loss = functional.cross_entropy(logits, val_labels, label_smoothing=config.label_smoothing).item()
         if not math.isfinite(val_loss):
             raise Diverged(epoch, epoch * per_epoch)
         val_accuracy = (logits.argmax(1) == val_labels).double().mean().item()
-        curve.append(Epoch(epoch, train_loss, val_loss, val_accuracy, seconds, feed.wait_s))
+        curve.append(Epoch(epoch, train_loss, val_loss, val_accuracy, seconds, loader.wait_s))
         if on_epoch is not None:
             on_epoch(curve[-1])
 
@@ -182,7 +182,7 @@ def train(
     for epoch in range(first, config.epochs + 1):
         start = time.perf_counter()
         model.train()
-        for images, targets in feed.epoch():
+        for images, targets in loader.epoch():
             rate = learning_rate((epoch - 1) * per_epoch + len(losses), steps, config)
             losses.append(step(images, targets, rate))
             if mean is not None:
@@ -202,7 +202,7 @@ def train(
         if checkpoint is not None and checkpoint.due():  # the evaluation may have taken long
             checkpoint.write(state(epoch + 1, torch.empty(0)))
 
-    logits = predict(evaluated, dataset.test, feed.normalise, config, device)
+    logits = predict(evaluated, dataset.test, loader.normalise, config, device)
     predictions = logits.argmax(1).cpu()
     return TrainResult(
         model=evaluated,

@@ -1,8 +1,7 @@
-"""Parameter groups, the optimiser, and the learning rate of each step."""
+"""Parameter groups and the optimiser."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from vitbench.declare.train import TrainConfig
-from vitbench.train.layers import layers_above
+from vitbench.train.layer_decay import layers_above
 
 SCALE = "lr_scale"
 """Key of a parameter group for the factor on its learning rate; 1 if absent."""
@@ -62,11 +61,3 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Sets the learning rate of every group, scaled by its layer's factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get(SCALE, 1.0)
-
-
-def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """The learning rate of a step, counted from 0: linear warm-up to ``lr``, then cosine decay to 0 at ``steps``."""
-    warmup = round(config.warmup_fraction * steps)
-    if step < warmup:
-        return config.lr * (step + 1) / (warmup + 1)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))

@@ -162,6 +162,6 @@ def import_from_here() -> None:
 
 
 def progress(text: str) -> None:
-    """Overwrites one line of the terminal; prints nothing where stderr is no terminal."""
+    """Overwrites one line of the terminal; prints nothing if stderr is not a terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

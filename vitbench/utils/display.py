@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Format: TypeAlias = Literal["table", "csv", "json", "markdown", "latex"]
 
 LOG_WIDTH = 180
-"""Characters in a line where the output is no terminal."""
+"""Characters in a line if the output is not a terminal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Table:
 
 
 def console() -> Console:
-    """Standard output; wide enough for any table where it is no terminal."""
+    """Standard output; wide enough for any table if it is not a terminal."""
     from rich.console import Console
 
     made = Console(highlight=False)

@@ -23,7 +23,7 @@ from vitbench.measure.matching.equal_latency import Paired, pair_by_latency
 from vitbench.measure.matching.size_search import Search
 from vitbench.measure.meta_copy import module_of
 from vitbench.models import size_candidates as sizes
-from vitbench.models.resnet.size_candidates import shared_out
+from vitbench.models.resnet.size_candidates import distribute_blocks
 from vitbench.utils.errors import UserError
 
 VIT = ViTConfig(img_size=8, patch_size=4, in_chans=1, num_classes=10, embed_dim=16, depth=2, num_heads=2)
@@ -55,7 +55,7 @@ def every(config, vary):
         totals = range(len(own), max(2 * sum(own), 4) + 1)
         grid = {
             "width": [{"width": width} for width in range(1, 3 * config.width + 1)],
-            "layers": [{"depth": None, "layers": shared_out(own, n), "block": block} for n in totals],
+            "layers": [{"depth": None, "layers": distribute_blocks(own, n), "block": block} for n in totals],
         }
     for choice in itertools.product(*(grid[name] for name in vary)):
         fields = {name: value for part in choice for name, value in part.items()}
@@ -242,9 +242,9 @@ def test_what_positions_need_is_kept():
 
 def test_blocks_are_shared_out_in_proportion():
     for own in ((2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3), (1, 5)):
-        assert shared_out(own, sum(own)) == own
-        assert shared_out(own, 2 * sum(own)) == tuple(2 * blocks for blocks in own)
-        chain = [shared_out(own, total) for total in range(len(own), 90)]
+        assert distribute_blocks(own, sum(own)) == own
+        assert distribute_blocks(own, 2 * sum(own)) == tuple(2 * blocks for blocks in own)
+        chain = [distribute_blocks(own, total) for total in range(len(own), 90)]
         for shorter, longer in itertools.pairwise(chain):
             assert sorted(b - a for a, b in zip(shorter, longer, strict=True)) == [0] * (len(own) - 1) + [1]
 

@@ -11,7 +11,7 @@ from vitbench.declare.external import ExternalConfig
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure import memory
-from vitbench.measure.peak_memory import ledger, real_step, resident, table
+from vitbench.measure.peak_memory import all_methods, real_step, resident, table
 from vitbench.measure.peak_memory.resident import rise, run_in_child
 from vitbench.utils.errors import UserError
 
@@ -120,13 +120,13 @@ def test_a_child_that_dies_says_how(nets):
 
 def entries(config, settings=MODELLED, device="cpu"):
     peaks = {"inference": MIB, "training": 3 * MIB}
-    return ledger.measured(config, settings, device=device, modelled=peaks)
+    return all_methods.measured(config, settings, device=device, modelled=peaks)
 
 
 def test_every_number_or_its_reason():
     found = entries(TINY)
-    assert found["resident"] == {"inference": None, "training": None, "reason": ledger.OFF}
-    assert found["reserved"] == found["process"] == {"inference": None, "training": None, "reason": ledger.NO_GPU}
+    assert found["resident"] == {"inference": None, "training": None, "reason": all_methods.OFF}
+    assert found["reserved"] == found["process"] == {"inference": None, "training": None, "reason": all_methods.NO_GPU}
     peaks = {mode: memory(TINY, 8, training).bytes for mode, training in (("inference", False), ("training", True))}
     assert found["allocated"] == found["closed_form"] == peaks
 
@@ -152,12 +152,12 @@ def test_the_closed_form_speaks_of_float32_alone():
 
 def test_on_a_gpu_three_numbers_stay_apart(monkeypatch):
     gpu = {"allocated": 5, "reserved": 7, "process": None, "reason": "NVML lists no process"}
-    monkeypatch.setattr(ledger, "run_in_child", lambda *_, **__: {"gpu": gpu})
+    monkeypatch.setattr(all_methods, "run_in_child", lambda *_, **__: {"gpu": gpu})
     found = entries(TINY, device="cuda")
     assert found["allocated"] == {"inference": 5, "training": 5}
     assert found["reserved"] == {"inference": 7, "training": 7}
     assert found["process"] == {"inference": None, "training": None, "reason": "NVML lists no process"}
-    assert found["resident"]["reason"] == ledger.ON_GPU
+    assert found["resident"]["reason"] == all_methods.ON_GPU
 
 
 @pytest.mark.nightly("memory")

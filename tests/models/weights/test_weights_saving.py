@@ -98,5 +98,5 @@ def test_a_model_of_somebody_else_comes_back_into_it(tmp_path):
     save_weights(source, tmp_path / "w.safetensors")
     load_weights(model, tmp_path / "w.safetensors")
     assert model.weight.equal(source.weight)
-    with pytest.raises(UserError, match="config the file does not hold"):
+    with pytest.raises(UserError, match="does not contain its model's config"):
         config_from_checkpoint(tmp_path / "w.safetensors")

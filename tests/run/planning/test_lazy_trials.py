@@ -14,10 +14,9 @@ from tests.run.planning.test_plan import records_of
 from vitbench.declare import discovery, quantities
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.external import ExternalConfig
-from vitbench.declare.tuning import Tuning
+from vitbench.declare.tuning import FIRST_SEED, Tuning, points
 from vitbench.declare.vit import ViTConfig
 from vitbench.records.reader import read
-from vitbench.records.tuning_outcome import FIRST_SEED, points
 from vitbench.run import execute
 from vitbench.run.planning.plan import make_plan
 from vitbench.run.planning.trial import Trial

@@ -17,7 +17,7 @@ def one_thread(_: MeasureConfig) -> dict[str, Any]:
 
 QUANTITY = Quantity(
     kind="accuracy",
-    measure="vitbench.run.training_jobs:accuracy",
+    measure="vitbench.run.training_functions:accuracy",
     order=70,
     per="seed",
     components=("models", "data", "train"),

@@ -18,7 +18,7 @@ def windows(measure: MeasureConfig) -> dict[str, Any]:
 
 QUANTITY = Quantity(
     kind="ceiling",
-    measure="vitbench.run.jobs:ceiling",
+    measure="vitbench.run.measuring_functions:ceiling",
     order=30,
     phase="ceilings",
     per="machine",

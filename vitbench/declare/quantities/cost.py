@@ -5,7 +5,7 @@ from vitbench.declare.quantities.quantity import Quantity
 
 QUANTITY = Quantity(
     kind="cost",
-    measure="vitbench.run.jobs:cost",
+    measure="vitbench.run.measuring_functions:cost",
     order=10,
     phase="costs",
     uses_device=False,

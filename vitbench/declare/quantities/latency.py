@@ -7,17 +7,17 @@ from vitbench.declare.quantities.column import Column, comparison, with_interval
 from vitbench.declare.quantities.quantity import Quantity
 
 TIMED_SETTINGS = ("device", *(f.name for f in dataclasses.fields(MeasureConfig) if f.name != "resident"))
-"""All but what is about memory alone, so that a new setting is never left out of an id."""
+"""All settings except the one that concerns memory alone; a new setting is part of the id by default."""
 
 TIMED_MUST_MATCH = (
     "host", "packages", "device", "dtype", "batch_size", "threads", "compile", "channels_last",
     "checkpoint_activations", "placement",
 )  # fmt: skip
-"""For everything that is timed. How long it was measured for is not among them."""
+"""For everything that is timed; the duration of the measurement need not match."""
 
 QUANTITY = Quantity(
     kind="latency",
-    measure="vitbench.run.jobs:latency",
+    measure="vitbench.run.measuring_functions:latency",
     order=40,
     phase="timing",
     per="session",

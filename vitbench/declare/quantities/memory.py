@@ -26,7 +26,7 @@ def _columns() -> Iterator[Column]:
 
 QUANTITY = Quantity(
     kind="memory",
-    measure="vitbench.run.jobs:memory",
+    measure="vitbench.run.measuring_functions:memory",
     order=20,
     phase="costs",
     uses_device=False,

@@ -28,7 +28,7 @@ NOT_MEASURED = ("plan", "skip")
 """Kinds of records that hold no measurement."""
 
 
-def no_more(_: MeasureConfig) -> Mapping[str, Any]:
+def no_extra_settings(_: MeasureConfig) -> Mapping[str, Any]:
     """No further settings."""
     return {}
 
@@ -40,7 +40,7 @@ class Quantity:
     Attributes:
         kind: its name in records.
         measure: ``module:function``, resolved in the worker. The function takes the trial and a callback that it tells
-            what it is busy with, and returns one ``vitbench.run.jobs.Measured`` per variant.
+            what it is busy with, and returns one ``vitbench.run.measuring_functions.Measured`` per variant.
         per: what one trial measures: a ``variant``; a ``seed`` of a variant (data, recipe and seed are part of the id);
             a ``try`` of its tuning; all variants in one ``session``; the ``machine``, whatever the model.
         order: quantities are measured in this order.
@@ -73,7 +73,7 @@ class Quantity:
     control: bool = False
     components: tuple[str, ...] = ("models", "measure")
     settings: tuple[str, ...] = ()
-    more_settings: Callable[[MeasureConfig], Mapping[str, Any]] = no_more
+    more_settings: Callable[[MeasureConfig], Mapping[str, Any]] = no_extra_settings
     must_match: tuple[str, ...] = ("packages",)
     columns: tuple[Column, ...] = ()
     estimate: str = "scalar"

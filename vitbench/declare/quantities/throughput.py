@@ -18,7 +18,7 @@ def windows(_: MeasureConfig) -> dict[str, Any]:
 
 QUANTITY = Quantity(
     kind="throughput",
-    measure="vitbench.run.jobs:throughput",
+    measure="vitbench.run.measuring_functions:throughput",
     order=60,
     phase="timing",
     per="session",

@@ -9,7 +9,7 @@ PHASES = ("forward", "backward", "optimizer")
 
 QUANTITY = Quantity(
     kind="train_step",
-    measure="vitbench.run.jobs:train_step",
+    measure="vitbench.run.measuring_functions:train_step",
     order=50,
     phase="timing",
     per="session",

@@ -8,7 +8,7 @@ PLACE = 110
 
 QUANTITY = Quantity(
     kind="tuning",
-    measure="vitbench.run.training_jobs:tuning",
+    measure="vitbench.run.training_functions:tuning",
     order=80,
     per="try",
     components=("models", "data", "train"),

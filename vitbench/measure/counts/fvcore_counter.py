@@ -20,7 +20,7 @@ _NO_PRODUCTS = tuple(
         *("adaptive_avg_pool2d", "grid_sampler", "upsample_nearest2d", "upsample_bilinear2d"),
     )
 )
-"""Operations that fvcore counts although they are no products."""
+"""Operations that fvcore counts although they are not products."""
 
 
 def by_fvcore(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, set[str]]:
@@ -39,7 +39,7 @@ def by_fvcore(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[int, set[s
         return total, {name for name in analysis.unsupported_ops() if may_multiply(name)}
 
 
-def as_it_comes(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+def default_count(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     """``FlopCountAnalysis(module, inputs).total()``, which fvcore calls FLOPs: MACs, and 5 for each element of a norm.
 
     Nothing is added or switched off; fvcore logs what it omits, and the log is silenced here.

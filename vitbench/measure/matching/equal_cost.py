@@ -108,7 +108,7 @@ def match(
         raise UserError(unknown("cost to match on", on, METRICS))
     for argument, model in (("config", config), ("to", to)):
         if not isinstance(model, ModelConfig):
-            raise UserError(f"{argument}={model!r} is no config: give one, such as {argument}=zoo('resnet50')")
+            raise UserError(f"{argument}={model!r} is not a config: give one, such as {argument}=zoo('resnet50')")
     allowed = tolerance if tolerance is not None else LATENCY_TOLERANCE if on == "latency_ms" else TOLERANCE
     if not 0 <= allowed < 1:
         raise UserError(f"tolerance={tolerance!r} is not possible: it takes 0 up to, not including, 1")

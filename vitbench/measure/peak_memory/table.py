@@ -8,7 +8,7 @@ from typing import Any
 
 from vitbench.declare.measure import MeasureConfig
 from vitbench.declare.model import ModelConfig
-from vitbench.measure.peak_memory.ledger import measured
+from vitbench.measure.peak_memory.all_methods import measured
 from vitbench.measure.peak_memory.modelled import PARTS, memory
 from vitbench.measure.peak_memory.resident import MODES
 from vitbench.measure.prepare import modelled

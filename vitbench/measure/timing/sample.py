@@ -35,7 +35,7 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Warm:
+class WarmUp:
     """What the warm-up found out about a subject."""
 
     cold_ms: float  # of the first call
@@ -83,7 +83,7 @@ def timed(name: str, call: Call, subject: Subject, loops: int, timer: Timer) -> 
     return Sample((end - start) / loops, cpu / loops, switches, device, forward, backward), output
 
 
-def warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Timer) -> Warm:
+def warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Timer) -> WarmUp:
     """Calls the subject at least 3 times, until medians of successive triples agree within 5 % or the time is over."""
     first, output = timed(name, call, subject, 1, timer)
     start = timer()
@@ -95,4 +95,4 @@ def warm_up(name: str, call: Call, subject: Subject, warmup_s: float, timer: Tim
         calls.append(timed(name, call, subject, 1, timer)[0].wall)
     call_s = statistics.median(calls[-3:])
     loops = max(1, math.ceil(LOOP_BELOW_S / call_s))
-    return Warm(1e3 * first.wall, loops, loops * call_s, output_shapes(output))
+    return WarmUp(1e3 * first.wall, loops, loops * call_s, output_shapes(output))

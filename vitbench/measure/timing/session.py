@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from vitbench import stats
 from vitbench.declare.measure import Placement
 from vitbench.measure.timing import host_load
-from vitbench.measure.timing.sample import LOOP_BELOW_S, Sample, Timer, Warm, timed, warm_up
+from vitbench.measure.timing.sample import LOOP_BELOW_S, Sample, Timer, WarmUp, timed, warm_up
 from vitbench.measure.timing.subject import Mode, Subject, SubjectError, check_output, check_shapes, place, placed
 from vitbench.stats.estimates import FloatArray, control_holds, log_ratio_blocks, mean_interval
 from vitbench.stats.sequential import FIRST_LOOK, NOMINAL
@@ -242,7 +242,7 @@ def run_session(
 
 def _run_block(
     order: list[list[str]],
-    participants: Mapping[str, tuple[Callable[[], object], Subject, Warm, list[list[Sample]]]],
+    participants: Mapping[str, tuple[Callable[[], object], Subject, WarmUp, list[list[Sample]]]],
     timer: Timer,
 ) -> None:
     """Runs the cycles of a block; the last output of each subject must be finite."""
@@ -258,7 +258,7 @@ def _run_block(
                 check_output(name, output)
 
 
-def _samples(rows: list[list[Sample]], warm: Warm, subject: Subject, mode: Mode) -> Samples:
+def _samples(rows: list[list[Sample]], warm: WarmUp, subject: Subject, mode: Mode) -> Samples:
     wall, cpu, switches, device, forward, backward = np.moveaxis(np.array(rows, dtype=np.float64), -1, 0)
     phases: dict[str, FloatArray] = {}
     if mode == "train_step":

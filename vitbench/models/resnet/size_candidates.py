@@ -24,7 +24,7 @@ def _layers(config: ResNetConfig) -> SizeCandidates:
     block, own = config.stages
 
     def fields(size: int) -> dict[str, Any]:
-        layers = shared_out(own, size)
+        layers = distribute_blocks(own, size)
         published = next((depth for depth, found in RESNET_LAYERS.items() if found == (block, layers)), None)
         if published:
             return {"depth": published, "layers": None, "block": None}
@@ -34,7 +34,7 @@ def _layers(config: ResNetConfig) -> SizeCandidates:
 
 
 @functools.lru_cache(maxsize=4096)
-def shared_out(own: tuple[int, ...], total: int) -> tuple[int, ...]:
+def distribute_blocks(own: tuple[int, ...], total: int) -> tuple[int, ...]:
     """``total`` blocks in the proportions of ``own``, at least one in each stage (Sainte-Laguë's method).
 
     With each additional block no stage gets shorter, and ``sum(own)`` blocks give ``own``.

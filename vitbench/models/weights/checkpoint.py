@@ -31,7 +31,7 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     read: Callable[[Iterable[str]], dict[str, Tensor]]
     wrapper: str | None = None  # the key under which a torch file keeps its weights, if it has one
-    beside: Mapping[str, str] = field(default_factory=dict)  # other entries of the file → why they are no weights
+    beside: Mapping[str, str] = field(default_factory=dict)  # other entries of the file → why they are not weights
     ours: bool = False  # written by save_weights
     config: ModelConfig | None = None  # of the model, in a file of save_weights
 

@@ -32,10 +32,10 @@ class Converted:
 
 
 def recognise(checkpoint: Checkpoint) -> Format:
-    """The format whose names these are.
+    """The format that the names of the tensors identify.
 
     Raises:
-        UserError: nobody's that we know.
+        UserError: it is none of ``FORMATS``.
     """
     names = checkpoint.tensors
     if checkpoint.ours:
@@ -52,7 +52,7 @@ def recognise(checkpoint: Checkpoint) -> Format:
     if {"patch_embed.proj.weight", "blocks.0.attn.qkv.weight"} <= plain:
         return FORMATS["DeiT" if checkpoint.wrapper == "model" else "timm"]
     raise UserError(
-        f"{checkpoint.path} is no checkpoint that is known here (its tensors are {choices(list(names)[:3])}, …): "
+        f"{checkpoint.path} is not in a recognised checkpoint format (its tensors are {choices(list(names)[:3])}, …): "
         f"files of {choices(FORMATS)} are read"
     )
 
@@ -73,14 +73,15 @@ def convert(form: Format, tensors: Tensors) -> Converted:
             continue
         target, value, part = _named(form, name, source, tensor)
         if part[0] in pieces.setdefault(target, {}):
-            raise UserError(f"{source} and {pieces[target][part[0]][0]} are both {target}: the file has two models")
+            other = pieces[target][part[0]][0]
+            raise UserError(f"{source} and {other} both map to {target}: the file seems to contain two models")
         pieces[target][part[0]] = (source, value)
         wanted[target] = part[1]
     for target, found in pieces.items():
         if len(found) != wanted[target]:
             have = choices(source for source, _ in found.values())
             raise UserError(f"{target} needs {wanted[target]} tensors and the file has {have} alone: it is incomplete")
-    if not any(".stages." in target for target in pieces):  # timm's name for a stem that stands alone
+    if not any(".stages." in target for target in pieces):  # timm's name for a stem without stages
         pieces = {target.replace("backbone.stem.", "backbone.", 1): found for target, found in pieces.items()}
     ordered = {target: [found[k] for k in sorted(found)] for target, found in pieces.items()}
     try:
@@ -120,7 +121,7 @@ def _inside(form: Format, tensors: Tensors) -> tuple[dict[tuple[str, str], Tenso
     if form.name == "Google JAX":
         prefix = next((p for p in form.prefixes if f"{p}embedding/kernel" in tensors), "")
         outside = [source for source in plain if not source.startswith(prefix)]
-        dropped = dict.fromkeys(outside, f"it stands outside {prefix}: an optimiser's or another tower's")
+        dropped = dict.fromkeys(outside, f"it is outside {prefix}: an optimiser's or another tower's")
         plain = {source: source.removeprefix(prefix) for source in plain if source.startswith(prefix)}
     else:
         prefix = next((p for p in form.prefixes if any(name.startswith(p) for name in plain.values())), "")

@@ -47,9 +47,7 @@ def infer(checkpoint: Checkpoint, form: Format, converted: Converted) -> Inferre
     if checkpoint.config is not None:
         return Inferred(config=checkpoint.config, assumptions=())
     if checkpoint.ours:
-        raise UserError(
-            f"{checkpoint.path} is of a model whose config the file does not hold: build the model, then load into it"
-        )
+        raise UserError(f"{checkpoint.path} does not contain its model's config: build the model, then load into it")
     tensors = converted.tensors
     if empty := [name for name, tensor in tensors.items() if not tensor.numel()]:
         shape = tuple(tensors[empty[0]].shape)

@@ -18,7 +18,7 @@ from vitbench.models.weights.checkpoint import Checkpoint, damaged
 from vitbench.utils.errors import UserError
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, SyntaxError, tokenize.TokenError)
-"""Errors that zipfile and numpy raise on bytes that are no archive of arrays."""
+"""Errors that zipfile and numpy raise on bytes that are not an archive of arrays."""
 
 BFLOAT16 = np.dtype("V2")
 """The dtype that numpy reads for JAX's bfloat16, which it does not know."""

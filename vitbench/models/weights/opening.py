@@ -23,7 +23,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     Files are untrusted: nothing in them is run, and a size is trusted only if the file is long enough for it.
 
     Raises:
-        UserError: there is no such file, it is none of the three, is damaged, or asks to run code.
+        UserError: there is no such file, it is none of the three, is damaged, or tries to run code.
     """
     path = Path(path)
     if not path.is_file():

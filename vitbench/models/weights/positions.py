@@ -151,7 +151,7 @@ class Positions:
         if patches == math.prod(new):
             return new
         raise UserError(
-            f"{self.checkpoint.path} has positions of {patches} patches, which make no square: "
+            f"{self.checkpoint.path} has positions of {patches} patches, which do not form a square: "
             "the grid that they belong to cannot be told"
         )
 

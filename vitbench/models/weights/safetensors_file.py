@@ -82,10 +82,10 @@ def _config(path: Path, metadata: Mapping[str, str]) -> ModelConfig | None:
         values = json.loads(metadata[CONFIG_KEY])
         config = from_dict(values) if config_class(values["type"]) is not None else None
     except (ValueError, TypeError, KeyError, RecursionError, ConfigError) as error:
-        raise UserError(f"{path}: the config that it says vitbench wrote cannot be built: {error}") from error
+        raise UserError(f"{path}: its embedded vitbench config cannot be built: {error}") from error
     if not isinstance(config, ModelConfig) or family_of(config).source is not None:
         raise UserError(
-            f"{path}: the config that it says vitbench wrote is of no family that can be built from a file: "
+            f"{path}: its embedded vitbench config names a model family that cannot be rebuilt from a file: "
             f"{choices(config_names())} exist here"
         )
     return config

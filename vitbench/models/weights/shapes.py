@@ -53,7 +53,7 @@ def vit_from(tensors: Tensors, form: Format, heads: int | None) -> tuple[ViTConf
         side = math.isqrt(rows)
         if side**2 != rows:
             raise UserError(
-                f"its {rows} patch positions are no square, so the image size cannot be told: "
+                f"its {rows} patch positions do not form a square, so the image size cannot be told: "
                 "build the model yourself, with ViTConfig(img_size=(height, width))"
             )
         values["img_size"] = _size(side * patch_h, side * patch_w)
@@ -123,7 +123,7 @@ def _positions(tensors: Tensors, form: Format) -> str:
 
 
 def prefix_rows(tensors: Tensors, patches: int | None = None) -> int:
-    """How many rows of a file's ``pos_embed`` belong to tokens that are no patches.
+    """How many rows of a file's ``pos_embed`` belong to tokens that are not patches.
 
     All such tokens have a row (timm, DeiT), or all but the registers (DINOv2), or none (big_vision): whichever leaves
     a square of patches, those of the model (``patches``) first.

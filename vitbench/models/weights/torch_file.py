@@ -137,7 +137,7 @@ def _shapes(file: io.BufferedIOBase, sizes: Mapping[str, int] | None, length: in
     start = file.tell()
     for opcode, argument, _ in pickletools.genops(cast("IO[bytes]", file)):
         if opcode.name not in OPCODES:
-            raise pickle.UnpicklingError(f"{opcode.name} is no part of weights")
+            raise pickle.UnpicklingError(f"{opcode.name} is not used in weights")
         if opcode.name == "LONG_BINPUT" and int(argument or 0) > length:
             raise pickle.UnpicklingError(f"it counts to {argument}")
     file.seek(start)
@@ -148,7 +148,7 @@ def open_torch_zip(path: Path, members: Sequence[zipfile.ZipInfo]) -> Checkpoint
     """A file of current ``torch.save``.
 
     Raises:
-        UserError: it is damaged, asks to run code, or unpacks to more than itself.
+        UserError: it is damaged, tries to run code, or expands to more than its stored size.
     """
     pickles = [member for member in members if member.filename.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -159,7 +159,7 @@ def open_torch_zip(path: Path, members: Sequence[zipfile.ZipInfo]) -> Checkpoint
     if any(member.compress_type != zipfile.ZIP_STORED for member in members) or (
         sum(member.file_size for member in members) > path.stat().st_size
     ):
-        raise UserError(f"{path} unpacks to more than it is, which torch.save never writes: not opened")
+        raise UserError(f"{path} expands to more than its stored size, which torch.save never writes: not opened")
     sizes = {
         member.filename.removeprefix(f"{root}data/"): member.file_size
         for member in members
@@ -178,7 +178,7 @@ def open_torch_pickles(path: Path) -> Checkpoint:
     """A file of ``torch.save`` before 1.6: four pickles (magic number, version, system, weights), keys, then bytes.
 
     Raises:
-        UserError: it is damaged, asks to run code, or says it holds more than it is long.
+        UserError: it is damaged, tries to run code, or says it holds more than it is long.
     """
 
     def look() -> object:
@@ -201,7 +201,7 @@ def _guarded(path: Path, look: Callable[[], object]) -> object:
         return look()
     except _CodeError as error:
         raise UserError(
-            f"{path} asks to run {error}, and weights need no code: not opened; if you trust its author, "
+            f"{path} tries to run {error}; weights never need code, so it was not opened: if you trust its author, "
             "load it where it was written and save model.state_dict() alone"
         ) from error
     except OSError:
@@ -230,13 +230,13 @@ def _checkpoint(path: Path, loaded: object, *, mmap: bool) -> Checkpoint:
 
 
 def _unwrap(loaded: object) -> tuple[str | None, Mapping[str, object] | None, dict[str, str]]:
-    """(key, weights, other entries → why they are no weights)."""
+    """(key, weights, other entries → why they are not weights)."""
     if not _named(loaded):
         return None, None, {}
     for key in WRAPPERS:
         inside = loaded.get(key)
         if _named(inside):
-            beside = {str(other): f"it stands beside {key!r}" for other in loaded if other != key}
+            beside = {str(other): f"it is stored beside {key!r}" for other in loaded if other != key}
             return key, inside, beside | _no_tensors(inside)
     return None, loaded, _no_tensors(loaded)
 
@@ -246,4 +246,4 @@ def _named(value: object) -> TypeGuard[dict[str, object]]:
 
 
 def _no_tensors(weights: Mapping[str, object]) -> dict[str, str]:
-    return {name: "it is no tensor" for name, value in weights.items() if not isinstance(value, Tensor)}
+    return {name: "it is not a tensor" for name, value in weights.items() if not isinstance(value, Tensor)}

@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 
 from vitbench.records.record import Environment, Status
 
-On: TypeAlias = Callable[[str], None]
+ReportProgress: TypeAlias = Callable[[str], None]
 """A job calls it with the name of the variant that it works on next, so that a crash can be attributed to a variant.
-A call costs a microsecond and wakes no process, so it may stand between two timed calls."""
+A call costs a microsecond and wakes no process, so it can be made between two timed calls."""
 
 NO_ROOM = ("no space left on device", "disk quota exceeded")
 
@@ -27,7 +27,7 @@ RESUME = "recorded results are kept; run the same command to resume"
 """The end of a message about a run that cannot continue."""
 
 
-class Board:
+class SharedStatus:
     """What a job works on, in memory that it shares with the executor: readable however the job ends."""
 
     SIZE = 4096
@@ -87,7 +87,7 @@ def work(channel: int, board: int) -> None:
     """Receives a job, runs it, sends the result, and ends this process at once."""
     faulthandler.enable(2)  # a segmentation fault prints where it happened into the output that is kept
     connection = Connection(channel)
-    on = Board(board).write
+    on = SharedStatus(board).write
     job: Job = connection.recv()
     message: tuple[Any, ...]
     try:
@@ -95,7 +95,7 @@ def work(channel: int, board: int) -> None:
         function = getattr(importlib.import_module(module), name)
         message = ("result", function(job.payload, on))
     except BaseException as error:  # noqa: BLE001  # sys.exit in a user's model is a failed trial too
-        message = ("error", *explain(error))
+        message = ("error", *classify_error(error))
     with contextlib.suppress(OSError, ValueError):  # the job may have closed its standard output
         sys.stdout.flush()
         sys.stderr.flush()
@@ -103,7 +103,7 @@ def work(channel: int, board: int) -> None:
     os._exit(0)  # without destructors: nothing of this process is needed any more
 
 
-def explain(error: BaseException) -> tuple[Status, str, str, bool]:
+def classify_error(error: BaseException) -> tuple[Status, str, str, bool]:
     """Status, reason in one line, traceback, and whether a full disk caused the error."""
     from vitbench.utils.errors import UserError, is_out_of_memory, root_cause
 

@@ -10,7 +10,7 @@ from typing import Any
 from vitbench.declare import quantities
 from vitbench.declare.ablation import Ablation
 from vitbench.declare.data import DataConfig
-from vitbench.declare.serialize import as_dict, completed, defaults
+from vitbench.declare.serialize import as_dict, defaults, with_defaults
 from vitbench.declare.sizes import as_pair
 from vitbench.declare.variant import Variant
 from vitbench.records.comparability import differences
@@ -192,7 +192,7 @@ def check_settings(plan: Plan, records: Iterable[Record], directory: Path) -> No
 
 
 def _filled(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {**completed(settings), "data": {**defaults(DataConfig), **settings["data"]}}
+    return {**with_defaults(settings), "data": {**defaults(DataConfig), **settings["data"]}}
 
 
 def session_size(trial: Trial) -> int:

@@ -13,9 +13,10 @@ from vitbench.declare.families import family_of, source_of
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.quantities import registered
 from vitbench.declare.serialize import as_dict
+from vitbench.declare.tuning import FIRST_SEED, points
 from vitbench.declare.variant import Variant, family
 from vitbench.records.identity import digest
-from vitbench.records.tuning_outcome import FIRST_SEED, Chosen, points
+from vitbench.records.tuning_outcome import Chosen
 from vitbench.run.planning.lazy_trials import Block
 from vitbench.run.planning.trial import Kind, Recipe, Trial
 
@@ -28,7 +29,7 @@ SESSION_SIZE = 32
 
 @dataclass(frozen=True)
 class Preflight:
-    """What must be known before planning and only a process with torch can say (``run.preflight``)."""
+    """Facts that planning needs and only a process with torch can give (``run.preflight``)."""
 
     device: str
     data: dict[str, Any]  # the DataSpec
@@ -54,7 +55,7 @@ class Trials:
         self._models = {id(v.model): known.setdefault(_content(v.model), len(known)) for v in self.able}
 
     def measured(self, kinds: Collection[Kind]) -> Iterator[Block]:
-        """All but the tuning and what follows it, in the order of measuring; trainings seed by seed."""
+        """All trials except tuning and tuned trainings, in the order of measuring; trainings seed by seed."""
         for quantity in registered():
             kind = quantity.kind
             if kind not in kinds:

@@ -78,7 +78,9 @@ class Scalars(Observer):
                 write_events(self.directory, name, record)
             except (OSError, ValueError, KeyError, BadZipFile) as error:  # a full disk, a damaged artifact
                 if not self._told:
-                    self._tell(f"no scalars of {name} can be written, nor perhaps of others: {error}")
+                    self._tell(
+                        f"TensorBoard scalars for {name}, and possibly other trainings, could not be written: {error}"
+                    )
                 self._told = True
 
 

@@ -1,4 +1,4 @@
-"""The progress of a sweep in the terminal: a live bar, or one line per trial where the output is no terminal."""
+"""The progress of a sweep in the terminal: a live bar, or one line per trial if the output is not a terminal."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class BackedUpFile:
         self._fd = -1  # stays open: what is written never goes to a file that replaced this one
         self._copy: IO[bytes] | None = None
         self._known = _signature(path)
-        with contextlib.suppress(OSError):  # no room for a copy: the run goes on without one
+        with contextlib.suppress(OSError):  # no space for a copy: the run goes on without one
             self._copy = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115  # closed by `_drop_copy`
         if self._known is not None:
             try:
@@ -65,7 +65,7 @@ class BackedUpFile:
         except OSError:
             if not self._drop_copy():
                 raise
-            start = append_durably(self._fd, data)  # in the room of the copy
+            start = append_durably(self._fd, data)  # in the space of the copy
         finally:
             self._known = _signature(os.fstat(self._fd))
         if self._copy is not None:
@@ -86,7 +86,7 @@ class BackedUpFile:
         self._fd = -1
 
     def _drop_copy(self) -> bool:
-        """Gives up the copy and its room on the disk; returns whether there was one."""
+        """Gives up the copy and its disk space; returns whether there was one."""
         if self._copy is None:
             return False
         self._copy.close()
@@ -100,7 +100,7 @@ class BackedUpFile:
             OSError: it cannot be written, or there is no copy.
         """
         if self._copy is None:
-            raise OSError(0, "there was no room for a copy of it")
+            raise OSError(0, "there was no space for a copy of it")
         happened = "was removed"
         if os.path.lexists(self.path):
             names = (self.path.with_suffix(f".foreign{number or ''}{self.path.suffix}") for number in itertools.count())

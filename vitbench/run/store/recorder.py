@@ -21,7 +21,7 @@ from vitbench.run.store.writer import Writer
 from vitbench.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from vitbench.run.jobs import Measured
+    from vitbench.run.measuring_functions import Measured
 
 
 @dataclass

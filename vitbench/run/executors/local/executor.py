@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vitbench.records.identity import now
-from vitbench.run.executors.job import RESUME, Board, Job, Result
+from vitbench.run.executors.job import RESUME, Job, Result, SharedStatus
 from vitbench.run.executors.local.exit_reasons import exit_result, lost_result, oom_kills, output_tail
 from vitbench.run.executors.local.fork_server import PRELOAD
 from vitbench.run.executors.local.fork_server_client import ForkServerClient, ServerLostError
@@ -34,7 +34,7 @@ class _Running:
     job: Job
     connection: Connection
     output: IO[bytes]
-    board: Board
+    board: SharedStatus
     started: str = field(default_factory=now)
     start: float = field(default_factory=time.monotonic)
     oom_kills: int | None = field(default_factory=oom_kills)
@@ -119,19 +119,19 @@ class LocalExecutor(Executor):
         """Starts the job and returns the key of its result.
 
         Raises:
-            UserError: the fork server dies again and again, or there is no room for the job's output.
+            UserError: the fork server dies again and again, or there is no disk space for the job's output.
         """
         key = next(self._keys)
         try:
             output = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed with the job
             board = os.memfd_create("vitbench")
-            os.ftruncate(board, Board.SIZE)
+            os.ftruncate(board, SharedStatus.SIZE)
             ours, theirs = Pipe()
         except OSError as error:
             raise UserError(f"no job can be started: {error.strerror}; {RESUME}") from error
         try:
             self._fork(key, job, [theirs.fileno(), output.fileno(), board])  # waits for the server to be ready
-            self._running[key] = _Running(job, ours, output, Board(board))
+            self._running[key] = _Running(job, ours, output, SharedStatus(board))
         except UserError:
             ours.close()
             output.close()

@@ -30,8 +30,8 @@ from vitbench.run.environment import KEEP_MEMORY
 
 PRELOAD = (
     "vitbench.run.executors.job",
-    "vitbench.run.jobs",
-    "vitbench.run.training_jobs",
+    "vitbench.run.measuring_functions",
+    "vitbench.run.training_functions",
     "torch",
     "torch._dynamo",  # optimizers and fake tensors import it on first use: a second and a half each time
     "fvcore.nn",
@@ -39,7 +39,7 @@ PRELOAD = (
     "vitbench.data.digits",
     "vitbench.measure.accuracy",
     "vitbench.measure.counts.flops",
-    "vitbench.measure.peak_memory.ledger",
+    "vitbench.measure.peak_memory.all_methods",
     "vitbench.measure.peak_memory.modelled",
     "vitbench.measure.timing.session",
     "vitbench.measure.timing.throughput",

@@ -25,7 +25,7 @@ from vitbench.declare.model import ModelConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.counts.flops import count
-from vitbench.measure.counts.fvcore_counter import as_it_comes
+from vitbench.measure.counts.fvcore_counter import default_count
 from vitbench.measure.meta_copy import arguments, copied, meta_copy, module_of, one_element
 from vitbench.models.by_name import config_of
 from vitbench.models.vit.closed_form import products
@@ -56,13 +56,13 @@ def rows(
     try:
         for name, side in itertools.product(names, sides):
             progress(f"{name} at {side} px")
-            found.append({"model": name, "img_size": side} | dropped(config_of(name, side)))
+            found.append({"model": name, "img_size": side} | omitted_macs(config_of(name, side)))
     finally:
         progress("")
     return found
 
 
-def dropped(config: ModelConfig) -> dict[str, int | None]:
+def omitted_macs(config: ModelConfig) -> dict[str, int | None]:
     """Counts a model completely, and by common counters.
 
     Returns:
@@ -79,14 +79,14 @@ def dropped(config: ModelConfig) -> dict[str, int | None]:
     found["macs"] = count(config).macs if form is None else form.macs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found["fvcore_macs"] = as_it_comes(copied(module, one_element).eval(), inputs)
+        found["fvcore_macs"] = default_count(copied(module, one_element).eval(), inputs)
         found["torch_cpu_macs"] = on_the_cpu(module, inputs)
         if isinstance(config, ViTConfig):
             tokens = config.num_patches + config.num_prefix_tokens
             found["attention_macs"] = config.depth * 2 * tokens**2 * config.embed_dim
             if _as_torchs(config):
                 layers, inputs = torchs_layers(config), (torch.zeros(1, tokens, config.embed_dim),)
-                found["layers_fvcore_macs"] = _rest(config) + as_it_comes(layers, inputs)
+                found["layers_fvcore_macs"] = _rest(config) + default_count(layers, inputs)
                 found["layers_torch_cpu_macs"] = _rest(config) + on_the_cpu(layers, inputs)
     return found
 

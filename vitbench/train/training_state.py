@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from vitbench.devices import device_of
+from vitbench.train.batch_loader import BatchLoader
 from vitbench.train.ema import RunningMean
-from vitbench.train.feed import Feed
 from vitbench.train.step import Step
 
 
@@ -28,7 +28,7 @@ class Parts:
     model: nn.Module
     step: Step
     mean: RunningMean | None
-    feed: Feed
+    loader: BatchLoader
     device: str
 
     def state(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Parts:
             "mean": None if self.mean is None else _module(self.mean.model),
             "optimizer": self.step.optimizer.state_dict(),
             "scaler": None if self.step.scaler is None else self.step.scaler.state_dict(),
-            "feed": self.feed.state(),
+            "feed": self.loader.state(),
             "generators": _generators(self.device),
         }
 
@@ -54,7 +54,7 @@ class Parts:
         self.step.optimizer.load_state_dict(state["optimizer"])
         if self.step.scaler is not None:
             self.step.scaler.load_state_dict(state["scaler"])
-        self.feed.restore(state["feed"])
+        self.loader.restore(state["feed"])
         _set_generators(state["generators"], self.device)
 
 

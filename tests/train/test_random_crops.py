@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional
 
-from vitbench.train.boxes import cut_out, draw_boxes
+from vitbench.train.random_crops import cut_out, draw_boxes
 
 
 def _drawn(count=4000, area=(0.08, 1.0), ratio=(3 / 4, 4 / 3), seed=0):

@@ -7,8 +7,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from vitbench.declare.data import DataConfig
-from vitbench.run.executors.job import On
-from vitbench.run.jobs import Measured, model_of
+from vitbench.run.executors.job import ReportProgress
+from vitbench.run.measuring_functions import Measured, model_of
 from vitbench.run.planning.trial import Trial
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vitbench.train.checkpoint import TrainingCheckpoint
 
 
-def accuracy(trial: Trial, _on: On) -> list[Measured]:
+def accuracy(trial: Trial, _on: ReportProgress) -> list[Measured]:
     found = _trained(trial, _dataset(trial))
     return [Measured(trial.variants[0].name, dict(found.values), dict(found.samples), dict(found.arrays))]
 
@@ -26,7 +26,7 @@ KEPT_OF_A_TRY = ("val_accuracy", "train_seconds", "total_seconds", "epochs", "st
 """Values of a training that the record of a tuning try keeps."""
 
 
-def tuning(trial: Trial, _on: On) -> list[Measured]:
+def tuning(trial: Trial, _on: ReportProgress) -> list[Measured]:
     """Trains one try and judges it on the validation split; the test split is never loaded. Divergence is a result."""
     from vitbench.train import Diverged
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitbench.train.mix import Mixer, blend, cut_in
+from vitbench.train.mixup import Mixer, blend, cut_in
 
 LABELS = torch.tensor([0, 1, 2, 2])
 

@@ -14,7 +14,7 @@ from vitbench.declare.vit import ViTConfig
 from vitbench.declare.zoo import zoo
 from vitbench.measure import memory
 from vitbench.measure.__main__ import main
-from vitbench.measure.counts import closed_form, common_counters
+from vitbench.measure.counts import closed_form, counter_omissions
 from vitbench.models import build
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -28,7 +28,7 @@ def scores_and_values(config):
 
 @pytest.mark.parametrize("config", [SMALL, zoo("vit_tiny_patch16_224")], ids=["small", "Ti/16"])
 def test_the_cpus_counter_drops_attention_and_nothing_else(config):
-    found = common_counters.dropped(config)
+    found = counter_omissions.omitted_macs(config)
     assert found["macs"] == closed_form.closed_form(config).macs
     assert found["macs"] - found["torch_cpu_macs"] == found["attention_macs"] == scores_and_values(config)
     norms = found["fvcore_macs"] - found["torch_cpu_macs"]
@@ -37,7 +37,7 @@ def test_the_cpus_counter_drops_attention_and_nothing_else(config):
 
 
 def test_torchs_layers_are_one_operation_to_torch_and_half_of_one_to_fvcore():
-    found = common_counters.dropped(SMALL)
+    found = counter_omissions.omitted_macs(SMALL)
     tokens, width, hidden = SMALL.num_patches + 1, SMALL.embed_dim, SMALL.mlp_dim
     patches_and_head = SMALL.num_patches * 3 * 64 * width + width * SMALL.num_classes
     assert found["layers_torch_cpu_macs"] == patches_and_head
@@ -49,12 +49,12 @@ def test_what_is_counted_without_data_is_what_is_counted_with_it():
     module = build(SMALL).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(torch.zeros(1, 3, 32, 32))
-    assert counter.get_total_flops() // 2 == common_counters.on_the_cpu(module, (torch.zeros(1, 3, 32, 32),))
-    layers = common_counters.torchs_layers(SMALL)
+    assert counter.get_total_flops() // 2 == counter_omissions.on_the_cpu(module, (torch.zeros(1, 3, 32, 32),))
+    layers = counter_omissions.torchs_layers(SMALL)
     with torch.no_grad(), warnings.catch_warnings(), FlopCounterMode(display=False) as counter:
         warnings.simplefilter("ignore")
         layers(torch.zeros(1, 17, 64))
-    assert counter.get_total_flops() == 2 * common_counters.on_the_cpu(layers, (torch.zeros(1, 17, 64),)) == 0
+    assert counter.get_total_flops() == 2 * counter_omissions.on_the_cpu(layers, (torch.zeros(1, 17, 64),)) == 0
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_what_is_counted_without_data_is_what_is_counted_with_it():
     ids=["ResNet", "odd heads"],
 )
 def test_what_has_no_such_layers_has_no_number(config):
-    found = common_counters.dropped(config)
+    found = counter_omissions.omitted_macs(config)
     assert found["layers_torch_cpu_macs"] is found["layers_fvcore_macs"] is None
-    assert common_counters.cells([{"model": "m", "img_size": 32, **found}])[0][-1] == common_counters.NONE
+    assert counter_omissions.cells([{"model": "m", "img_size": 32, **found}])[0][-1] == counter_omissions.NONE
 
 
 def page(name):

@@ -10,7 +10,7 @@ from vitbench.declare.resnet import ResNetConfig
 from vitbench.declare.train import TrainConfig
 from vitbench.declare.vit import ViTConfig
 from vitbench.models import build
-from vitbench.train.layers import layers_above
+from vitbench.train.layer_decay import layers_above
 from vitbench.train.optimizer import adamw, set_rate
 from vitbench.utils.errors import UserError
 

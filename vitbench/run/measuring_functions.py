@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vitbench.declare.model import ModelConfig
 from vitbench.declare.quantities.throughput import WINDOW_S, WINDOWS
 from vitbench.declare.variant import Variant
-from vitbench.run.executors.job import On
+from vitbench.run.executors.job import ReportProgress
 from vitbench.run.planning.trial import Trial
 from vitbench.utils.errors import UserError
 
@@ -40,7 +40,7 @@ class Measured:
     control: bool = False
 
 
-def cost(trial: Trial, _on: On) -> list[Measured]:
+def cost(trial: Trial, _on: ReportProgress) -> list[Measured]:
     from vitbench.measure import count
 
     (variant,) = trial.variants
@@ -63,9 +63,9 @@ def cost(trial: Trial, _on: On) -> list[Measured]:
     return [Measured(variant.name, values)]
 
 
-def memory(trial: Trial, _on: On) -> list[Measured]:
+def memory(trial: Trial, _on: ReportProgress) -> list[Measured]:
     from vitbench.measure import memory as peak
-    from vitbench.measure.peak_memory.ledger import measured
+    from vitbench.measure.peak_memory.all_methods import measured
     from vitbench.measure.prepare import modelled
 
     (variant,) = trial.variants
@@ -92,7 +92,7 @@ def _traffic(model: Any, batch_size: int, example: Any) -> dict[str, Any]:
         return {"reason": str(error)}
 
 
-def ceiling(trial: Trial, _on: On) -> list[Measured]:
+def ceiling(trial: Trial, _on: ReportProgress) -> list[Measured]:
     from vitbench.measure.roofline.ceilings import ceilings
 
     (variant,) = trial.variants
@@ -100,15 +100,15 @@ def ceiling(trial: Trial, _on: On) -> list[Measured]:
     return [Measured(variant.name, *ceilings(**settings).record())]
 
 
-def latency(trial: Trial, on: On) -> list[Measured]:
+def latency(trial: Trial, on: ReportProgress) -> list[Measured]:
     return _session(trial, on, "forward")
 
 
-def train_step(trial: Trial, on: On) -> list[Measured]:
+def train_step(trial: Trial, on: ReportProgress) -> list[Measured]:
     return _session(trial, on, "train_step")
 
 
-def _session(trial: Trial, on: On, mode: Mode) -> list[Measured]:
+def _session(trial: Trial, on: ReportProgress, mode: Mode) -> list[Measured]:
     from vitbench.measure.timing import host_load
     from vitbench.measure.timing.session import run_session
     from vitbench.stats import interim_looks
@@ -162,7 +162,7 @@ def _raw(samples: Samples) -> tuple[dict[str, Any], dict[str, Any]]:
     }
 
 
-def throughput(trial: Trial, on: On) -> list[Measured]:
+def throughput(trial: Trial, on: ReportProgress) -> list[Measured]:
     from vitbench.measure.energy import Meter
     from vitbench.measure.timing.throughput import measure
 
@@ -180,7 +180,7 @@ def throughput(trial: Trial, on: On) -> list[Measured]:
     return found
 
 
-def probe(trial: Trial, on: On) -> None:
+def probe(trial: Trial, on: ReportProgress) -> None:
     """Calls the only variant once in each mode in which it will be timed; tells ``on`` the mode before each call."""
     import torch
 
@@ -201,7 +201,7 @@ def model_of(variant: Variant) -> ModelConfig:
     return variant.model
 
 
-def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
+def _subjects(trial: Trial, on: ReportProgress, mode: Mode) -> dict[str, Subject]:
     """The model and fixed input of every variant; ``on`` is told the variant before each is built or called."""
     import torch
 
@@ -217,7 +217,7 @@ def _subjects(trial: Trial, on: On, mode: Mode) -> dict[str, Subject]:
     return subjects
 
 
-def _announced(model: nn.Module, images: Any, device: str, variant: Variant, on: On) -> Subject:
+def _announced(model: nn.Module, images: Any, device: str, variant: Variant, on: ReportProgress) -> Subject:
     """A subject that tells ``on`` the variant before each placement's first call and before each timed call."""
     from vitbench.measure.timing.subject import Subject
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vitbench.train.boxes import draw_boxes
+from vitbench.train.random_crops import draw_boxes
 
 AREA, RATIO = (0.02, 1 / 3), (0.3, 1 / 0.3)
 """Range of the share of the area, and of width over height, as in timm, with which DeiT was trained."""

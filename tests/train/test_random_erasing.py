@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vitbench.train import erase
+from vitbench.train import random_erasing
 
 
 def _drawn(count, probability, seed=0):
-    return erase.draw(count, probability=probability, generator=torch.Generator().manual_seed(seed))
+    return random_erasing.draw(count, probability=probability, generator=torch.Generator().manual_seed(seed))
 
 
 def _erased(count=300, probability=1.0, size=(40, 40)):
     images = torch.full((count, 2, *size), 7.0)
     erasures = _drawn(count, probability)
-    return erasures, erase.erase(images, erasures, torch.arange(count), torch.Generator().manual_seed(1))
+    return erasures, random_erasing.erase(images, erasures, torch.arange(count), torch.Generator().manual_seed(1))
 
 
 def test_the_share_of_images_is_the_probability():
@@ -49,7 +49,7 @@ def test_what_stands_there_is_standard_noise():
 def test_rows_say_which_images_these_are():
     erasures = _drawn(10, 0.5)
     rows = torch.tensor([7, 2, 5])
-    out = erase.erase(torch.full((3, 1, 8, 8), 7.0), erasures, rows, torch.Generator())
+    out = random_erasing.erase(torch.full((3, 1, 8, 8), 7.0), erasures, rows, torch.Generator())
     assert (out != 7).flatten(1).any(1).tolist() == erasures.chosen[rows].tolist()
 
 

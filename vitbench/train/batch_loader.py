@@ -19,9 +19,9 @@ from vitbench.data.dataset import Dataset, Split
 from vitbench.data.stream import Stream
 from vitbench.declare.train import TrainConfig
 from vitbench.devices import device_of
-from vitbench.train import augment, erase, rand_augment
-from vitbench.train.boxes import cut_out, draw_boxes, mirrored
-from vitbench.train.mix import Mixer
+from vitbench.train import augment, rand_augment, random_erasing
+from vitbench.train.mixup import Mixer
+from vitbench.train.random_crops import cut_out, draw_boxes, mirrored
 from vitbench.train.seeds import generator
 from vitbench.utils.threads import cores
 
@@ -55,10 +55,10 @@ class _Choices:
     flips: Tensor
     boxes: Tensor | None
     operations: rand_augment.Draws | None
-    erasures: erase.Erasures | None
+    erasures: random_erasing.Erasures | None
 
 
-class Feed:
+class BatchLoader:
     """The batches of a training run.
 
     Attributes:
@@ -157,7 +157,7 @@ class Feed:
         pairs = zip(batches, torch.split(rows, self.batch_size), strict=True)
         for (images, labels), batch in itertools.islice(pairs, skipped, None):
             if choices.erasures is not None:
-                erase.erase(images, choices.erasures, batch, self._noise)
+                random_erasing.erase(images, choices.erasures, batch, self._noise)
             yield (images, labels) if self.mixer is None else self.mixer(images, labels)
 
     def _choose(self) -> _Choices:
@@ -171,7 +171,7 @@ class Feed:
             flips,
             draw_boxes(count, area=scale, ratio=CROP_RATIO, generator=self._crops) if self.crop else None,
             draws,
-            erase.draw(count, probability=self.erase, generator=self._erasing) if self.erase else None,
+            random_erasing.draw(count, probability=self.erase, generator=self._erasing) if self.erase else None,
         )
 
     def _stored(self, split: Split, rows: Tensor, choices: _Choices) -> Iterator[tuple[Tensor, Tensor]]:

@@ -9,8 +9,8 @@ import torch
 
 from vitbench.data.dataset import Split, make_dataset
 from vitbench.declare.train import TrainConfig
-from vitbench.train import feed
-from vitbench.train.feed import Feed
+from vitbench.train import batch_loader
+from vitbench.train.batch_loader import BatchLoader
 
 PLAIN = TrainConfig(epochs=1, batch_size=10, flip=False)
 
@@ -26,7 +26,7 @@ def _data(count=60, chans=3, size=12, *, allowed=True):
 
 def _fed(data, seed=0, epochs=1, **settings):
     """Raw images and targets, epoch after epoch."""
-    source = Feed(data, dataclasses.replace(PLAIN, **settings), seed=seed, device="cpu")
+    source = BatchLoader(data, dataclasses.replace(PLAIN, **settings), seed=seed, device="cpu")
     batches = [batch for _ in range(epochs) for batch in source.epoch()]
     images, targets = (torch.cat(x) for x in zip(*batches, strict=True))
     return images * data.std[:, None, None] + data.mean[:, None, None], targets
@@ -62,7 +62,7 @@ def test_each_setting_changes_images_and_keeps_the_order(name):
 def test_another_batch_size_or_chunk_changes_nothing_that_is_not_of_a_batch(monkeypatch, name):
     data = _data()
     whole, _ = _fed(data, epochs=2, **SETTINGS[name])
-    monkeypatch.setattr(feed, "AUGMENT_AT_ONCE", 20)
+    monkeypatch.setattr(batch_loader, "AUGMENT_AT_ONCE", 20)
     assert torch.equal(_fed(data, epochs=2, **SETTINGS[name])[0], whole)
     if name not in {"mixup", "cutmix", "both", "erase"}:  # these are drawn batch by batch
         torch.testing.assert_close(_fed(data, epochs=2, batch_size=15, **SETTINGS[name])[0], whole)
@@ -82,7 +82,7 @@ def test_a_setting_leaves_the_draws_of_the_others_alone():
     assert torch.equal(*flipped)
     generators = []
     for more in ({}, {"flip": True}, {"crop": "resized"}, {"mixup": 0.8}, {"rand_augment": 3}):
-        source = Feed(data, dataclasses.replace(PLAIN, erase=0.5, cutmix=1.0, **more), seed=0, device="cpu")
+        source = BatchLoader(data, dataclasses.replace(PLAIN, erase=0.5, cutmix=1.0, **more), seed=0, device="cpu")
         list(source.epoch())
         streams = (source._order, source._erasing, source._noise)
         generators.append(([torch.rand(2, generator=g).tolist() for g in streams], source.mixer._cutmix.random()))
@@ -116,14 +116,14 @@ def test_grey_images_of_floats_are_moved_and_keep_their_range():
 
 def test_accumulated_batches_come_as_one():
     data = _data()
-    source = Feed(data, dataclasses.replace(PLAIN, accumulate=3), seed=0, device="cpu")
+    source = BatchLoader(data, dataclasses.replace(PLAIN, accumulate=3), seed=0, device="cpu")
     assert (source.batch_size, source.per_epoch) == (30, 2)
     assert torch.equal(_fed(data, accumulate=3)[0], _fed(data, batch_size=30)[0])
 
 
 def test_waiting_is_measured(monkeypatch):
-    source = Feed(_data(), PLAIN, seed=0, device="cpu")
+    source = BatchLoader(_data(), PLAIN, seed=0, device="cpu")
     clock = iter(range(100))
-    monkeypatch.setattr(feed.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(batch_loader.time, "perf_counter", lambda: float(next(clock)))
     assert len(list(source.epoch())) == 6
     assert source.wait_s == 7  # six batches, and that there is no seventh
