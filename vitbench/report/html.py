@@ -75,7 +75,7 @@ def inline(svg: str, name: str, rows: Mapping[str, str] | None = None) -> Markup
     Args:
         svg: a figure's file.
         name: put before every id.
-        rows: the label of a point, by the name that ``plots.style.hit`` gave it.
+        rows: the label of a point, by the name that ``plots.style.hover_target`` gave it.
     """
     drawn = svg[svg.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", drawn, flags=re.DOTALL)
