@@ -37,10 +37,12 @@ def test_a_model_is_built(benchmark):
     benchmark(build, zoo("vit_tiny_patch16_224"))
 
 
+@pytest.mark.slow
 def test_a_model_is_counted_three_ways(benchmark):
     benchmark.pedantic(count, args=(zoo("vit_tiny_patch16_224"),), rounds=3)
 
 
+@pytest.mark.slow
 def test_a_training_steps_memory_is_modelled(benchmark):
     benchmark.pedantic(
         memory, args=(zoo("vit_tiny_patch16_224"),), kwargs={"batch_size": 8, "training": True}, rounds=3

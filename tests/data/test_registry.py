@@ -56,6 +56,7 @@ def test_an_unknown_name_is_answered_with_all_that_exist():
     assert all(name in str(caught.value) for name in names())
 
 
+@pytest.mark.slow
 def test_describing_known_answer_tasks_does_not_import_scikit_learn():
     code = "import sys; from vitbench.data import describe; describe('quadrant'); sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -50,6 +50,7 @@ def figures(axes, levels):
     yield "latency", plots.interactions(means(2, min(levels, 6)), label="Latency relative to x", metric="latency_ms")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("axes", "levels"), [(2, 2), (4, 6), pytest.param(6, 12, marks=pytest.mark.nightly("reports"))]
 )

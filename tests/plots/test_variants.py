@@ -80,6 +80,7 @@ def figures(count, **rest):
     yield "similarity", plots.position_similarity(similarities, variants=some)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "clustered"),
     [(4, False), (7, True), pytest.param(12, False, marks=nightly), pytest.param(20, True, marks=nightly)],

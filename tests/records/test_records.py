@@ -96,6 +96,7 @@ def verdict(line, reader=None):
         return str(damage)
 
 
+@pytest.mark.slow
 @given(st.lists(RECORDS | st.builds(dataclasses.replace, RECORDS, samples=SAMPLES), min_size=1, max_size=4), st.data())
 def test_read_together_or_alone_every_damage_gets_the_same_verdict(records, data):
     """Bytes are changed, cut out, doubled and swapped, in lines that have much in common with those read before."""

@@ -49,6 +49,7 @@ def without_torch(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pos_embed", "vit_vs_resnet"])
 def test_markdown_is_the_golden_text(tmp_path, twelve, name):
     folder = twelve if name == "vit_vs_resnet" else tmp_path
@@ -79,6 +80,7 @@ def test_the_report_is_rebuilt_byte_for_byte_elsewhere_and_without_torch(tmp_pat
         assert str(tmp_path).encode() not in content, path
 
 
+@pytest.mark.slow
 def test_several_folders_are_read_as_one(tmp_path):
     for name in ("one", "two"):
         Made(tmp_path / name, [{"name": "a"}, {"name": f"only in {name}"}])
@@ -90,6 +92,7 @@ def test_several_folders_are_read_as_one(tmp_path):
     assert not (tmp_path / "two" / "report.md").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -122,6 +122,7 @@ def test_a_training_killed_at_random_moments_gives_the_same_record(tmp_path, sha
     assert found.values["train_seconds"] == found.arrays["seconds"][-1] < found.values["total_seconds"]
 
 
+@pytest.mark.slow
 def test_a_tuning_try_goes_on_too(tmp_path, shared):
     declared = ablation(tuning=Tuning(tries=2))
     trial = next(t for t in trials_of(declared, shared).values() if (t.kind, t.number) == ("tuning", 1))

@@ -34,6 +34,7 @@ def run(declared, folder, executor, kinds=KINDS):
     return outcome, {(r.kind, r.variant): r for r in read(folder / "r")}
 
 
+@pytest.mark.slow
 def test_settings_are_axes_of_one_session(tmp_path, shared):
     declared = ablation(measure__channels_last=(False, True), measure__checkpoint_activations=(False, True))
     outcome, records = run(declared, tmp_path, shared)

@@ -274,6 +274,7 @@ def test_a_waiting_run_starts_when_the_lock_is_free(folder, sweep_of, shared):
     assert note.endswith(": waiting for it to end")
 
 
+@pytest.mark.slow
 def test_a_run_in_a_thread_and_with_a_server_of_its_own(folder, sweep_of):
     outcomes = []
 

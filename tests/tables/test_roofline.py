@@ -94,6 +94,7 @@ def test_a_roof_that_was_not_measured_and_a_start_that_was_not(tmp_path):
     assert placed(made).empty  # the latest counts, and has no ceiling of products
 
 
+@pytest.mark.slow
 def test_the_report_says_who_is_held_back_by_what(tmp_path):
     made = folder(tmp_path)
     report.write(made.folder)

@@ -111,8 +111,8 @@ def write(form: Format, rows: Sequence[Mapping[str, Any]], *tables: Table, field
     if form in {"csv", "json"}:
         print(data(rows, "csv" if form == "csv" else "json", fields), end="")
         return
-    for table in tables:
-        if form == "table":
+    if form == "table":
+        for table in tables:
             show(table)
-        else:
-            print({"markdown": markdown, "latex": tex}[form](table), end="")
+    else:
+        print("\n".join({"markdown": markdown, "latex": tex}[form](table) for table in tables), end="")

@@ -171,6 +171,7 @@ def test_every_knob_three_ways(knobs):
     assert counts.activations == closed_form(config).activations
 
 
+@pytest.mark.slow
 @given(vits())
 @settings(max_examples=scaled(6))
 def test_vits_three_ways(config):
@@ -216,6 +217,7 @@ def resnets(draw):
     )
 
 
+@pytest.mark.slow
 @given(resnets())
 @example(ResNetConfig(depth=18, width=2, norm="groupnorm", img_size=3, num_classes=0))  # one pixel, two channels
 @settings(max_examples=scaled(3))
@@ -392,6 +394,7 @@ def test_what_multiplies_nothing_is_not_suspected():
     assert all(map(may_multiply, ("xformers::memory_efficient", "aten::_scaled_mm", "triton_kernel_wrapper_mutation")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [ViTConfig(), ResNetConfig(depth=50)], ids=["ViT", "ResNet"])
 def test_the_backward_pass_by_module_adds_up(config):
     counts = count(config)

@@ -153,6 +153,7 @@ def test_memory_is_the_model_of_the_whole_step(monkeypatch):
     assert found.within or abs(found.ratio - 1) == pytest.approx(min(abs(m / found.target - 1) for m in mebibytes))
 
 
+@pytest.mark.slow
 def test_memory_finds_what_was_planted():
     planted = dataclasses.replace(VIT, embed_dim=28)
     found = match(VIT, planted, on="peak_memory_training_mib")

@@ -75,6 +75,7 @@ def expected(folder, record):
     return {tag: [(e, np.float32(v)) for e, v in points] for tag, points in found.items() if points}
 
 
+@pytest.mark.slow
 @needs_tensorboard
 def test_tensorboard_reads_what_the_records_say(tmp_path, shared):
     cnn = ResNetConfig(depth=None, layers=(1,), block="basic", width=4)

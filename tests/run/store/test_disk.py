@@ -147,6 +147,7 @@ def test_a_full_disk_is_not_the_trials_failure(disk, executor, sweep_of):
     assert [r.status for r in read(disk.place / "results") if r.kind == "accuracy"] == ["ok"] * 4
 
 
+@pytest.mark.slow
 def test_a_folder_on_a_disk_that_may_not_be_written(disk, executor, sweep_of):
     run = {"name": "ro", "directory": disk.place / "results", "executor": executor, "kinds": ("cost",)}
     ablation = sweep_of("good", module="rooms", seeds=1)
