@@ -71,8 +71,7 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    if "importlinter" in PROJECT["tool"]:
-        session.run("lint-imports")
+    session.run("lint-imports")
 
 
 @nox.session

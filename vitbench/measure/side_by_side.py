@@ -22,10 +22,10 @@ from vitbench.measure.peak_memory.modelled import memory
 from vitbench.measure.prepare import modelled, prepared
 from vitbench.measure.timing.latency import MAXIMUM_BLOCKS, Comparison, comparison_of
 from vitbench.measure.timing.session import run_session
-from vitbench.measure.timing.subject import Subject, SubjectError, check, first_line, place
+from vitbench.measure.timing.subject import Subject, SubjectError, check, place
 from vitbench.measure.timing.throughput import measure as throughput
 from vitbench.stats import mean_interval
-from vitbench.utils.errors import UserError, is_out_of_memory
+from vitbench.utils.errors import UserError, first_line, is_out_of_memory
 from vitbench.utils.threads import torch_threads
 
 if TYPE_CHECKING:

@@ -39,6 +39,12 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", 
 """Parts of the messages with which torch and C++ say that memory ran out, in lower case."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, and the next if the first ends in a colon."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+
+
 def root_cause(error: BaseException) -> BaseException:
     """The error that the others were raised from."""
     while error.__cause__ is not None:

@@ -9,9 +9,9 @@ from torch._dynamo.utils import counters
 
 from vitbench.measure.timing.compiled import Compiled
 from vitbench.measure.timing.session import run_session
-from vitbench.measure.timing.subject import Subject, SubjectError, first_line
+from vitbench.measure.timing.subject import Subject, SubjectError
 from vitbench.models.compiler import compiler
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, first_line
 
 
 def test_without_a_compiler_it_says_what_to_install(monkeypatch):

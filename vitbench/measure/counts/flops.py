@@ -28,7 +28,7 @@ from vitbench.measure.counts.closed_form import closed_form
 from vitbench.measure.counts.fvcore_counter import by_fvcore
 from vitbench.measure.counts.matmul_ops import convolution_backward, may_multiply
 from vitbench.measure.meta_copy import Example, ModelLike, arguments, copied, meta_copy, module_of, one_element
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, first_line
 
 DISAGREEMENT = 0.001
 """Methods that differ by more than this share of the count are reported as a disagreement."""
@@ -95,7 +95,7 @@ def count(model_or_config: ModelLike, example: Example | None = None) -> Counts:
             copied(module, one_element).eval(), arguments(model_or_config, example, 1, "cpu")
         )
     except Exception as error:  # noqa: BLE001  # a tracer fails on other people's models with errors of any type
-        findings.append(f"fvcore cannot count this model: {type(error).__name__}: {_first_line(error)}")
+        findings.append(f"fvcore cannot count this model: {type(error).__name__}: {first_line(error)}")
     else:
         findings += [f"fvcore has no formula for {name}" for name in sorted(unsupported)]
     findings += _disagreements(methods, "MACs") + _disagreements(methods_backward, "MACs of the backward pass")
@@ -111,10 +111,6 @@ def count(model_or_config: ModelLike, example: Example | None = None) -> Counts:
         complete=not found.unknown,
         findings=tuple(findings),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _disagreements(counts: Mapping[str, int], what: str) -> list[str]:
@@ -199,7 +195,7 @@ def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
             raise UserError(
                 f"{root} does not run on an input of shape {shapes} without its data (torch's meta device): "
-                f"{_first_line(error)}"
+                f"{first_line(error)}"
             ) from error
         forward, activations = counter.get_total_flops() // 2, products.outputs
         by_module = _by_path(counter, paths)
@@ -208,7 +204,7 @@ def _by_torch(module: nn.Module, inputs: tuple[Tensor, ...]) -> _Found:
             if trained:
                 torch.autograd.backward(trained, [torch.ones_like(leaf) for leaf in trained])
         except Exception as error:  # noqa: BLE001  # an operation without a gradient must not cost the forward count
-            said = f"{type(error).__name__}: {_first_line(error)}"
+            said = f"{type(error).__name__}: {first_line(error)}"
             return _Found(forward, None, activations, by_module, {}, products.unknown, said)
         backward = counter.get_total_flops() // 2 - forward
     return _Found(

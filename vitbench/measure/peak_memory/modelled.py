@@ -30,7 +30,7 @@ from torch.utils._pytree import tree_leaves
 from vitbench.declare.train import TrainConfig
 from vitbench.measure.meta_copy import Example, ModelLike, arguments, meta_copy, module_of
 from vitbench.train.optimizer import adamw
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, first_line
 
 Part: TypeAlias = Literal["parameters", "gradients", "optimizer", "activations", "workspace"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -150,7 +150,7 @@ def memory(
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
             raise UserError(
                 f"the memory of {type(source).__name__} cannot be modelled on an input of shape {shapes}: "
-                f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+                f"{type(error).__name__}: {first_line(error)}"
             ) from error
         finally:
             tracker.close()

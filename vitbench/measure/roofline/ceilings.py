@@ -24,7 +24,7 @@ from vitbench.devices import device_of
 from vitbench.measure.roofline.memory_traffic import traffic
 from vitbench.models import build
 from vitbench.stats.estimates import Interval, mean_interval
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, first_line
 from vitbench.utils.threads import torch_threads
 
 Timer = Callable[[], float]
@@ -171,8 +171,7 @@ def _product(dtype: str, side: int, device: str) -> Callable[[], Any]:
         a, b = (torch.randn(side, side, generator=generator, device=device).to(kind) for _ in range(2))
         out = a @ b
     except RuntimeError as error:
-        message = str(error).strip().splitlines()[0]
-        raise NotMeasuredError(f"torch has no {dtype} matmul on {device} here: {message}") from error
+        raise NotMeasuredError(f"torch has no {dtype} matmul on {device} here: {first_line(error)}") from error
     return lambda: torch.mm(a, b, out=out)
 
 
@@ -235,8 +234,8 @@ def launch_rate(
         try:
             model(images)
         except RuntimeError as error:
-            message = str(error).strip().splitlines()[0]
-            raise NotMeasuredError(f"torch cannot run a {dtype} ViT on {device} here: {message}") from error
+            reason = f"torch cannot run a {dtype} ViT on {device} here: {first_line(error)}"
+            raise NotMeasuredError(reason) from error
         return Ceiling(_Timing(device, windows, window_s, timer).rates(lambda: model(images), ops), ops)
 
 

@@ -20,7 +20,7 @@ from vitbench.declare.measure import Placement
 from vitbench.devices import Device, device_of
 from vitbench.measure.timing.compiled import Compiled
 from vitbench.measure.timing.train_step import Step, UntrainableError
-from vitbench.utils.errors import UserError
+from vitbench.utils.errors import UserError, first_line
 
 Mode: TypeAlias = Literal["forward", "train_step"]
 Call: TypeAlias = Callable[[], Any]
@@ -112,12 +112,6 @@ def as_subject_error(name: str) -> Iterator[None]:
         raise SubjectError(name, str(error)) from error
     except Exception as error:
         raise SubjectError(name, f"{type(error).__name__}: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, and the next if the first ends in a colon."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
 
 
 def check(name: str, call: Call) -> None:

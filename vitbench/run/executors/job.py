@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
 import mmap
 import os
 import struct
@@ -16,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 from vitbench.records.record import Environment, Status
+from vitbench.utils.lazy import resolve
 
 ReportProgress: TypeAlias = Callable[[str], None]
 """A job calls it with the name of the variant that it works on next, so that a crash can be attributed to a variant.
@@ -91,9 +91,7 @@ def work(channel: int, board: int) -> None:
     job: Job = connection.recv()
     message: tuple[Any, ...]
     try:
-        module, _, name = job.function.partition(":")
-        function = getattr(importlib.import_module(module), name)
-        message = ("result", function(job.payload, on))
+        message = ("result", resolve(job.function)(job.payload, on))
     except BaseException as error:  # noqa: BLE001  # sys.exit in a user's model is a failed trial too
         message = ("error", *classify_error(error))
     with contextlib.suppress(OSError, ValueError):  # the job may have closed its standard output
